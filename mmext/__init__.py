@@ -1,0 +1,23 @@
+"""Residual backbones of four papers for mmdet and mmaction2; importing it is all that a config has to do.
+
+The import repairs the installed stack (see ``mmext.compat``) and makes the ``mmext.`` names known to OpenMMLab's
+registries. It imports neither mmdet nor mmaction2.
+"""
+
+from mmext import compat
+
+compat.install()
+
+from mmext import registry  # noqa: E402  the repairs come first
+from mmext.errors import UserError  # noqa: E402
+
+__version__ = '0.1.0'
+__all__ = ['UserError', 'create_backbone', 'list_backbones', 'registry']
+
+
+def __getattr__(name: str):
+    """The networks are imported at their first use."""
+    if name in ('create_backbone', 'list_backbones'):
+        from mmext import backbones
+        return getattr(backbones, name)
+    raise AttributeError(f'module {__name__!r} has no attribute {name!r}')

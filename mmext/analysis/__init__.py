@@ -1,0 +1,1 @@
+"""What models and logs say: parameters, FLOPs."""

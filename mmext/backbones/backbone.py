@@ -1,0 +1,212 @@
+"""The one backbone: stem -> stages -> outputs. Families differ in the tables and the wiring they bring."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import ClassVar, NamedTuple
+
+from mmengine.model import BaseModule
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from mmext.backbones.checkpointing import run_checkpointed
+from mmext.backbones.layers import Layers
+from mmext.backbones.plan import STEMS, Arch, StagePlan, per_stage, plan_stages
+from mmext.backbones.residual import BLOCKS, Residual, Wiring
+from mmext.backbones.weights import load_pretrained
+from mmext.errors import UserError, nearest
+
+
+class Feature(NamedTuple):
+    """One output of a backbone: its stage's name, its channels and how many input pixels one of its cells stands for."""
+
+    module: str
+    channels: int
+    stride: int
+
+
+class FeatureInfo(tuple):
+    """The outputs of a backbone, in order; ``channels()`` and ``reduction()`` as in timm."""
+
+    def channels(self) -> list[int]:
+        return [feature.channels for feature in self]
+
+    def reduction(self) -> list[int]:
+        return [feature.stride for feature in self]
+
+
+class Backbone(BaseModule):
+    """A residual network without its classifier: images (N, C, H, W) or clips (N, C, T, H, W) -> a tuple of features.
+
+    A subclass names its ``family``, its ``archs`` (depth -> what that depth stands for) and its blocks' wiring.
+
+    Args:
+        depth: a row of the family's table.
+        in_channels: of the input.
+        stem: 'conv7x7' (stride 4 with its pool), 'conv3x3', 'conv1x1' or 'conv3x3_twice' (stride 1); the table's
+            by default.
+        num_stages: how many stages are built; the table's by default.
+        strides: per stage, counted after the stem and its pool in every family, (1, 2, 2, 2) by default. Where the
+            improved projection replaces that pool, the first block of stage 1 strides twice as much.
+        dilations: per stage, of the 3x3 convolutions.
+        out_indices: the stages (0 to num_stages - 1) whose features are returned; all by default.
+        frozen_stages: -1 none, 0 the stem, k the stem and the first k stages: no gradient, norms in eval mode.
+        norm_cfg: BN, SyncBN or GN as in OpenMMLab's configs.
+        norm_eval: keep all batch norms in eval mode while training.
+        with_cp: recompute activations in the backward pass: the same result bit for bit, in memory that grows with the
+            square root of depth.
+        zero_init_residual: every residual branch starts at zero.
+        dims: 2, or 3 for the inflated network (section 4 of the iResNet paper).
+        temporal_strides: per stage, in 3D only.
+        stem_temporal_stride: in 3D only.
+        init_cfg: ``dict(type='Pretrained', checkpoint=..., prefix=None, allow_missing=False)`` loads weights in
+            ``init_weights`` and refuses a checkpoint that lacks some of them; any other of mmengine's initialisers.
+            None: Kaiming normal (fan out).
+
+    Raises:
+        UserError: an argument that the network can't have.
+    """
+
+    family: ClassVar[str]
+    suffix: ClassVar[str] = ''
+    archs: ClassVar[dict[int, Arch]]
+    improved_projection: ClassVar[bool] = False
+    closing_norm: ClassVar[bool] = False
+
+    def __init__(self, depth: int, in_channels: int = 3, stem: str | None = None, num_stages: int | None = None,
+                 strides: Sequence[int] | None = None, dilations: Sequence[int] | None = None,
+                 out_indices: Sequence[int] | None = None, frozen_stages: int = -1, norm_cfg: dict | None = None,
+                 norm_eval: bool = False, with_cp: bool = False, zero_init_residual: bool = False, dims: int = 2,
+                 temporal_strides: Sequence[int] | None = None, stem_temporal_stride: int = 1,
+                 init_cfg: dict | None = None) -> None:
+        super().__init__(init_cfg)
+        self.depth = depth
+        self.arch = arch = self.find_arch(depth)
+        self.stem = check_stem(stem or arch.stem)
+        stages = len(arch.blocks) if num_stages is None else num_stages
+        check_range('num_stages', stages, 1, len(arch.blocks))
+        self.out_indices = tuple(range(stages) if out_indices is None else out_indices)
+        for index in self.out_indices:
+            check_range('out_indices', index, 0, stages - 1)
+        check_range('frozen_stages', frozen_stages, -1, stages)
+        self.frozen_stages = frozen_stages
+        self.norm_eval = norm_eval
+        self.with_cp = with_cp
+        self.dims = dims
+        self.zero_init_residual = zero_init_residual
+        self.stages = plan_stages(
+            arch, stem=self.stem, num_stages=stages, improved_projection=self.improved_projection,
+            strides=per_stage('strides', strides, (1, 2, 2, 2), stages),
+            temporal_strides=per_stage('temporal_strides', temporal_strides, (1, 1, 2, 2), stages),
+            dilations=per_stage('dilations', dilations, (1, 1, 1, 1), stages))
+
+        layers = Layers(dims, norm_cfg)
+        self.make_stem(layers, in_channels, stem_temporal_stride)
+        for i, stage in enumerate(self.stages, 1):
+            self.add_module(f'layer{i}', self.make_stage(layers, stage))
+        if self.closing_norm:
+            self.bn_last = layers.norm(self.stages[-1].out_channels)
+            self.relu_last = layers.relu()
+        self.reset_parameters()
+        self.freeze()
+
+    @classmethod
+    def find_arch(cls, depth: int) -> Arch:
+        if depth not in cls.archs:
+            raise UserError(f'{cls.__name__} has no depth {depth!r}; there are {", ".join(map(str, cls.archs))}')
+        return cls.archs[depth]
+
+    def wirings(self, blocks: int) -> list[Wiring]:
+        """The wiring of each block of a stage."""
+        raise NotImplementedError
+
+    def make_stem(self, layers: Layers, in_channels: int, temporal_stride: int) -> None:
+        """conv1 bn1 relu, (conv2 bn2 relu), (maxpool)."""
+        stem = STEMS[self.stem]
+        channels = self.arch.stem_channels
+        for i, kernel in enumerate(stem.kernels, 1):
+            extent, stride = (stem.temporal_kernel if i == 1 else 1, kernel), 1
+            if i == 1:
+                stride = (temporal_stride, stem.stride)
+            self.add_module(f'conv{i}', layers.conv(in_channels if i == 1 else channels, channels, extent, stride))
+            self.add_module(f'bn{i}', layers.norm(channels))
+        self.relu = layers.relu()
+        pooled = stem.pool and not self.improved_projection
+        self.maxpool = layers.max_pool((1, 3), (1, 2)) if pooled else None
+
+    def make_stage(self, layers: Layers, stage: StagePlan) -> nn.Sequential:
+        block = BLOCKS[self.arch.block]
+        return nn.Sequential(*(block(layers, stage, i == 0, wiring)
+                               for i, wiring in enumerate(self.wirings(stage.blocks))))
+
+    def reset_parameters(self) -> None:
+        """Kaiming normal (fan out) convolutions; norms at one and zero, as they are made."""
+        for module in self.modules():
+            if isinstance(module, (nn.Conv2d, nn.Conv3d)):
+                nn.init.kaiming_normal_(module.weight, mode='fan_out', nonlinearity='relu')
+            elif self.zero_init_residual and isinstance(module, Residual):
+                module.zero_branch()
+
+    def init_weights(self) -> None:
+        """Applies ``init_cfg``. Raises UserError if it names a checkpoint that can't be read or lacks weights."""
+        if self.init_cfg and isinstance(self.init_cfg, dict) and self.init_cfg['type'] == 'Pretrained':
+            options = {key: value for key, value in self.init_cfg.items() if key != 'type'}
+            load_pretrained(self, **options)
+        elif self.init_cfg:
+            super().init_weights()
+
+    @property
+    def feature_info(self) -> FeatureInfo:
+        """Channels and stride of each output, in the order of ``out_indices``."""
+        stem = STEMS[self.stem]
+        stride = stem.stride * (2 if self.maxpool is not None else 1)
+        features = []
+        for i, stage in enumerate(self.stages, 1):
+            stride *= stage.stride[1]
+            features.append(Feature(f'layer{i}', stage.out_channels, stride))
+        return FeatureInfo(features[index] for index in self.out_indices)
+
+    def forward_stem(self, x: Tensor) -> Tensor:
+        x = self.relu(self.bn1(self.conv1(x)))
+        if len(STEMS[self.stem].kernels) > 1:
+            x = self.relu(self.bn2(self.conv2(x)))
+        return x if self.maxpool is None else self.maxpool(x)
+
+    def forward(self, x: Tensor) -> tuple[Tensor, ...]:
+        """(N, C, [T,] H, W) -> one feature map for each of ``out_indices``, as ``feature_info`` tells."""
+        x = self.forward_stem(x)
+        features = []
+        for i in range(1, len(self.stages) + 1):
+            stage = getattr(self, f'layer{i}')
+            x = run_checkpointed(stage, x) if self.with_cp else stage(x)
+            features.append(x)
+        if self.closing_norm:
+            features[-1] = self.relu_last(self.bn_last(x))
+        return tuple(features[index] for index in self.out_indices)
+
+    def freeze(self) -> None:
+        """Puts the frozen part into eval mode and takes its gradients away."""
+        stem = [name for name, _ in self.named_children() if name in ('conv1', 'bn1', 'conv2', 'bn2')]
+        frozen = stem + [f'layer{i}' for i in range(1, self.frozen_stages + 1)]
+        for name in frozen if self.frozen_stages >= 0 else []:
+            getattr(self, name).eval().requires_grad_(False)
+
+    def train(self, mode: bool = True) -> Backbone:
+        """As nn.Module's, but what is frozen, and with ``norm_eval`` every batch norm, stays in eval mode."""
+        super().train(mode)
+        self.freeze()
+        for module in self.modules() if mode and self.norm_eval else []:
+            if isinstance(module, _BatchNorm):
+                module.eval()
+        return self
+
+
+def check_stem(stem: str) -> str:
+    if stem not in STEMS:
+        raise UserError(f'no stem {stem!r}; there are {", ".join(STEMS)}{nearest(stem, STEMS)}')
+    return stem
+
+
+def check_range(name: str, value: int, low: int, high: int) -> None:
+    if not isinstance(value, int) or not low <= value <= high:
+        raise UserError(f'{name}: {value!r} is not between {low} and {high}')

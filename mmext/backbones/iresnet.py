@@ -1,0 +1,70 @@
+"""ResStage, ResMax and iResNet (Duta et al., "Improved Residual Networks", arXiv 2004.04989, sections III-A and III-B)."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from mmext.backbones.backbone import Backbone
+from mmext.backbones.plan import CIFAR_BLOCKS, IMAGENET_BLOCKS, basic, bottleneck, cifar_bottleneck
+from mmext.backbones.residual import END, FIRST_END, FIRST_MIDDLE, MIDDLE, START, Wiring
+from mmext.backbones.resnet import DEEP, ResNet
+from mmext.errors import UserError
+from mmext.registry import MODELS
+
+
+def resstage(blocks: int) -> list[Wiring]:
+    """A Start block, Middle blocks and an End block; the second block has no leading norm.
+
+    Raises:
+        UserError: fewer than two blocks: a stage has at least a Start and an End.
+    """
+    if blocks < 2:
+        raise UserError(f'a stage of {blocks} block(s): ResStage needs at least two, a Start and an End')
+    if blocks == 2:
+        return [START, FIRST_END]
+    return [START, FIRST_MIDDLE, *[MIDDLE] * (blocks - 3), END]
+
+
+@MODELS.register_module()
+class ResStage(Backbone):
+    """Blocks have a role in their stage, so that the main path has one ReLU a stage and not one a block (Fig. 1c).
+
+    Args:
+        depth: as for every backbone, like the other arguments (see ``Backbone``).
+        relu_shortcut: the authors' code rectifies the first Middle block's input in place, hence also its shortcut, and
+            their checkpoints were trained so. True computes what they did; False is the paper's definition.
+    """
+
+    family = 'resstage'
+    archs = {depth: bottleneck(depth) for depth in DEEP}
+
+    def __init__(self, depth: int, relu_shortcut: bool = False, **kwargs) -> None:
+        self.relu_shortcut = relu_shortcut
+        super().__init__(depth, **kwargs)
+
+    def wirings(self, blocks: int) -> list[Wiring]:
+        roles = resstage(blocks)
+        roles[1] = replace(roles[1], relu_shortcut=self.relu_shortcut)
+        return roles
+
+
+@MODELS.register_module()
+class ResMax(ResNet):
+    """ResNet with the improved projection (Fig. 2): its max-pool takes over from the stem's."""
+
+    family = 'resmax'
+    archs = {50: bottleneck(50)}
+    improved_projection = True
+
+
+@MODELS.register_module()
+class IResNet(ResStage):
+    """ResStage with the improved projection. Depth 164 to 3002 are the CIFAR nets."""
+
+    family = 'iresnet'
+    archs = {
+        **{depth: basic(depth) for depth in (18, 34)},
+        **{depth: bottleneck(depth) for depth in IMAGENET_BLOCKS if depth >= 50},
+        **{depth: cifar_bottleneck(depth) for depth in CIFAR_BLOCKS},
+    }
+    improved_projection = True

@@ -1,0 +1,89 @@
+"""Convolution, norm and pooling for 2D and 3D. The only file that knows how many dimensions there are.
+
+A size (kernel or stride) is an int, the same in every dimension, or a pair (temporal, spatial). In 2D only the spatial
+part of a pair counts, so that one description of a network serves both.
+"""
+
+from __future__ import annotations
+
+from typing import Union
+
+import torch.nn.functional as F
+from mmcv.cnn import build_norm_layer
+from torch import Tensor, nn
+
+from mmext.errors import UserError
+
+Size = Union[int, tuple[int, int]]
+
+
+def spatial(size: Size) -> int:
+    """The spatial part of a size."""
+    return size if isinstance(size, int) else size[1]
+
+
+def temporal(size: Size) -> int:
+    """The temporal part of a size."""
+    return size if isinstance(size, int) else size[0]
+
+
+class ReLU(nn.Module):
+    """ReLU in place, unless the call says that its input is still needed."""
+
+    def forward(self, x: Tensor, inplace: bool = True) -> Tensor:
+        return F.relu(x, inplace=inplace)
+
+
+class Layers:
+    """Makes the layers of one network.
+
+    Args:
+        dims: 2 for images (N, C, H, W), 3 for clips (N, C, T, H, W).
+        norm_cfg: the norm layer as OpenMMLab's configs write it: BN, SyncBN or GN (with ``num_groups``), and
+            ``requires_grad``, ``eps``, ``momentum``. In 3D, BN means BatchNorm3d.
+
+    Raises:
+        UserError: ``dims`` is neither 2 nor 3, or ``norm_cfg`` names no type.
+    """
+
+    def __init__(self, dims: int = 2, norm_cfg: dict | None = None) -> None:
+        if dims not in (2, 3):
+            raise UserError(f'dims={dims!r}: a backbone has 2 dimensions (images) or 3 (clips)')
+        self.dims = dims
+        self.norm_cfg = dict(norm_cfg or dict(type='BN'))
+        if 'type' not in self.norm_cfg:
+            raise UserError(f'norm_cfg={norm_cfg!r} has no type; write for example norm_cfg=dict(type=\'BN\')')
+        if dims == 3 and self.norm_cfg['type'] == 'BN':
+            self.norm_cfg['type'] = 'BN3d'
+
+    def extent(self, size: Size) -> tuple[int, ...]:
+        """A size, one number per dimension."""
+        return (temporal(size), spatial(size), spatial(size))[3 - self.dims:]
+
+    def conv(self, in_channels: int, out_channels: int, kernel: Size, stride: Size = 1, *, dilation: int = 1,
+             groups: int = 1, bias: bool = False) -> nn.Module:
+        """A convolution that keeps the extent at stride 1; dilation is spatial."""
+        kernels = self.extent(kernel)
+        dilations = self.extent((1, dilation))
+        padding = tuple(d * (k - 1) // 2 for k, d in zip(kernels, dilations))
+        conv = nn.Conv2d if self.dims == 2 else nn.Conv3d
+        return conv(in_channels, out_channels, kernels, self.extent(stride), padding, dilations, groups, bias)
+
+    def norm(self, channels: int) -> nn.Module:
+        """The norm layer that ``norm_cfg`` describes."""
+        return build_norm_layer(self.norm_cfg, channels)[1]
+
+    def relu(self) -> ReLU:
+        """The activation: in place by default."""
+        return ReLU()
+
+    def max_pool(self, kernel: Size, stride: Size) -> nn.Module:
+        """A max-pool padded by half its kernel."""
+        if self.dims == 2:
+            return nn.MaxPool2d(spatial(kernel), spatial(stride), spatial(kernel) // 2)
+        kernels = self.extent(kernel)
+        return nn.MaxPool3d(kernels, self.extent(stride), tuple(k // 2 for k in kernels))
+
+    def global_pool(self) -> nn.Module:
+        """Averages every channel to one number."""
+        return nn.AdaptiveAvgPool2d((1, 1)) if self.dims == 2 else nn.AdaptiveAvgPool3d((1, 1, 1))

@@ -1,0 +1,127 @@
+"""What a network is made of, as data: depth -> blocks, widths, strides. No torch in here."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from mmext.errors import UserError
+
+IMAGENET_BLOCKS = {
+    18: (2, 2, 2, 2),
+    34: (3, 4, 6, 3),
+    50: (3, 4, 6, 3),
+    101: (3, 4, 23, 3),
+    152: (3, 8, 36, 3),
+    200: (3, 24, 36, 3),
+    302: (4, 34, 58, 4),
+    404: (4, 46, 80, 4),
+}
+CIFAR_BLOCKS = {
+    164: (18, 18, 18),
+    1001: (111, 111, 111),
+    2000: (222, 222, 222),
+    3002: (333, 334, 333),
+}
+
+
+@dataclass(frozen=True)
+class Stem:
+    """The layers before the first stage.
+
+    ``kernels`` of the convolutions, the ``stride`` of the first, whether a 3x3 stride-2 max-pool follows, and the
+    temporal kernel of the first convolution in 3D.
+    """
+
+    kernels: tuple[int, ...]
+    stride: int = 1
+    pool: bool = False
+    temporal_kernel: int = 1
+
+
+STEMS = {
+    'conv7x7': Stem((7, ), stride=2, pool=True, temporal_kernel=5),
+    'conv3x3': Stem((3, ), temporal_kernel=3),
+    'conv1x1': Stem((1, )),
+    'conv3x3_twice': Stem((3, 3), temporal_kernel=3),
+}
+
+
+@dataclass(frozen=True)
+class Arch:
+    """One row of a family's table: the numbers that its depth stands for.
+
+    ``widths`` are the channels of the 3x3 convolutions, ``out_channels`` those a stage hands on, ``groups`` the groups
+    of the 3x3 convolutions; one of each per stage.
+    """
+
+    block: str
+    blocks: tuple[int, ...]
+    widths: tuple[int, ...]
+    out_channels: tuple[int, ...]
+    groups: tuple[int, ...] = (1, 1, 1, 1)
+    stem: str = 'conv7x7'
+    stem_channels: int = 64
+
+
+@dataclass(frozen=True)
+class StagePlan:
+    """One stage. ``stride`` is (temporal, spatial), taken by the first block; ``pooled`` says whether that block's
+    projection is the improved one (a 3x3 max-pool carries its stride)."""
+
+    blocks: int
+    in_channels: int
+    width: int
+    out_channels: int
+    groups: int
+    stride: tuple[int, int]
+    dilation: int
+    pooled: bool
+
+
+def basic(depth: int) -> Arch:
+    """Two 3x3 convolutions a block (depth 18 and 34)."""
+    widths = (64, 128, 256, 512)
+    return Arch('basic', IMAGENET_BLOCKS[depth], widths, widths)
+
+
+def bottleneck(depth: int, width: int = 64, expansion: float = 4, groups: Sequence[int] = (1, 1, 1, 1)) -> Arch:
+    """1x1, 3x3, 1x1; ``width`` is the first stage's, doubled in each further stage; out = width x expansion."""
+    widths = tuple(width * 2**stage for stage in range(4))
+    return Arch('bottleneck', IMAGENET_BLOCKS[depth], widths, tuple(int(w * expansion) for w in widths), tuple(groups))
+
+
+def cifar_bottleneck(depth: int) -> Arch:
+    """The three-stage nets for 32-pixel images (iResNet paper, Table VI)."""
+    return Arch('bottleneck', CIFAR_BLOCKS[depth], (16, 32, 64), (64, 128, 256), (1, 1, 1), 'conv3x3', 16)
+
+
+def plan_stages(arch: Arch, *, stem: str, num_stages: int, strides: Sequence[int], temporal_strides: Sequence[int],
+                dilations: Sequence[int], improved_projection: bool) -> tuple[StagePlan, ...]:
+    """Lays out the stages of a network.
+
+    With the improved projection the stem has no max-pool: its stride moves into the first block of stage 1, so
+    ``strides`` means the same in every family. A projection has the max-pool where the paper's own stride is 2,
+    also when ``strides`` says 1 there (as in SSD300, whose stage 3 keeps it).
+    """
+    folded = improved_projection and STEMS[stem].pool
+    in_channels = (arch.stem_channels, *arch.out_channels)
+    return tuple(
+        StagePlan(
+            blocks=arch.blocks[i], in_channels=in_channels[i], width=arch.widths[i], out_channels=arch.out_channels[i],
+            groups=arch.groups[i], dilation=dilations[i],
+            stride=(temporal_strides[i], strides[i] * 2 if folded and i == 0 else strides[i]),
+            pooled=improved_projection and (i > 0 or folded)) for i in range(num_stages))
+
+
+def per_stage(name: str, given: Sequence[int] | None, default: Sequence[int], num_stages: int) -> tuple[int, ...]:
+    """One positive number per stage, ``default`` where none is given.
+
+    Raises:
+        UserError: not as many numbers as stages, or one that is not a positive integer.
+    """
+    if given is None:
+        return tuple(default[:num_stages])
+    if len(given) != num_stages or not all(isinstance(number, int) and number > 0 for number in given):
+        raise UserError(f'{name}={tuple(given)}: need {num_stages} positive integers, one for each stage')
+    return tuple(given)

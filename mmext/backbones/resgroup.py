@@ -1,0 +1,51 @@
+"""ResGroup and iResGroup (Duta et al., arXiv 2004.04989, section III-C): most channels stand at the grouped 3x3."""
+
+from __future__ import annotations
+
+from mmext.backbones.iresnet import ResStage
+from mmext.backbones.plan import bottleneck
+from mmext.backbones.resnet import ResNet
+from mmext.registry import MODELS
+
+DEPTHS = (50, 101, 152)
+GROUPS = (8, 16, 32, 64)
+FIXED_GROUPS = (64, 64, 64, 64)
+
+
+def resgroup(groups: tuple[int, ...]) -> dict:
+    """Stages of 256 to 2048 channels at the 3x3, half as many out."""
+    return {depth: bottleneck(depth, width=256, expansion=0.5, groups=groups) for depth in DEPTHS}
+
+
+@MODELS.register_module()
+class ResGroup(ResNet):
+    """ResGroup block in ResNet's wiring; the number of groups doubles from stage to stage."""
+
+    family = 'resgroup'
+    archs = resgroup(GROUPS)
+
+
+@MODELS.register_module()
+class ResGroupFix(ResNet):
+    """ResGroup with 64 groups in every stage."""
+
+    family = 'resgroupfix'
+    archs = resgroup(FIXED_GROUPS)
+
+
+@MODELS.register_module()
+class IResGroup(ResStage):
+    """ResGroup with ResStage's wiring and the improved projection."""
+
+    family = 'iresgroup'
+    archs = resgroup(GROUPS)
+    improved_projection = True
+
+
+@MODELS.register_module()
+class IResGroupFix(ResStage):
+    """ResGroupFix with ResStage's wiring and the improved projection."""
+
+    family = 'iresgroupfix'
+    archs = resgroup(FIXED_GROUPS)
+    improved_projection = True

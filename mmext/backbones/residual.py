@@ -1,0 +1,158 @@
+"""The residual block of He et al. (2016) and of Duta et al. (2020), whose variants differ only in their wiring."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from torch import Tensor, nn
+
+from mmext.backbones.layers import Layers, Size, spatial, temporal
+from mmext.backbones.plan import StagePlan
+
+
+@dataclass(frozen=True)
+class Wiring:
+    """Where norms and activations stand around a block's convolutions.
+
+    ``lead`` comes before the first convolution and ``tail`` after the addition: '', 'relu' or 'bn relu'.
+    ``branch_norm``: a norm closes the branch, before the addition. ``relu_shortcut``: the leading ReLU is taken by the
+    shortcut too (see ``ResStage``).
+    """
+
+    lead: str = ''
+    branch_norm: bool = True
+    tail: str = ''
+    relu_shortcut: bool = False
+
+
+POST = Wiring(tail='relu')
+PRE = Wiring(lead='bn relu', branch_norm=False)
+START = Wiring()
+MIDDLE = PRE
+END = Wiring(lead='bn relu', branch_norm=False, tail='bn relu')
+FIRST_MIDDLE = Wiring(lead='relu', branch_norm=False)
+FIRST_END = Wiring(lead='relu', branch_norm=False, tail='bn relu')
+
+
+class Residual(nn.Module):
+    """x -> tail(branch(lead(x)) + downsample(x)); subclasses have the branch.
+
+    ::
+
+        x --+-- lead -- conv bn relu ... conv -- [bn] --+-- tail -->
+            +------------- [downsample] ---------------+
+
+    Parameter names are those of the iResNet authors' checkpoints: ``bn0`` leads, and the last ``bn`` either closes the
+    branch or follows the addition.
+
+    Args:
+        layers: makes the layers.
+        stage: the stage that the block stands in.
+        first: whether it is the stage's first block, which takes the stride and the projection.
+        wiring: where its norms and activations are.
+    """
+
+    last_norm_name: str
+
+    def __init__(self, layers: Layers, stage: StagePlan, first: bool, wiring: Wiring) -> None:
+        super().__init__()
+        self.wiring = wiring
+        in_channels = stage.in_channels if first else stage.out_channels
+        stride = stage.stride if first else 1
+        if wiring.lead == 'bn relu':
+            self.bn0 = layers.norm(in_channels)
+        self.relu = layers.relu()
+        self.make_branch(layers, stage, in_channels, stride)
+        if wiring.branch_norm or wiring.tail == 'bn relu':
+            setattr(self, self.last_norm_name, layers.norm(stage.out_channels))
+        self.downsample = projection(layers, in_channels, stage.out_channels, stride, first and stage.pooled)
+
+    def make_branch(self, layers: Layers, stage: StagePlan, in_channels: int, stride: Size) -> None:
+        """Adds the convolutions, and the norms between them."""
+        raise NotImplementedError
+
+    def branch(self, x: Tensor) -> Tensor:
+        """From the first convolution to the last."""
+        raise NotImplementedError
+
+    @property
+    def last_norm(self) -> nn.Module:
+        return getattr(self, self.last_norm_name)
+
+    def forward(self, x: Tensor) -> Tensor:
+        shortcut = out = x
+        if self.wiring.lead == 'bn relu':
+            out = self.relu(self.bn0(x))
+        elif self.wiring.lead == 'relu':
+            out = self.relu(x, inplace=False)
+            if self.wiring.relu_shortcut:
+                shortcut = out
+
+        out = self.branch(out)
+        if self.wiring.branch_norm:
+            out = self.last_norm(out)
+
+        if self.downsample is not None:
+            shortcut = self.downsample(x)
+        out += shortcut
+
+        if self.wiring.tail == 'bn relu':
+            out = self.last_norm(out)
+        if self.wiring.tail:
+            out = self.relu(out)
+        return out
+
+    def zero_branch(self) -> None:
+        """Makes the branch start at zero: its closing norm, or where it has none its last convolution."""
+        name = self.last_norm_name if self.wiring.branch_norm else self.last_norm_name.replace('bn', 'conv')
+        nn.init.zeros_(getattr(self, name).weight)
+
+
+class BasicBlock(Residual):
+    """Two 3x3 convolutions."""
+
+    last_norm_name = 'bn2'
+
+    def make_branch(self, layers: Layers, stage: StagePlan, in_channels: int, stride: Size) -> None:
+        self.conv1 = layers.conv(in_channels, stage.width, 3, stride, dilation=stage.dilation)
+        self.bn1 = layers.norm(stage.width)
+        self.conv2 = layers.conv(stage.width, stage.out_channels, 3, dilation=stage.dilation)
+
+    def branch(self, x: Tensor) -> Tensor:
+        out = self.relu(self.bn1(self.conv1(x)))
+        return self.conv2(out)
+
+
+class Bottleneck(Residual):
+    """1x1, 3x3 with the stride and the groups, 1x1."""
+
+    last_norm_name = 'bn3'
+
+    def make_branch(self, layers: Layers, stage: StagePlan, in_channels: int, stride: Size) -> None:
+        self.conv1 = layers.conv(in_channels, stage.width, 1)
+        self.bn1 = layers.norm(stage.width)
+        self.conv2 = layers.conv(stage.width, stage.width, 3, stride, dilation=stage.dilation, groups=stage.groups)
+        self.bn2 = layers.norm(stage.width)
+        self.conv3 = layers.conv(stage.width, stage.out_channels, 1)
+
+    def branch(self, x: Tensor) -> Tensor:
+        out = self.relu(self.bn1(self.conv1(x)))
+        out = self.relu(self.bn2(self.conv2(out)))
+        return self.conv3(out)
+
+
+BLOCKS = {'basic': BasicBlock, 'bottleneck': Bottleneck}
+
+
+def projection(layers: Layers, in_channels: int, out_channels: int, stride: Size, pooled: bool) -> nn.Module | None:
+    """The shortcut's own layers; None where the shortcut is the identity.
+
+    ``pooled`` is the improved projection: a 3x3 max-pool carries the stride and the 1x1 convolution sees every pixel; it
+    is the bare max-pool where the channels agree. In 3D the pool spans three frames only where time is strided.
+    """
+    pool = layers.max_pool((3 if temporal(stride) > 1 else 1, 3), stride) if pooled else None
+    if in_channels == out_channels and (pooled or spatial(stride) == temporal(stride) == 1):
+        return pool
+    conv = layers.conv(in_channels, out_channels, 1, 1 if pooled else stride)
+    norm = layers.norm(out_channels)
+    return nn.Sequential(pool, conv, norm) if pooled else nn.Sequential(conv, norm)

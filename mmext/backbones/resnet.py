@@ -1,0 +1,53 @@
+"""ResNet (He et al., arXiv 1512.03385), pre-activation ResNet (1603.05027) and ResNeXt (1611.05431).
+
+The iResNet paper's baselines, as its Tables I, II and VI have them.
+"""
+
+from __future__ import annotations
+
+from mmext.backbones.backbone import Backbone
+from mmext.backbones.plan import CIFAR_BLOCKS, basic, bottleneck, cifar_bottleneck
+from mmext.backbones.residual import POST, PRE, Wiring
+from mmext.registry import MODELS
+
+DEEP = (50, 101, 152, 200)
+RESNET = {
+    **{depth: basic(depth) for depth in (18, 34)},
+    **{depth: bottleneck(depth) for depth in DEEP},
+    **{depth: cifar_bottleneck(depth) for depth in CIFAR_BLOCKS},
+}
+
+
+@MODELS.register_module()
+class ResNet(Backbone):
+    """Norm after every convolution, ReLU after the addition. Depth 164 to 3002 are the CIFAR nets."""
+
+    family = 'resnet'
+    archs = RESNET
+
+    def wirings(self, blocks: int) -> list[Wiring]:
+        return [POST] * blocks
+
+
+@MODELS.register_module()
+class PreActResNet(Backbone):
+    """Norm and ReLU before every convolution, and once more after the last stage.
+
+    The projection reads the block's input as it is, and has a norm: the published parameters need it.
+    """
+
+    family = 'preact_resnet'
+    archs = {depth: bottleneck(depth) for depth in DEEP}
+    closing_norm = True
+
+    def wirings(self, blocks: int) -> list[Wiring]:
+        return [PRE] * blocks
+
+
+@MODELS.register_module()
+class ResNeXt(ResNet):
+    """ResNet with 32 groups of 4 channels (32x4d) in the first stage's 3x3 convolutions."""
+
+    family = 'resnext'
+    suffix = '_32x4d'
+    archs = {depth: bottleneck(depth, width=128, expansion=2, groups=(32, ) * 4) for depth in DEEP[:3]}

@@ -1,0 +1,92 @@
+"""Loading of weights that refuses a poor match."""
+
+from __future__ import annotations
+
+import pickle
+from pathlib import Path
+
+from mmengine.logging import print_log
+from mmengine.runner import CheckpointLoader
+from torch import Tensor, nn
+
+from mmext.errors import UserError, shorten
+
+OPTIONAL = 'num_batches_tracked'  # absent from checkpoints older than torch 0.4.1, and of no use here
+
+
+def read_checkpoint(path: str | Path) -> dict:
+    """Reads a checkpoint file or URL on the CPU, as ``weights_only`` (nothing in it is run).
+
+    Raises:
+        UserError: it is missing, truncated or not a checkpoint.
+    """
+    try:
+        checkpoint = CheckpointLoader.load_checkpoint(str(path), map_location='cpu')
+    except FileNotFoundError:
+        raise UserError(f'{path}: no such checkpoint') from None
+    except (RuntimeError, EOFError, OSError, pickle.UnpicklingError, ValueError, KeyError, IndexError) as error:
+        reason = str(error).strip().splitlines()[0] if str(error) else type(error).__name__
+        raise UserError(f'{path}: not a readable checkpoint, truncated or of another kind ({reason[:160]})') from None
+    if not isinstance(checkpoint, dict):
+        raise UserError(f'{path}: holds a {type(checkpoint).__name__}, not a dict of weights')
+    return checkpoint
+
+
+def weights_of(checkpoint: dict) -> dict[str, Tensor]:
+    """The tensors of a checkpoint by name, without the ``module.`` that data parallel training puts in front."""
+    for key in ('state_dict', 'model'):
+        if isinstance(checkpoint.get(key), dict):
+            checkpoint = checkpoint[key]
+    return {name.removeprefix('module.'): value for name, value in checkpoint.items() if isinstance(value, Tensor)}
+
+
+def load_pretrained(backbone: nn.Module, checkpoint: str | Path, prefix: str | None = None, strict: bool = True,
+                    map_location: str = 'cpu') -> None:
+    """Loads a classifier's, a detector's or the authors' own weights into a backbone.
+
+    What the backbone has no part for (a classifier's fc, stages it was built without) is dropped.
+
+    Args:
+        backbone: takes the weights.
+        checkpoint: a file or URL.
+        prefix: what the backbone's names begin with there, such as ``backbone``; found out if None.
+        strict: False loads what fits, even if tensors are missing, left over or have another shape.
+        map_location: accepted because mmengine's ``Pretrained`` has it; weights are read on the CPU and copied.
+
+    Raises:
+        UserError: the file can't be read; no tensor fits; or, if strict, not all do.
+    """
+    weights = weights_of(read_checkpoint(checkpoint))
+    own = backbone.state_dict()
+    if prefix is None:
+        prefix = max(('', 'backbone.'), key=lambda start: sum(start + name in weights for name in own))
+    elif prefix and not prefix.endswith('.'):
+        prefix += '.'
+    parts = {name.partition('.')[0] for name in own}
+    given = {name.removeprefix(prefix): value for name, value in weights.items()
+             if name.startswith(prefix) and name.removeprefix(prefix).partition('.')[0] in parts}
+    fitting = {name: value for name, value in given.items() if name in own and value.shape == own[name].shape}
+    if strict or not fitting:
+        require_match(backbone, given, checkpoint, '; strict=False loads what fits')
+    backbone.load_state_dict(fitting, strict=False)
+    print_log(f'{checkpoint}: {len(fitting)} of {len(own)} tensors loaded into {type(backbone).__name__}', 'current')
+
+
+def require_match(module: nn.Module, given: dict[str, Tensor], source: str | Path, advice: str = '') -> None:
+    """Raises a UserError, with counts and first names, unless ``given`` has exactly the module's tensors."""
+    own = module.state_dict()
+    missing = [name for name in own if name not in given and not name.endswith(OPTIONAL)]
+    surplus = [name for name in given if name not in own]
+    misshapen = [name for name in own if name in given and given[name].shape != own[name].shape]
+    if not (missing or surplus or misshapen):
+        return
+    found = len(own) - len(misshapen) - sum(name not in given for name in own)
+    says = [f'{source}: {found} of the {len(own)} tensors of {type(module).__name__} fit']
+    if missing:
+        says.append(f'{len(missing)} missing ({shorten(missing)})')
+    if misshapen:
+        shapes = [f'{name} {tuple(given[name].shape)}, here {tuple(own[name].shape)}' for name in misshapen]
+        says.append(f'{len(misshapen)} of another shape ({shorten(shapes, 2)})')
+    if surplus:
+        says.append(f'{len(surplus)} left over ({shorten(surplus)})')
+    raise UserError('; '.join(says) + f'; is it a checkpoint of this network?{advice}')

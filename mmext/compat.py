@@ -1,0 +1,241 @@
+"""Repairs of the installed stack: one small function per defect.
+
+Each names its symptom and upstream issue and does nothing where the defect is absent. ``install`` puts them in place
+before the defective modules are imported, and imports none of them itself: a repair runs when, and only when, somebody
+imports its module. When upstream mends a defect, deleting its function and its line in ``install`` is the clean-up.
+"""
+
+from __future__ import annotations
+
+import importlib.abc
+import importlib.machinery
+import importlib.metadata
+import importlib.util
+import os
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from types import ModuleType
+
+_APPLIED: dict[str, str] = {}
+
+
+def install() -> None:
+    """Arranges every repair; calling it twice changes nothing."""
+    if any(isinstance(finder, RepairFinder) for finder in sys.meta_path):
+        return
+    repairs = RepairFinder()
+    repairs.after('mmdet.models.dense_heads.ssd_head', give_ssd_head_a_loss_cls)
+    repairs.after('mmengine.logging.history_buffer', allow_history_buffer_in_checkpoints)
+    repairs.after('mmengine.fileio.backends.local_backend', write_files_whole_or_not_at_all)
+    repairs.after('mmengine.dist.utils', start_processes_without_a_gpu)
+    for package in ('mmdet', 'mmaction'):
+        repairs.around(package, lambda package=package: newer_mmcv_accepted(package))
+    sys.meta_path.insert(0, repairs)
+    sys.meta_path.append(AbsentModules({
+        'importlib_metadata': stand_in_for_importlib_metadata,
+        'mmaction.models.localizers.drn': stand_in_for_drn_package,
+        'mmaction.models.localizers.drn.drn': stand_in_for_drn,
+    }))
+
+
+def applied() -> dict[str, str]:
+    """The repairs that were needed so far in this process: function name -> what it did."""
+    return dict(_APPLIED)
+
+
+def give_ssd_head_a_loss_cls(module: ModuleType) -> None:
+    """'SSDHead' object has no attribute 'loss_cls', at the first validation.
+
+    https://github.com/open-mmlab/mmdetection/issues/11063, also 11305 and 11780.
+    """
+    head = module.SSDHead
+    if hasattr(head, 'loss_cls') or 'loss_cls' in head.__init__.__code__.co_names:
+        return
+    head.loss_cls = None  # predict_by_feat asks it for custom channels; None has none
+    note(give_ssd_head_a_loss_cls, 'SSDHead can predict')
+
+
+def allow_history_buffer_in_checkpoints(module: ModuleType) -> None:
+    """'Weights only load failed' for every checkpoint that training wrote under torch >= 2.6.
+
+    https://github.com/open-mmlab/mmengine/issues/1655. Training logs sit in the checkpoint as HistoryBuffer and numpy scalars. They are allowed by name; ``weights_only``
+    stays on, so a downloaded file still can't run anything.
+    """
+    import numpy as np
+    import torch
+
+    allow = getattr(torch.serialization, 'add_safe_globals', None)
+    if allow is None:
+        return
+    multiarray = np._core.multiarray if hasattr(np, '_core') else np.core.multiarray
+    dtypes = [type(np.dtype(code)) for code in ('f4', 'f8', 'i4', 'i8', 'b1')]
+    allow([module.HistoryBuffer, multiarray._reconstruct, multiarray.scalar, np.ndarray, np.dtype, *dtypes])
+    note(allow_history_buffer_in_checkpoints, 'checkpoints of training load with weights_only')
+
+
+def write_files_whole_or_not_at_all(module: ModuleType) -> None:
+    """A killed save leaves a truncated .pth, 'failed finding central directory'.
+
+    https://github.com/open-mmlab/mmdetection/issues/4835. The bytes go to a temporary name beside the file, which is renamed when they are all on disk.
+    """
+    backend = module.LocalBackend
+    if 'replace' in backend.put.__code__.co_names:
+        return
+
+    def put(self, obj: bytes, filepath: str | os.PathLike) -> None:
+        folder = os.path.dirname(os.fspath(filepath)) or '.'
+        os.makedirs(folder, exist_ok=True)
+        handle, temporary = tempfile.mkstemp(prefix='.', suffix='.part', dir=folder)
+        try:
+            with os.fdopen(handle, 'wb') as file:
+                file.write(obj)
+                file.flush()
+                os.fsync(file.fileno())
+            umask = os.umask(0)
+            os.umask(umask)
+            os.chmod(temporary, 0o666 & ~umask)
+            os.replace(temporary, filepath)
+        except BaseException:
+            os.unlink(temporary)
+            raise
+
+    put.__doc__ = backend.put.__doc__
+    backend.put = put
+    note(write_files_whole_or_not_at_all, 'a killed save leaves the previous file')
+
+
+def start_processes_without_a_gpu(module: ModuleType) -> None:
+    """init_dist calls torch.cuda.set_device, which a torch without CUDA does not have.
+
+    Since https://github.com/open-mmlab/mmengine/pull/973; no issue of its own is known.
+    """
+    import torch
+
+    original = module._init_dist_pytorch
+    if torch.cuda.is_available() or 'set_device' not in original.__code__.co_names:
+        return
+
+    def init_dist_pytorch(backend: str, init_backend: str = 'torch', **kwargs) -> None:
+        torch.distributed.init_process_group(backend='gloo', **kwargs)
+
+    module._init_dist_pytorch = init_dist_pytorch
+    note(start_processes_without_a_gpu, 'several processes train on the processor')
+
+
+@contextmanager
+def newer_mmcv_accepted(package: str) -> Iterator[None]:
+    """mmdet 3.3 and mmaction2 1.2 refuse mmcv >= 2.2 and its OneDL fork at import.
+
+    https://github.com/open-mmlab/mmdetection/issues/12312, https://github.com/open-mmlab/mmcv/issues/3096. Their code runs with it. They are shown 2.1.0 while their version check runs, if what is there is newer.
+    """
+    import mmcv
+
+    true_version = mmcv.__version__
+    if tuple(int(part) for part in true_version.split('.')[:2]) >= (2, 2):
+        mmcv.__version__ = '2.1.0'
+        note(newer_mmcv_accepted, f'{package} accepts mmcv {true_version}')
+    try:
+        yield
+    finally:
+        mmcv.__version__ = true_version
+
+
+def stand_in_for_importlib_metadata(module: ModuleType) -> None:
+    """No module named 'importlib_metadata': mmaction2 uses it and does not declare it.
+
+    No issue of its own is known. The standard library has had the same since Python 3.8.
+    """
+    vars(module).update({name: value for name, value in vars(importlib.metadata).items() if not name.startswith('__')})
+    note(stand_in_for_importlib_metadata, 'the standard library stands in')
+
+
+def stand_in_for_drn_package(module: ModuleType) -> None:
+    """No module named 'mmaction.models.localizers.drn': mmaction2's wheel lacks the folder.
+
+    https://github.com/open-mmlab/mmaction2/issues/2714
+    """
+    module.__path__ = []
+
+
+def stand_in_for_drn(module: ModuleType) -> None:
+    """The DRN localizer's place is kept, and who builds one is told.
+
+    https://github.com/open-mmlab/mmaction2/issues/2714
+    """
+
+    class DRN:
+        """Absent from the installed mmaction2."""
+
+        def __init__(self, *args, **kwargs) -> None:
+            raise ImportError('the installed mmaction2 has no DRN localizer: its wheel lacks that folder')
+
+    module.DRN = DRN
+    note(stand_in_for_drn, 'mmaction2 imports without its DRN localizer')
+
+
+def note(repair: Callable, effect: str) -> None:
+    _APPLIED[repair.__name__] = effect
+
+
+class RepairFinder(importlib.abc.MetaPathFinder):
+    """Runs a repair after, or around, the import of the module it mends."""
+
+    def __init__(self) -> None:
+        self.repairs_after: dict[str, Callable[[ModuleType], None]] = {}
+        self.repairs_around: dict[str, Callable[[], AbstractContextManager]] = {}
+        self.busy: set[str] = set()
+
+    def after(self, name: str, repair: Callable[[ModuleType], None]) -> None:
+        if name in sys.modules:
+            repair(sys.modules[name])
+        else:
+            self.repairs_after[name] = repair
+
+    def around(self, name: str, context: Callable[[], AbstractContextManager]) -> None:
+        self.repairs_around[name] = context
+
+    def find_spec(self, name: str, path=None, target=None) -> importlib.machinery.ModuleSpec | None:
+        if name in self.busy or name not in self.repairs_after and name not in self.repairs_around:
+            return None
+        self.busy.add(name)
+        try:
+            spec = importlib.util.find_spec(name)
+        finally:
+            self.busy.discard(name)
+        if spec is not None and spec.loader is not None:
+            self.repair_on_execution(spec.loader, name)
+        return spec
+
+    def repair_on_execution(self, loader: importlib.abc.Loader, name: str) -> None:
+        execute = loader.exec_module
+
+        def exec_module(module: ModuleType) -> None:
+            if name in self.repairs_around:
+                with self.repairs_around[name]():
+                    execute(module)
+            else:
+                execute(module)
+            if name in self.repairs_after:
+                self.repairs_after[name](module)
+
+        loader.exec_module = exec_module
+
+
+class AbsentModules(importlib.abc.MetaPathFinder, importlib.abc.Loader):
+    """Last in line: supplies modules that every other finder found to be absent."""
+
+    def __init__(self, stand_ins: dict[str, Callable[[ModuleType], None]]) -> None:
+        self.stand_ins = stand_ins
+
+    def find_spec(self, name: str, path=None, target=None) -> importlib.machinery.ModuleSpec | None:
+        if name not in self.stand_ins:
+            return None
+        return importlib.machinery.ModuleSpec(name, self)
+
+    def create_module(self, spec: importlib.machinery.ModuleSpec) -> None:
+        return None
+
+    def exec_module(self, module: ModuleType) -> None:
+        self.stand_ins[module.__name__](module)

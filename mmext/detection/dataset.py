@@ -1,0 +1,61 @@
+"""mmdet's COCO dataset with its mistakes found while it is built, not in the middle of an epoch."""
+
+from __future__ import annotations
+
+import os
+
+from mmdet.datasets import CocoDataset as MMDetCocoDataset
+from mmengine.logging import print_log
+
+from mmext.detection.annotations import check_classes, read_annotations
+from mmext.errors import UserError, shorten
+from mmext.registry import DATASETS
+
+
+@DATASETS.register_module()
+class CocoDataset(MMDetCocoDataset):
+    """COCO-format detection data.
+
+    Args:
+        on_missing: what an image file that is not there means: 'skip' (training goes on without it and says how many)
+            or 'raise'. By default 'raise' in test mode and 'skip' otherwise.
+        kwargs: as for mmdet's.
+
+    Raises:
+        UserError: the annotation file is missing or malformed, its categories are not the config's classes, or images
+            are missing.
+    """
+
+    def __init__(self, *args, on_missing: str | None = None, **kwargs) -> None:
+        self.on_missing = on_missing or ('raise' if kwargs.get('test_mode') else 'skip')
+        self.missing: list[str] = []
+        super().__init__(*args, **kwargs)
+
+    def load_data_list(self) -> list[dict]:
+        content = read_annotations(self.ann_file)
+        check_classes(self.ann_file, content, self.metainfo['classes'])
+        entries = super().load_data_list()
+        folder = self.data_prefix['img']
+        present = names_in(folder)
+        here = [entry for entry in entries
+                if os.path.basename(entry['img_path']) in present or os.path.isfile(entry['img_path'])]
+        self.missing = sorted({entry['img_path'] for entry in entries} - {entry['img_path'] for entry in here})
+        if self.missing and (self.on_missing == 'raise' or not here):
+            raise UserError(f'{folder}: {len(self.missing)} of the {len(entries)} images of {self.ann_file} are missing '
+                            f'({shorten(map(os.path.basename, self.missing))})')
+        if self.missing:
+            print_log(f'{folder}: goes on without {len(self.missing)} of {len(entries)} images, which are missing '
+                      f'({shorten(map(os.path.basename, self.missing))})', 'current', level='WARNING')
+        return here if self.on_missing == 'skip' else entries
+
+
+def names_in(folder: str) -> set[str]:
+    """The file names in a folder, in one listing; sub-folders are looked into one file at a time by the caller.
+
+    Raises:
+        UserError: there is no such folder.
+    """
+    try:
+        return set(os.listdir(folder))
+    except OSError as error:
+        raise UserError(f'{folder}: no such image folder ({error.strerror}); is --data-root right?') from None

@@ -1,0 +1,1 @@
+"""What tools/ call: a config with the user's changes, a run, and hooks that keep the run safe."""

@@ -1,0 +1,58 @@
+"""What the commands share: their common arguments, and an end in one line for a user's mistake."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from mmengine.config import Config, DictAction
+
+from mmext.errors import UserError
+
+
+def add_config_arguments(parser: argparse.ArgumentParser) -> None:
+    """The arguments that change a config, the same for training and testing."""
+    parser.add_argument('--work-dir', help='where the run writes (default: work_dirs/<config>[_<backbone>])')
+    parser.add_argument('--data-root', help="moves every data set and evaluator of the config there")
+    parser.add_argument('--classes', help="your own: 'auto' takes them from the training annotations, or a,b,c")
+    parser.add_argument('--backbone', metavar='NAME', help='another network, as mmext.list_backbones() names it')
+    parser.add_argument('--cfg-options', nargs='+', action=DictAction, metavar='k=v', help='other keys of the config')
+    parser.add_argument('--launcher', choices=['none', 'pytorch', 'slurm'], default='none',
+                        help="'pytorch' under torchrun")
+    parser.add_argument('--local-rank', '--local_rank', type=int, default=0, help=argparse.SUPPRESS)
+
+
+def config_from(args: argparse.Namespace) -> Config:
+    """The config that the arguments describe."""
+    from mmext.engine.config import load_config
+
+    os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
+    return load_config(args.config, data_root=args.data_root, classes=args.classes, backbone=args.backbone,
+                       options=args.cfg_options)
+
+
+def run_name(args: argparse.Namespace) -> str:
+    """What a run's folder is called: the config's name, and the backbone's if it was swapped."""
+    return Path(args.config).stem + (f'_{args.backbone}' if args.backbone else '')
+
+
+def run(main: Callable[[], int | None]) -> None:
+    """Calls ``main`` and exits with its code; 2 for a UserError, 130 for Ctrl-C, a traceback for our own mistakes."""
+    try:
+        code = main() or 0
+    except UserError as error:
+        print(f'error: {message(error)}', file=sys.stderr)
+        code = 2
+    except KeyboardInterrupt:
+        print('stopped', file=sys.stderr)
+        code = 130
+    sys.exit(code)
+
+
+def message(error: UserError) -> str:
+    """The error's one line. Worker processes and registries wrap it into more; the line itself comes last there."""
+    last = str(error).strip().splitlines()[-1]
+    return last.rpartition('UserError: ')[2]

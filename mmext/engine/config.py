@@ -1,0 +1,121 @@
+"""A config file, and the changes to it that the command line may ask for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from mmengine.config import Config, ConfigDict
+
+from mmext.engine.options import apply_options
+from mmext.engine.swap import swap_backbone
+from mmext.errors import UserError, nearest
+
+
+def load_config(path: str | Path, *, data_root: str | None = None, classes: str | None = None,
+                backbone: str | None = None, options: dict | None = None) -> Config:
+    """Reads a config and applies the command line's changes to it.
+
+    Args:
+        path: of the config file.
+        data_root: replaces the data root of every data set and evaluator.
+        classes: 'auto' for the categories of the training annotations, or names separated by commas.
+        backbone: a name of ``mmext.list_backbones()``, put in place of the config's.
+        options: dotted key -> value, refused where a key is unknown.
+
+    Raises:
+        UserError: the file is missing or broken, or a change can't be made.
+    """
+    config = read_config(path)
+    if data_root:
+        move_data(config, data_root)
+    if classes:
+        set_classes(config, class_names(config, classes))
+    if backbone:
+        swap_backbone(config, backbone)
+    if options:
+        apply_options(config, options)
+    return config
+
+
+def read_config(path: str | Path) -> Config:
+    """A config file with its bases; UserError names the file and what is wrong in it."""
+    path = Path(path)
+    if not path.is_file():
+        known = {str(other): other for folder in (path.parent, Path('configs')) for other in sorted(folder.glob('*.py'))}
+        raise UserError(f'{path}: no such config{nearest(str(path), known)}')
+    try:
+        return Config.fromfile(path)
+    except SyntaxError as error:
+        raise UserError(f'{error.filename or path}, line {error.lineno}: {error.msg}') from None
+    except (OSError, KeyError, TypeError, ValueError, AttributeError, NameError, ImportError) as error:
+        reason = ' '.join(str(error).split())
+        raise UserError(f'{path}: unusable config ({type(error).__name__}: {reason[:300]})') from None
+
+
+def datasets_of(config: Config) -> list[ConfigDict]:
+    """The data sets of every loader, wrapped ones too."""
+    found: list[ConfigDict] = []
+
+    def collect(node: object) -> None:
+        if isinstance(node, dict):
+            if 'ann_file' in node and 'pipeline' in node:
+                found.append(node)
+            for value in node.values():
+                collect(value)
+        elif isinstance(node, (list, tuple)):
+            for value in node:
+                collect(value)
+
+    for name in ('train_dataloader', 'val_dataloader', 'test_dataloader'):
+        collect(config.get(name))
+    return found
+
+
+def move_data(config: Config, data_root: str) -> None:
+    """Replaces the old data root wherever a path of the config begins with it: data sets, evaluators, lists of files."""
+    new = data_root.rstrip('/') + '/'
+    old = {dataset['data_root'] for dataset in datasets_of(config) if dataset.get('data_root')}
+    old |= {config['data_root']} if config.get('data_root') else set()
+    if not old:
+        raise UserError('--data-root: this config has no data_root to replace')
+
+    def moved(path: str) -> str:
+        for root in sorted(old, key=len, reverse=True):
+            if path == root or path.startswith(root.rstrip('/') + '/'):
+                return new + path[len(root):].lstrip('/')
+        return path
+
+    replace_values(config._cfg_dict, lambda key, value: moved(value) if isinstance(value, str) else value)
+
+
+def class_names(config: Config, classes: str) -> tuple[str, ...]:
+    """What ``--classes`` stands for."""
+    if classes != 'auto':
+        return tuple(name.strip() for name in classes.split(',') if name.strip())
+    from mmext.detection.annotations import category_names, read_annotations
+
+    datasets = datasets_of(config)
+    if not datasets:
+        raise UserError('--classes auto: this config has no data set')
+    return category_names(read_annotations(Path(datasets[0].get('data_root') or '') / datasets[0]['ann_file']))
+
+
+def set_classes(config: Config, classes: Sequence[str]) -> None:
+    """Gives the data sets these classes, and every head their number."""
+    for dataset in datasets_of(config):
+        dataset['metainfo'] = dict(dataset.get('metainfo') or {}, classes=tuple(classes))
+    replace_values(config.model, lambda key, value: len(classes) if key == 'num_classes' else value)
+
+
+def replace_values(node: object, change: Callable[[object, object], object]) -> object:
+    """Rewrites a tree of dicts, lists and tuples in place, leaf by leaf: ``change(key, value) -> value``."""
+    if isinstance(node, dict):
+        for key, value in node.items():
+            dict.__setitem__(node, key, replace_values(value, change) if nested(value) else change(key, value))
+        return node
+    return type(node)(replace_values(value, change) if nested(value) else change(None, value) for value in node)
+
+
+def nested(value: object) -> bool:
+    return isinstance(value, (dict, list, tuple))

@@ -1,0 +1,45 @@
+"""Progress bars, on a terminal only."""
+
+from __future__ import annotations
+
+import sys
+
+from mmengine.dist import is_main_process
+from mmengine.hooks import Hook
+from mmengine.runner import Runner
+from tqdm import tqdm
+
+from mmext.registry import HOOKS
+
+
+@HOOKS.register_module()
+class ProgressHook(Hook):
+    """One bar for each training epoch, validation and test, with rate and time left. Logs stay as they are."""
+
+    def __init__(self) -> None:
+        self.bar: tqdm | None = None
+
+    def open(self, title: str, total: int) -> None:
+        quiet = not (is_main_process() and sys.stderr.isatty())
+        self.bar = tqdm(total=total, desc=title, unit='batch', disable=quiet, leave=False, dynamic_ncols=True)
+
+    def close(self) -> None:
+        if self.bar is not None:
+            self.bar.close()
+
+    def before_train_epoch(self, runner: Runner) -> None:
+        self.open(f'epoch {runner.epoch + 1}/{runner.max_epochs}', len(runner.train_dataloader))
+
+    def before_val_epoch(self, runner: Runner) -> None:
+        self.open('validation', len(runner.val_dataloader))
+
+    def before_test_epoch(self, runner: Runner) -> None:
+        self.open('test', len(runner.test_dataloader))
+
+    def _after_iter(self, runner: Runner, batch_idx: int, data_batch: dict | None = None, outputs=None,
+                    mode: str = 'train') -> None:
+        if self.bar is not None:
+            self.bar.update()
+
+    def _after_epoch(self, runner: Runner, mode: str = 'train') -> None:
+        self.close()

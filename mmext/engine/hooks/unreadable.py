@@ -1,0 +1,44 @@
+"""What became of the images that could not be read."""
+
+from __future__ import annotations
+
+import os
+
+from mmengine.dist import is_main_process
+from mmengine.hooks import Hook
+from mmengine.runner import Runner
+
+from mmext.errors import shorten
+from mmext.registry import HOOKS
+
+LOG_NAME = 'unreadable_images.txt'
+
+
+@HOOKS.register_module()
+class UnreadableImagesHook(Hook):
+    """Says at the end how many images were left out, and which; their list is ``unreadable_images.txt`` in the work dir.
+
+    ``LoadImage`` notes the files it can't read there, from every process; the data set knows the missing ones.
+    """
+
+    def after_train(self, runner: Runner) -> None:
+        self.tell(runner, getattr(runner.train_dataloader.dataset, 'missing', []), 'trained without')
+
+    def after_test(self, runner: Runner) -> None:
+        self.tell(runner, [], 'tested with black images in place of')
+
+    @staticmethod
+    def tell(runner: Runner, missing: list[str], verb: str) -> None:
+        if not is_main_process():
+            return
+        from mmext.detection.loading import read_log
+
+        path = os.path.join(runner.work_dir, LOG_NAME)
+        noted = read_log(path)
+        unreadable = {**{name: 'missing' for name in missing}, **noted}
+        if not unreadable:
+            return
+        with open(path, 'w') as log:
+            log.writelines(f'{name}\t{reason}\n' for name, reason in sorted(unreadable.items()))
+        named = [f'{os.path.basename(name)}: {reason}' for name, reason in sorted(unreadable.items())]
+        runner.logger.warning(f'{verb} {len(unreadable)} unreadable image(s): {shorten(named, 5)}; all in {path}')

@@ -1,0 +1,119 @@
+"""Training and testing of a config: what is checked before, the run itself, what is told after."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+
+import torch
+from mmengine.config import Config
+from mmengine.runner import Runner, find_latest_checkpoint
+
+from mmext.backbones.weights import read_checkpoint, require_match, weights_of
+from mmext.engine.config import datasets_of
+from mmext.engine.hooks.unreadable import LOG_NAME
+from mmext.errors import UserError
+
+
+def set_up(config: Config, work_dir: str | None, default_name: str, launcher: str = 'none') -> None:
+    """What training and testing have in common: work dir, launcher, where unreadable images are noted.
+
+    Args:
+        config: changed in place.
+        work_dir: made if it is not there; ``work_dirs/<default_name>`` if None and the config names none.
+        default_name: see ``work_dir``.
+        launcher: 'none', 'pytorch' (torchrun) or 'slurm'.
+
+    Raises:
+        UserError: the work dir can't be written.
+    """
+    config.work_dir = work_dir or config.get('work_dir') or os.path.join('work_dirs', default_name)
+    require_writable(config.work_dir)
+    config.launcher = launcher
+    if launcher != 'none' and not torch.cuda.is_available():
+        config.setdefault('model_wrapper_cfg', dict(type='MMDistributedDataParallel', broadcast_buffers=False))
+        config.model_wrapper_cfg.device_ids = None
+    log = os.path.join(config.work_dir, LOG_NAME)
+    for loader in loaders_of(config):
+        loader['log_file'] = log
+
+
+def require_writable(folder: str) -> None:
+    """Makes a folder and tries to write into it; UserError says why not."""
+    try:
+        os.makedirs(folder, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise UserError(f'{folder}: can\'t write there ({error.strerror}); choose another with --work-dir') from None
+
+
+def loaders_of(config: Config) -> list[dict]:
+    """The steps of every pipeline that load images with ``mmext.LoadImage``."""
+    return [step for dataset in datasets_of(config) for step in dataset['pipeline'] if step['type'] == 'mmext.LoadImage']
+
+
+def train(config: Config, *, resume: str | None = None) -> Runner:
+    """Trains a config that ``set_up`` prepared.
+
+    Args:
+        config: the whole config.
+        resume: None, a checkpoint, or 'auto' for the last one in the work dir.
+
+    Raises:
+        UserError: the checkpoint can't be resumed from, the data can't be used, or the loss turns NaN.
+    """
+    if resume:
+        config.resume = True
+        config.load_from = latest_checkpoint(config.work_dir) if resume == 'auto' else resume
+        checkpoint = read_checkpoint(config.load_from)
+        absent = [key for key in ('meta', 'state_dict', 'message_hub', 'optimizer') if key not in checkpoint]
+        if absent:
+            raise UserError(f'{config.load_from}: no checkpoint of a training ({absent[0]!r} is missing); to start from '
+                            'its weights use --cfg-options load_from=FILE')
+    else:
+        Path(config.work_dir, LOG_NAME).unlink(missing_ok=True)
+    runner = Runner.from_cfg(config)
+    if resume:
+        require_match(bare(runner.model), weights_of(checkpoint), config.load_from)
+        del checkpoint
+    runner.train()
+    return runner
+
+
+def test(config: Config, checkpoint: str, *, skip_unreadable: bool = False) -> dict[str, float]:
+    """Evaluates a checkpoint on the test set of a config that ``set_up`` prepared; returns the metrics.
+
+    Args:
+        config: the whole config.
+        checkpoint: must hold exactly the model's weights.
+        skip_unreadable: put black images in place of unreadable ones instead of failing.
+
+    Raises:
+        UserError: the checkpoint is not this model's, or the data can't be used.
+    """
+    weights = weights_of(read_checkpoint(checkpoint))
+    config.load_from, config.resume = checkpoint, False
+    Path(config.work_dir, LOG_NAME).unlink(missing_ok=True)
+    if skip_unreadable:
+        for dataset in datasets_of(config):
+            dataset['on_missing'] = 'blank'
+        for loader in loaders_of(config):
+            loader['on_error'] = 'blank'
+    runner = Runner.from_cfg(config)
+    require_match(bare(runner.model), weights, checkpoint)
+    return runner.test()
+
+
+def bare(model: torch.nn.Module) -> torch.nn.Module:
+    """The model inside its data parallel wrapper."""
+    return model.module if hasattr(model, 'module') else model
+
+
+def latest_checkpoint(work_dir: str) -> str:
+    """The last checkpoint of a work dir. UserError where there is none."""
+    found = find_latest_checkpoint(work_dir) if os.path.isfile(os.path.join(work_dir, 'last_checkpoint')) else None
+    if not found:
+        raise UserError(f'{work_dir}: no checkpoint to resume from; give its path to --resume, or train without it')
+    return found

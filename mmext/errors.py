@@ -1,0 +1,23 @@
+"""How a user's mistake is told: one line that says what is wrong, where, and what to do."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class UserError(Exception):
+    """A mistake or an unusable input of the user's. The message is one line; tools print it and exit with code 2."""
+
+
+def nearest(word: str, choices: Iterable[str], count: int = 3) -> str:
+    """Names the choices most like a mistyped word: "; did you mean 'a' or 'b'?", or '' where none is alike."""
+    matches = difflib.get_close_matches(word, list(choices), n=count, cutoff=0.6)
+    return f'; did you mean {" or ".join(repr(match) for match in matches)}?' if matches else ''
+
+
+def shorten(items: Iterable[object], limit: int = 3) -> str:
+    """The first items of a long list on one line: 'a, b, c and 17 more'."""
+    items = [str(item) for item in items]
+    rest = len(items) - limit
+    return ', '.join(items[:limit]) + (f' and {rest} more' if rest > 0 else '')

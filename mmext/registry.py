@@ -1,0 +1,16 @@
+"""mmext's child registries: what makes ``type='mmext.IResNet'`` work in a config of any OpenMMLab library."""
+
+from mmengine.registry import DATASETS as ROOT_DATASETS
+from mmengine.registry import FUNCTIONS as ROOT_FUNCTIONS
+from mmengine.registry import HOOKS as ROOT_HOOKS
+from mmengine.registry import METRICS as ROOT_METRICS
+from mmengine.registry import MODELS as ROOT_MODELS
+from mmengine.registry import TRANSFORMS as ROOT_TRANSFORMS
+from mmengine.registry import Registry
+
+MODELS = Registry('model', parent=ROOT_MODELS, scope='mmext', locations=['mmext.backbones'])
+HOOKS = Registry('hook', parent=ROOT_HOOKS, scope='mmext', locations=['mmext.engine.hooks'])
+DATASETS = Registry('dataset', parent=ROOT_DATASETS, scope='mmext', locations=['mmext.detection'])
+TRANSFORMS = Registry('transform', parent=ROOT_TRANSFORMS, scope='mmext', locations=['mmext.detection'])
+METRICS = Registry('metric', parent=ROOT_METRICS, scope='mmext', locations=['mmext.detection'])
+FUNCTIONS = Registry('function', parent=ROOT_FUNCTIONS, scope='mmext', locations=['mmext.engine.hooks'])

@@ -1,0 +1,54 @@
+"""Evaluates a checkpoint: tools/test.py configs/ssd300_iresnet50_coco.py work_dirs/.../epoch_130.pth"""
+
+from __future__ import annotations
+
+import argparse
+import os
+
+import mmext  # noqa: F401  repairs the stack before anything else is imported
+from mmext.engine import cli
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description='Evaluate a checkpoint on the test set of its config.')
+    parser.add_argument('config', help='a file of configs/, or the config that training left in its work dir')
+    parser.add_argument('checkpoint')
+    cli.add_config_arguments(parser)
+    parser.add_argument('--out', metavar='FILE.json', help='write the metrics there')
+    parser.add_argument('--show-dir', metavar='DIR', help='draw every image there, ground truth beside detections')
+    parser.add_argument('--show-score', type=float, default=0.3, help='least score to be drawn (default: %(default)s)')
+    parser.add_argument('--per-class', action='store_true', help='AP and counts of each class')
+    parser.add_argument('--skip-unreadable', action='store_true',
+                        help='go on where images are missing or unreadable; their objects count as missed')
+    return parser.parse_args()
+
+
+def main() -> None:
+    args = parse_args()
+    from mmengine.dist import is_main_process
+
+    from mmext.engine import report, run
+
+    config = cli.config_from(args)
+    if args.per_class:
+        config.test_evaluator.per_class = True
+    if args.show_dir:
+        run.require_writable(args.show_dir)
+        config.default_hooks.visualization.update(
+            draw=True, test_out_dir=os.path.abspath(args.show_dir), score_thr=args.show_score)
+    if args.out:
+        run.require_writable(os.path.dirname(args.out) or '.')
+    run.set_up(config, args.work_dir, cli.run_name(args), args.launcher)
+    metrics = run.test(config, args.checkpoint, skip_unreadable=args.skip_unreadable)
+    if is_main_process():
+        overall, classes = report.split_metrics(metrics)
+        report.print_tables(overall, classes, f'{args.config}, {args.checkpoint}: COCO metrics, %')
+        if args.out:
+            report.write_json(args.out, dict(overall, per_class=classes) if classes else overall)
+            print(f'metrics: {args.out}')
+        if args.show_dir:
+            print(f'pictures: {args.show_dir}')
+
+
+if __name__ == '__main__':
+    cli.run(main)
