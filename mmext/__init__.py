@@ -8,11 +8,13 @@ from mmext import compat
 
 compat.install()
 
-from mmext import registry  # noqa: E402  the repairs come first
-from mmext.errors import UserError  # noqa: E402
+from mmext.errors import UserError  # noqa: E402  the repairs come first
 
 __version__ = '0.1.0'
-__all__ = ['UserError', 'create_backbone', 'list_backbones', 'registry']
+__all__ = ['UserError', 'create_backbone', 'list_backbones']
+
+if compat.installed('mmengine'):  # else mmext.doctor is there to say so
+    from mmext import registry  # noqa: F401
 
 
 def __getattr__(name: str):

@@ -12,6 +12,7 @@ import importlib.machinery
 import importlib.metadata
 import importlib.util
 import os
+import pickle
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
@@ -28,6 +29,7 @@ def install() -> None:
     repairs = RepairFinder()
     repairs.after('mmdet.models.dense_heads.ssd_head', give_ssd_head_a_loss_cls)
     repairs.after('mmengine.logging.history_buffer', allow_history_buffer_in_checkpoints)
+    repairs.after('mmengine.runner.checkpoint', keep_checkpoints_from_running_code)
     repairs.after('mmengine.fileio.backends.local_backend', write_files_whole_or_not_at_all)
     repairs.after('mmengine.dist.utils', start_processes_without_a_gpu)
     for package in ('mmdet', 'mmaction'):
@@ -38,6 +40,11 @@ def install() -> None:
         'mmaction.models.localizers.drn': stand_in_for_drn_package,
         'mmaction.models.localizers.drn.drn': stand_in_for_drn,
     }))
+
+
+def installed(name: str) -> bool:
+    """Whether a top-level package is there, without importing it."""
+    return importlib.util.find_spec(name) is not None
 
 
 def applied() -> dict[str, str]:
@@ -60,25 +67,53 @@ def give_ssd_head_a_loss_cls(module: ModuleType) -> None:
 def allow_history_buffer_in_checkpoints(module: ModuleType) -> None:
     """'Weights only load failed' for every checkpoint that training wrote under torch >= 2.6.
 
-    https://github.com/open-mmlab/mmengine/issues/1655. Training logs sit in the checkpoint as HistoryBuffer and numpy scalars. They are allowed by name; ``weights_only``
-    stays on, so a downloaded file still can't run anything.
+    https://github.com/open-mmlab/mmengine/issues/1655. Training logs sit in the checkpoint as numpy scalars and
+    HistoryBuffer, which names its own methods by getattr. These are allowed by name, and getattr for nothing else;
+    ``weights_only`` stays on, so a downloaded file still can't run anything.
     """
     import numpy as np
     import torch
 
-    allow = getattr(torch.serialization, 'add_safe_globals', None)
-    if allow is None:
-        return
+    if not hasattr(torch.serialization, 'get_unsafe_globals_in_checkpoint'):
+        return  # torch < 2.6
+
+    def method_of_history_buffer(owner: object, name: str) -> Callable:
+        if owner is not module.HistoryBuffer or name.startswith('_'):
+            raise pickle.UnpicklingError(f'getattr of {name!r} is allowed for HistoryBuffer alone')
+        return getattr(owner, name)
+
     multiarray = np._core.multiarray if hasattr(np, '_core') else np.core.multiarray
     dtypes = [type(np.dtype(code)) for code in ('f4', 'f8', 'i4', 'i8', 'b1')]
-    allow([module.HistoryBuffer, multiarray._reconstruct, multiarray.scalar, np.ndarray, np.dtype, *dtypes])
+    torch.serialization.add_safe_globals([
+        module.HistoryBuffer, (method_of_history_buffer, 'builtins.getattr'),
+        multiarray._reconstruct, multiarray.scalar, np.ndarray, np.dtype, *dtypes])
     note(allow_history_buffer_in_checkpoints, 'checkpoints of training load with weights_only')
+
+
+def keep_checkpoints_from_running_code(module: ModuleType) -> None:
+    """'Falling back to weights_only=False': onedl-mmengine runs whatever code a checkpoint holds, after a warning.
+
+    No issue of its own is known; ``_safe_torch_load`` of https://github.com/VBTI-development/onedl-mmengine. Torch's
+    own default takes its place, as in mmengine.
+    """
+    import torch
+
+    original = getattr(module, '_safe_torch_load', None)
+    if original is None or 'UnpicklingError' not in original.__code__.co_names:
+        return
+
+    def load_without_fallback(file, map_location=None, weights_only: bool | None = None):
+        return torch.load(file, map_location=map_location, weights_only=weights_only)
+
+    module._safe_torch_load = load_without_fallback
+    note(keep_checkpoints_from_running_code, 'checkpoints with code in them are refused')
 
 
 def write_files_whole_or_not_at_all(module: ModuleType) -> None:
     """A killed save leaves a truncated .pth, 'failed finding central directory'.
 
-    https://github.com/open-mmlab/mmdetection/issues/4835. The bytes go to a temporary name beside the file, which is renamed when they are all on disk.
+    https://github.com/open-mmlab/mmdetection/issues/4835. The bytes go to a temporary name beside the file, which is
+    renamed when they are all on disk.
     """
     backend = module.LocalBackend
     if 'replace' in backend.put.__code__.co_names:
@@ -128,18 +163,21 @@ def start_processes_without_a_gpu(module: ModuleType) -> None:
 def newer_mmcv_accepted(package: str) -> Iterator[None]:
     """mmdet 3.3 and mmaction2 1.2 refuse mmcv >= 2.2 and its OneDL fork at import.
 
-    https://github.com/open-mmlab/mmdetection/issues/12312, https://github.com/open-mmlab/mmcv/issues/3096. Their code runs with it. They are shown 2.1.0 while their version check runs, if what is there is newer.
+    https://github.com/open-mmlab/mmdetection/issues/12312, https://github.com/open-mmlab/mmcv/issues/3096. Their code
+    runs with it. They are shown 2.1.0 while their version check runs, if what is there is newer.
     """
     import mmcv
 
     true_version = mmcv.__version__
-    if tuple(int(part) for part in true_version.split('.')[:2]) >= (2, 2):
+    newer = tuple(int(part) for part in true_version.split('.')[:2]) >= (2, 2)
+    if newer:
         mmcv.__version__ = '2.1.0'
-        note(newer_mmcv_accepted, f'{package} accepts mmcv {true_version}')
     try:
         yield
     finally:
         mmcv.__version__ = true_version
+    if newer and hasattr(sys.modules[package], 'mmcv_maximum_version'):  # the OneDL fork of mmdet checks nothing
+        note(newer_mmcv_accepted, f'{package} accepts mmcv {true_version}')
 
 
 def stand_in_for_importlib_metadata(module: ModuleType) -> None:

@@ -18,7 +18,7 @@ from mmext.errors import UserError, nearest
 
 
 class Feature(NamedTuple):
-    """One output of a backbone: its stage's name, its channels and how many input pixels one of its cells stands for."""
+    """One output of a backbone: its stage, its channels, and how many input pixels one of its cells stands for."""
 
     module: str
     channels: int
@@ -59,7 +59,7 @@ class Backbone(BaseModule):
         dims: 2, or 3 for the inflated network (section 4 of the iResNet paper).
         temporal_strides: per stage, in 3D only.
         stem_temporal_stride: in 3D only.
-        init_cfg: ``dict(type='Pretrained', checkpoint=..., prefix=None, allow_missing=False)`` loads weights in
+        init_cfg: ``dict(type='Pretrained', checkpoint=..., prefix=None, strict=True)`` loads weights in
             ``init_weights`` and refuses a checkpoint that lacks some of them; any other of mmengine's initialisers.
             None: Kaiming normal (fan out).
 
@@ -144,7 +144,8 @@ class Backbone(BaseModule):
         for module in self.modules():
             if isinstance(module, (nn.Conv2d, nn.Conv3d)):
                 nn.init.kaiming_normal_(module.weight, mode='fan_out', nonlinearity='relu')
-            elif self.zero_init_residual and isinstance(module, Residual):
+        for module in self.modules() if self.zero_init_residual else []:
+            if isinstance(module, Residual):
                 module.zero_branch()
 
     def init_weights(self) -> None:

@@ -41,12 +41,18 @@ def run_checkpointed(stage: nn.Sequential, x: Tensor) -> Tensor:
 
 @contextmanager
 def statistics_kept(norms: list[_BatchNorm]) -> Iterator[None]:
-    """Batch norms normalise as they would, and record nothing."""
-    tracking = [norm for norm in norms if norm.training and norm.track_running_stats]
-    for norm in tracking:
-        norm.track_running_stats = False
+    """Batch norms record into copies of their statistics, which are then thrown away.
+
+    They can't just stop recording: torch refuses a second run that keeps fewer tensors than the first, and a norm
+    without statistics keeps two fewer.
+    """
+    kept = [(norm, dict(norm.named_buffers(recurse=False))) for norm in norms if norm.training]
+    for norm, buffers in kept:
+        for name, buffer in buffers.items():
+            setattr(norm, name, buffer.clone())
     try:
         yield
     finally:
-        for norm in tracking:
-            norm.track_running_stats = True
+        for norm, buffers in kept:
+            for name, buffer in buffers.items():
+                setattr(norm, name, buffer)

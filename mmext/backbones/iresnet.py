@@ -1,4 +1,4 @@
-"""ResStage, ResMax and iResNet (Duta et al., "Improved Residual Networks", arXiv 2004.04989, sections III-A and III-B)."""
+"""ResStage, ResMax and iResNet (Duta et al., arXiv 2004.04989, sections III-A and III-B)."""
 
 from __future__ import annotations
 

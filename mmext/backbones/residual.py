@@ -147,8 +147,8 @@ BLOCKS = {'basic': BasicBlock, 'bottleneck': Bottleneck}
 def projection(layers: Layers, in_channels: int, out_channels: int, stride: Size, pooled: bool) -> nn.Module | None:
     """The shortcut's own layers; None where the shortcut is the identity.
 
-    ``pooled`` is the improved projection: a 3x3 max-pool carries the stride and the 1x1 convolution sees every pixel; it
-    is the bare max-pool where the channels agree. In 3D the pool spans three frames only where time is strided.
+    ``pooled`` is the improved projection: a 3x3 max-pool carries the stride and the 1x1 convolution sees every pixel;
+    where the channels agree it is the bare max-pool. In 3D the pool spans three frames only where time is strided.
     """
     pool = layers.max_pool((3 if temporal(stride) > 1 else 1, 3), stride) if pooled else None
     if in_channels == out_channels and (pooled or spatial(stride) == temporal(stride) == 1):

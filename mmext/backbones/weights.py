@@ -37,7 +37,8 @@ def weights_of(checkpoint: dict) -> dict[str, Tensor]:
     for key in ('state_dict', 'model'):
         if isinstance(checkpoint.get(key), dict):
             checkpoint = checkpoint[key]
-    return {name.removeprefix('module.'): value for name, value in checkpoint.items() if isinstance(value, Tensor)}
+    return {name.removeprefix('module.'): value for name, value in checkpoint.items()
+            if isinstance(name, str) and isinstance(value, Tensor)}
 
 
 def load_pretrained(backbone: nn.Module, checkpoint: str | Path, prefix: str | None = None, strict: bool = True,

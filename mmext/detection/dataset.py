@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 
 from mmdet.datasets import CocoDataset as MMDetCocoDataset
@@ -41,12 +42,15 @@ class CocoDataset(MMDetCocoDataset):
                 if os.path.basename(entry['img_path']) in present or os.path.isfile(entry['img_path'])]
         self.missing = sorted({entry['img_path'] for entry in entries} - {entry['img_path'] for entry in here})
         if self.missing and (self.on_missing == 'raise' or not here):
-            raise UserError(f'{folder}: {len(self.missing)} of the {len(entries)} images of {self.ann_file} are missing '
-                            f'({shorten(map(os.path.basename, self.missing))})')
+            raise UserError(f'{folder}: {self.tell_missing(entries)}; restore them, or give --skip-unreadable to '
+                            'tools/test.py')
         if self.missing:
-            print_log(f'{folder}: goes on without {len(self.missing)} of {len(entries)} images, which are missing '
-                      f'({shorten(map(os.path.basename, self.missing))})', 'current', level='WARNING')
+            print_log(f'{folder}: goes on without {self.tell_missing(entries)}', 'current', logging.WARNING)
         return here if self.on_missing == 'skip' else entries
+
+    def tell_missing(self, entries: list[dict]) -> str:
+        names = shorten(map(os.path.basename, self.missing))
+        return f'{len(self.missing)} of the {len(entries)} images of {self.ann_file}, which are missing ({names})'
 
 
 def names_in(folder: str) -> set[str]:

@@ -42,7 +42,7 @@ def read_config(path: str | Path) -> Config:
     """A config file with its bases; UserError names the file and what is wrong in it."""
     path = Path(path)
     if not path.is_file():
-        known = {str(other): other for folder in (path.parent, Path('configs')) for other in sorted(folder.glob('*.py'))}
+        known = [str(other) for folder in {path.parent, Path('configs')} for other in sorted(folder.glob('*.py'))]
         raise UserError(f'{path}: no such config{nearest(str(path), known)}')
     try:
         return Config.fromfile(path)
@@ -73,7 +73,7 @@ def datasets_of(config: Config) -> list[ConfigDict]:
 
 
 def move_data(config: Config, data_root: str) -> None:
-    """Replaces the old data root wherever a path of the config begins with it: data sets, evaluators, lists of files."""
+    """Replaces the old data root wherever a path of the config begins with it: data sets, evaluators."""
     new = data_root.rstrip('/') + '/'
     old = {dataset['data_root'] for dataset in datasets_of(config) if dataset.get('data_root')}
     old |= {config['data_root']} if config.get('data_root') else set()

@@ -11,8 +11,9 @@ from torch.utils.data import DataLoader
 
 from mmext.errors import UserError, nearest
 
-REGISTRIES = ('MODELS', 'DATASETS', 'TRANSFORMS', 'HOOKS', 'METRICS', 'OPTIM_WRAPPERS', 'OPTIMIZERS', 'PARAM_SCHEDULERS',
-              'LOOPS', 'DATA_SAMPLERS', 'VISUALIZERS', 'VISBACKENDS', 'TASK_UTILS', 'LOG_PROCESSORS', 'EVALUATOR')
+REGISTRIES = ('MODELS', 'DATASETS', 'TRANSFORMS', 'HOOKS', 'METRICS', 'OPTIM_WRAPPERS', 'OPTIMIZERS',
+              'PARAM_SCHEDULERS', 'LOOPS', 'DATA_SAMPLERS', 'VISUALIZERS', 'VISBACKENDS', 'TASK_UTILS',
+              'LOG_PROCESSORS', 'EVALUATOR')
 RUNNER_READS = ('auto_scale_lr', 'find_unused_parameters', 'sync_bn', 'compile', 'model_wrapper_cfg', 'custom_imports')
 LOADER_READS = ('dataset', 'sampler', 'batch_sampler', 'collate_fn', 'worker_init_fn', 'num_batch_per_epoch')
 WRAPPER_READS = ('constructor', 'paramwise_cfg')
@@ -59,7 +60,9 @@ def accepted_keys(config: Config, node: ConfigDict, name: str | None) -> set[str
         return None
     if 'type' in node:
         component = find_component(node['type'], config.get('default_scope'))
-        return None if component is None else arguments(component) | set(WRAPPER_READS if name == 'optim_wrapper' else ())
+        if component is None:
+            return None
+        return arguments(component) | set(WRAPPER_READS if name == 'optim_wrapper' else ())
     if name is None:
         return arguments(Runner) | set(RUNNER_READS)
     if name.endswith('_dataloader'):

@@ -9,6 +9,7 @@ from pathlib import Path
 import torch
 from mmengine.config import Config
 from mmengine.runner import Runner, find_latest_checkpoint
+from torch.utils.data import DataLoader
 
 from mmext.backbones.weights import read_checkpoint, require_match, weights_of
 from mmext.engine.config import datasets_of
@@ -51,7 +52,8 @@ def require_writable(folder: str) -> None:
 
 def loaders_of(config: Config) -> list[dict]:
     """The steps of every pipeline that load images with ``mmext.LoadImage``."""
-    return [step for dataset in datasets_of(config) for step in dataset['pipeline'] if step['type'] == 'mmext.LoadImage']
+    steps = [step for dataset in datasets_of(config) for step in dataset['pipeline']]
+    return [step for step in steps if step['type'] == 'mmext.LoadImage']
 
 
 def train(config: Config, *, resume: str | None = None) -> Runner:
@@ -70,16 +72,24 @@ def train(config: Config, *, resume: str | None = None) -> Runner:
         checkpoint = read_checkpoint(config.load_from)
         absent = [key for key in ('meta', 'state_dict', 'message_hub', 'optimizer') if key not in checkpoint]
         if absent:
-            raise UserError(f'{config.load_from}: no checkpoint of a training ({absent[0]!r} is missing); to start from '
-                            'its weights use --cfg-options load_from=FILE')
+            raise UserError(f'{config.load_from}: no checkpoint of a training ({absent[0]!r} is missing); to start '
+                            'from its weights use --cfg-options load_from=FILE')
     else:
         Path(config.work_dir, LOG_NAME).unlink(missing_ok=True)
     runner = Runner.from_cfg(config)
+    require_batches(runner.train_loop.dataloader)
     if resume:
         require_match(bare(runner.model), weights_of(checkpoint), config.load_from)
         del checkpoint
     runner.train()
     return runner
+
+
+def require_batches(loader: DataLoader) -> None:
+    """Raises a UserError where the training set makes no whole batch."""
+    if not len(loader):
+        raise UserError(f'{loader.dataset.ann_file}: its {len(loader.dataset)} usable images do not make one batch; '
+                        'lower train_dataloader.batch_size with --cfg-options')
 
 
 def test(config: Config, checkpoint: str, *, skip_unreadable: bool = False) -> dict[str, float]:

@@ -29,9 +29,9 @@ test_pipeline = [
 train_dataloader = dict(
     batch_size=32,
     num_workers=4,
+    drop_last=True,  # the batch norm of the 1 x 1 map can't train on a last batch of one image
     worker_init_fn=dict(type='mmext.seed_worker'),
     sampler=dict(type='DefaultSampler', shuffle=True),
-    batch_sampler=dict(type='AspectRatioBatchSampler'),
     dataset=dict(
         type=dataset_type,
         data_root=data_root,

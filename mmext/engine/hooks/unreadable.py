@@ -16,7 +16,7 @@ LOG_NAME = 'unreadable_images.txt'
 
 @HOOKS.register_module()
 class UnreadableImagesHook(Hook):
-    """Says at the end how many images were left out, and which; their list is ``unreadable_images.txt`` in the work dir.
+    """Says at the end how many images were left out, and which, and lists them in the work dir.
 
     ``LoadImage`` notes the files it can't read there, from every process; the data set knows the missing ones.
     """
@@ -35,7 +35,7 @@ class UnreadableImagesHook(Hook):
 
         path = os.path.join(runner.work_dir, LOG_NAME)
         noted = read_log(path)
-        unreadable = {**{name: 'missing' for name in missing}, **noted}
+        unreadable = {**dict.fromkeys(missing, 'missing'), **noted}
         if not unreadable:
             return
         with open(path, 'w') as log:

@@ -1,0 +1,68 @@
+"""Models to be measured: built on the meta device from a name or a config."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from mmengine.registry import MODELS, init_default_scope
+from torch import nn
+
+from mmext.backbones import create_backbone
+from mmext.classification import Classifier
+from mmext.engine.config import load_config
+from mmext.errors import UserError
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A model on the meta device, the shape of one input, and what to call with it."""
+
+    name: str
+    model: nn.Module
+    shape: tuple[int, ...]
+    forward: Callable
+
+
+def classifier(name: str, num_classes: int = 1000, shape: Sequence[int] | None = None,
+               stem: str | None = None) -> Subject:
+    """A classifier on a network; inputs of four numbers (C, T, H, W) make it 3D.
+
+    Raises:
+        UserError: there is no such network or stem, or the input has not three or four dimensions.
+    """
+    small = name.endswith('_cifar') or stem not in (None, 'conv7x7')
+    shape = tuple(shape or ((3, 32, 32) if small else (3, 224, 224)))
+    if len(shape) not in (3, 4):
+        raise UserError(f'--input {" ".join(map(str, shape))}: need C H W, or C T H W for 3D')
+    with torch.device('meta'):
+        backbone = create_backbone(name, stem=stem, in_channels=shape[0], dims=len(shape) - 1)
+        model = Classifier(backbone, num_classes)
+    return Subject(f'{name}, {num_classes} classes, stem {backbone.stem}', model, shape, model)
+
+
+def from_config(path: str | Path, backbone: str | None = None, options: dict | None = None,
+                shape: Sequence[int] | None = None) -> Subject:
+    """The model of a config; its input is the size that the test pipeline resizes to unless one is given.
+
+    Raises:
+        UserError: the config is unusable, or does not say what its input is.
+    """
+    config = load_config(path, backbone=backbone, options=options)
+    init_default_scope(config.get('default_scope', 'mmengine'))
+    shape = tuple(shape or (3, *test_size(config, path)))
+    config.model.backbone['init_cfg'] = None
+    with torch.device('meta'):
+        model = MODELS.build(config.model)
+    return Subject(str(path), model, shape, getattr(model, '_forward', model))
+
+
+def test_size(config: dict, path: str | Path) -> tuple[int, int]:
+    """(height, width) of the test pipeline's Resize."""
+    for step in config.get('test_pipeline', []):
+        if step['type'].rpartition('.')[2] == 'Resize':
+            width, height = step['scale']
+            return height, width
+    raise UserError(f'{path}: no test_pipeline with a Resize; give --input C H W')

@@ -1,0 +1,117 @@
+"""Says what is installed, what is repaired and what is missing: python -m mmext.doctor"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import importlib.metadata
+import io
+import sys
+import warnings
+from dataclasses import dataclass
+
+from rich.console import Console
+from rich.table import Table
+
+import mmext
+from mmext import compat
+
+PIP_OPENMMLAB = "pip install --no-deps 'mmengine==0.10.7' 'mmdet==3.3.0' 'mmaction2==1.2.0'"
+BUILD_MMCV = "pip install 'setuptools<81' wheel ninja psutil && python tools/build_mmcv.py --build-dir build"
+OPENCVS = ('opencv-python', 'opencv-python-headless', 'opencv-contrib-python', 'opencv-contrib-python-headless')
+
+
+@dataclass(frozen=True)
+class Need:
+    """A module that mmext needs, and the command that brings it."""
+
+    module: str
+    mend: str
+    what: str = ''
+
+
+NEEDS = (
+    Need('torch', "pip install 'torch==2.13.0'"),
+    Need('numpy', 'pip install numpy'),
+    Need('cv2', 'pip install opencv-contrib-python-headless'),
+    Need('pycocotools', 'pip install pycocotools'),
+    Need('mmengine', PIP_OPENMMLAB),
+    Need('mmcv', BUILD_MMCV),
+    Need('mmcv.ops', BUILD_MMCV, 'compiled ops'),
+    Need('mmdet.models', PIP_OPENMMLAB, 'detection'),
+    Need('mmaction.models', PIP_OPENMMLAB, 'action recognition'),
+)
+
+
+def main() -> int:
+    """Prints the findings; 1 if something needed is missing."""
+    console = Console(width=max(110, Console().width), highlight=False)
+    table = Table(title=f'mmext {mmext.__version__}, Python {sys.version.split()[0]}', title_justify='left')
+    for column in ('module', 'version', ''):
+        table.add_column(column)
+    failures = {}
+    for need in NEEDS:
+        error = import_error(need.module)
+        table.add_row(need.module, '-' if error else version_of(need.module), f'[red]{error}' if error else need.what)
+        if error:
+            failures[need.module] = need.mend
+    console.print(table)
+    for name, effect in compat.applied().items():
+        console.print(f'repaired: {effect} ({name})')
+    for remark in remarks():
+        console.print(f'note: {remark}')
+    if failures:
+        first = next(iter(failures))
+        console.print(f'missing: {", ".join(failures)}. Mend {first} first:\n    {failures[first]}', soft_wrap=True,
+                      markup=False)
+        return 1
+    console.print('all in order')
+    return 0
+
+
+def import_error(module: str) -> str:
+    """Why a module can't be imported, in one line; '' if it can."""
+    try:
+        with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
+            warnings.simplefilter('ignore')
+            importlib.import_module(module)
+    except Exception as error:  # whatever an installed package does on import is a finding here
+        text = ' '.join(str(error).split()) or type(error).__name__
+        return f'built without compiled ops ({text})' if 'mmcv._ext' in text else text[:160]
+    return ''
+
+
+def version_of(module: str) -> str:
+    package = sys.modules[module.partition('.')[0]]
+    return getattr(package, '__version__', None) or importlib.metadata.version(module)
+
+
+def remarks() -> list[str]:
+    """What is worth knowing and breaks nothing."""
+    found = []
+    installed = [name for name in OPENCVS if has_distribution(name)]
+    if len(installed) > 1:
+        found.append(f'{len(installed)} OpenCVs share one folder ({", ".join(installed)}); keep one')
+    elif installed:
+        found.append(f'{installed[0]} serves as opencv-python (for mmcv, mmengine) and as opencv-contrib-python (for '
+                     'mmaction2); where pip check misses those two, nothing is missing')
+    torch = sys.modules.get('torch')
+    if torch is not None and not torch.cuda.is_available():
+        found.append('torch sees no GPU; everything runs on the processor')
+    elif torch is not None and 'mmcv.ops' in sys.modules:
+        from mmcv.ops import get_compiling_cuda_version
+        if get_compiling_cuda_version() == 'not available':
+            found.append('torch sees a GPU, but mmcv was built without CUDA ops; with nvcc installed: ' + BUILD_MMCV)
+    return found
+
+
+def has_distribution(name: str) -> bool:
+    try:
+        importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        return False
+    return True
+
+
+if __name__ == '__main__':
+    sys.exit(main())

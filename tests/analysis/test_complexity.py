@@ -1,0 +1,101 @@
+"""Every published figure of the iResNet paper, to the printed digit, from the model that is really built."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from mmext.analysis import complexity, subjects
+from mmext.analysis.subjects import Subject
+from tests.backbones.helpers import user_error
+from tests.conftest import ROOT, Tool, error_line
+
+ROWS = [row for row in json.loads((Path(complexity.__file__).parent / 'published.json').read_text())
+        if row['paper'] == 'iresnet' and row['task'] in ('classifier', 'ssd300', 'recognizer3d')]
+# The baseline's GFLOPs, copied down the column (papers.md, section 1).
+MISPRINTED = {f'{family}{depth}': true for family in ('resstage', 'preact_resnet')
+              for depth, true in ((101, '7.87'), (152, '11.61'), (200, '15.15'))}
+ONE_DECIMAL = {'iresnet404'}  # its parameters are printed 124.5
+
+
+def row_id(row: dict) -> str:
+    return f'{row["task"]}-{row["name"]}-{row["num_classes"]}'
+
+
+def subject_of(row: dict) -> Subject:
+    if row['task'] == 'ssd300':
+        return subjects.from_config(ROOT / 'configs' / f'ssd300_{row["name"]}_coco.py')
+    return subjects.classifier(row['name'], row['num_classes'], row['input'])
+
+
+@pytest.mark.parametrize('row', ROWS, ids=row_id)
+def test_published_figures(row: dict) -> None:
+    subject = subject_of(row)
+    assert list(subject.shape) == row['input']
+    counted = complexity.count(subject.model, subject.shape, row['flops'], subject.forward)
+    decimals = 1 if row['name'] in ONE_DECIMAL else 2
+    assert f'{counted.params / 1e6:.{decimals}f}' == f'{row["params_M"]:.{decimals}f}'
+    gflops = MISPRINTED.get(row['name'], f'{row["gflops"]:.2f}')
+    assert f'{counted.flops / 1e9:.2f}' == gflops
+
+
+def test_the_table_is_whole() -> None:
+    """34 classifiers of Tables I to VII, 16 for CIFAR, 8 detectors, 4 video networks; six of them misprinted."""
+    tasks = [(row['task'], row['table'] == 'VI') for row in ROWS]
+    kinds = [('classifier', False), ('classifier', True), ('ssd300', False), ('recognizer3d', False)]
+    assert [tasks.count(kind) for kind in kinds] == [34, 16, 8, 4]
+    misprints = [row for row in ROWS if row['name'] in MISPRINTED]
+    assert len(misprints) == 6
+    assert all(f'{row["gflops"]:.2f}' != MISPRINTED[row['name']] for row in misprints)
+
+
+@pytest.mark.parametrize(('arguments', 'expected'), [
+    (('--backbone', 'iresnet18', '--num-classes', '10', '--input', '3', '64', '64'), None),
+    (('configs/ssd300_iresnet50_coco.py', '--convention', 'iresnet'), ('22.89', '20.99')),
+    (('configs/ssd300_resnet50_coco.py', '--backbone', 'iresnet50', '--convention', 'iresnet'), ('22.89', '20.99')),
+], ids=['backbone', 'config', 'both'])
+def test_the_tool_prints_json(tool: Tool, arguments: tuple[str, ...], expected: tuple[str, str] | None) -> None:
+    done = tool('complexity.py', *arguments, '--json')
+    assert done.returncode == 0, done.stderr[-2000:]
+    counted = json.loads(done.stdout)
+    assert list(counted) == ['params', 'macs', 'flops']
+    if expected is None:
+        subject = subjects.classifier('iresnet18', 10, (3, 64, 64))
+        assert counted == complexity.count(subject.model, subject.shape).as_dict()
+        assert counted['flops'] == counted['macs'] > 0
+    else:
+        assert (f'{counted["params"] / 1e6:.2f}', f'{counted["flops"] / 1e9:.2f}') == expected
+
+
+@pytest.mark.parametrize(('arguments', 'fragments'), [
+    (('--backbone', 'iresnet51'), ("no backbone 'iresnet51'", "'iresnet50'")),
+    (('configs/ssd300_iresnet50_coc.py', ), ('no such config', 'configs/ssd300_iresnet50_coco.py')),
+], ids=['backbone', 'config'])
+def test_the_tool_refuses_a_wrong_name_in_one_line(tool: Tool, arguments: tuple, fragments: tuple) -> None:
+    done = tool('complexity.py', *arguments, '--json')
+    line = error_line(done)
+    assert done.stderr.splitlines() == [line]
+    assert done.stdout == ''
+    assert [fragment for fragment in fragments if fragment not in line] == []
+
+
+@pytest.mark.parametrize(('name', 'stem', 'shape'), [('resnet18', None, (3, 224, 224)),
+                                                     ('resnet18', 'conv3x3', (3, 32, 32)),
+                                                     ('resnet164_cifar', None, (3, 32, 32))])
+def test_the_stem_says_the_usual_input(name: str, stem: str | None, shape: tuple) -> None:
+    assert subjects.classifier(name, stem=stem).shape == shape
+
+
+@pytest.mark.parametrize('shape', [(224, 224), (224, ), (1, 3, 16, 224, 224)])
+def test_an_input_of_other_dimensions_is_refused(shape: tuple) -> None:
+    with user_error('need C H W'):
+        subjects.classifier('resnet18', shape=shape)
+
+
+def test_a_config_without_a_size_is_refused(tmp_path: Path) -> None:
+    config = tmp_path / 'plain.py'
+    config.write_text("model = dict(backbone=dict(type='mmext.ResNet', depth=18))")
+    with user_error(str(config), 'no test_pipeline'):
+        subjects.from_config(config)

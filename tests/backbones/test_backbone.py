@@ -1,0 +1,126 @@
+"""The options of a backbone: outputs, stages, strides, stems, norms; and that it can be copied, saved and pickled."""
+
+from __future__ import annotations
+
+import copy
+import io
+import pickle
+
+import pytest
+import torch
+from torch import nn
+
+from mmext import create_backbone
+from tests.backbones.helpers import assert_same, images, on_meta, uneven
+
+FAMILIES = ['resnet50', 'preact_resnet50', 'resstage50', 'resmax50', 'iresnet18', 'iresnet50', 'resnext50_32x4d',
+            'iresgroup50', 'iresnet164_cifar']
+
+
+def shapes(backbone: nn.Module, *size: int) -> list[tuple[int, ...]]:
+    """Of the outputs for one meta input."""
+    with torch.no_grad():
+        return [tuple(feature.shape[1:]) for feature in backbone.eval()(torch.empty(1, *size, device='meta'))]
+
+
+@pytest.mark.parametrize('name', ['resnet18', 'preact_resnet50', 'iresnet18', 'iresnet164_cifar'])
+@pytest.mark.parametrize('indices', [(0, ), (2, ), (0, 2), (2, 0)])
+def test_out_indices_select_outputs(name: str, indices: tuple[int, ...]) -> None:
+    whole, some = uneven(name).eval(), uneven(name, out_indices=indices).eval()
+    x = images(1, 3, 32, 32)
+    with torch.no_grad():
+        every, selected = whole(x), some(x)
+    assert len(selected) == len(indices)
+    assert all(torch.equal(out, every[index]) for out, index in zip(selected, indices))
+    assert some.feature_info.channels() == [whole.feature_info.channels()[index] for index in indices]
+    assert some.feature_info.reduction() == [whole.feature_info.reduction()[index] for index in indices]
+    assert [feature.module for feature in some.feature_info] == [f'layer{index + 1}' for index in indices]
+
+
+@pytest.mark.parametrize('stages', [1, 2, 3])
+@pytest.mark.parametrize('name', ['resnet50', 'iresgroup50'])
+def test_num_stages_builds_no_more(name: str, stages: int) -> None:
+    cut, whole = on_meta(name, num_stages=stages), on_meta(name)
+    later = tuple(f'layer{i}.' for i in range(stages + 1, 5))
+    assert list(cut.state_dict()) == [key for key in whole.state_dict() if not key.startswith(later)]
+    assert shapes(cut, 3, 64, 64) == shapes(whole, 3, 64, 64)[:stages]
+
+
+def test_a_cut_pre_activation_net_closes_its_own_last_stage() -> None:
+    cut = uneven('preact_resnet50', num_stages=3).eval()
+    assert cut.bn_last.num_features == 1024
+    with torch.no_grad():
+        assert (cut(images(1, 3, 32, 32))[-1] >= 0).all()
+
+
+@pytest.mark.parametrize('name', ['resnet50', 'preact_resnet50', 'resstage50', 'resmax50', 'iresnet18', 'iresnet50',
+                                  'iresgroup50'])
+def test_ssd_has_stride_8_in_every_family(name: str) -> None:
+    backbone = on_meta(name, strides=(1, 2, 1), num_stages=3, out_indices=(2, ))
+    assert backbone.feature_info.reduction() == [8]
+    assert shapes(backbone, 3, 300, 300) == [(backbone.feature_info.channels()[0], 38, 38)]
+
+
+@pytest.mark.parametrize('name', FAMILIES)
+@pytest.mark.parametrize(('stem', 'stride'), [('conv7x7', 4), ('conv3x3', 1), ('conv1x1', 1), ('conv3x3_twice', 1)])
+def test_every_stem_goes_with_every_family(name: str, stem: str, stride: int) -> None:
+    backbone = on_meta(name, stem=stem)
+    reduction = [stride * 2**i for i in range(len(backbone.stages))]
+    assert backbone.feature_info.reduction() == reduction
+    assert [shape[-1] for shape in shapes(backbone, 3, 64, 64)] == [64 // total for total in reduction]
+    assert backbone.conv1.kernel_size == {'conv7x7': (7, 7), 'conv1x1': (1, 1)}.get(stem, (3, 3))
+    assert hasattr(backbone, 'conv2') == (stem == 'conv3x3_twice')
+
+
+@pytest.mark.parametrize('name', ['resnet18', 'iresnet164_cifar'])
+def test_in_channels(name: str) -> None:
+    with torch.no_grad():
+        assert create_backbone(name, in_channels=5)(images(2, 5, 32, 32))[0].shape[0] == 2
+
+
+@pytest.mark.parametrize('name', FAMILIES)
+@pytest.mark.parametrize(('norm_cfg', 'kind'), [(dict(type='GN', num_groups=4), nn.GroupNorm),
+                                                (dict(type='SyncBN'), nn.SyncBatchNorm)])
+def test_norm_cfg_reaches_every_norm(name: str, norm_cfg: dict, kind: type[nn.Module]) -> None:
+    plain, other = on_meta(name), on_meta(name, norm_cfg=norm_cfg)
+    places = [place for place, module in plain.named_modules() if isinstance(module, nn.BatchNorm2d)]
+    assert [place for place, module in other.named_modules() if isinstance(module, kind)] == places
+    assert not any(isinstance(module, nn.BatchNorm2d) for module in other.modules())
+
+
+@pytest.mark.parametrize('norm_cfg', [dict(type='GN', num_groups=4), dict(type='SyncBN')])
+def test_other_norms_compute(norm_cfg: dict) -> None:
+    backbone = create_backbone('iresnet18', norm_cfg=norm_cfg)
+    backbone(images(2, 3, 32, 32))[-1].square().mean().backward()
+    assert all(parameter.grad.isfinite().all() for parameter in backbone.parameters())
+
+
+def test_norms_without_gradient() -> None:
+    backbone = on_meta('iresnet50', norm_cfg=dict(type='BN', requires_grad=False))
+    for name, parameter in backbone.named_parameters():
+        assert parameter.requires_grad == (parameter.dim() == 4), name
+
+
+@pytest.mark.parametrize('name', FAMILIES)
+def test_state_dict_round_trip(name: str) -> None:
+    first, second = uneven(name, seed=0).eval(), uneven(name, seed=1).eval()
+    file = io.BytesIO()
+    torch.save(first.state_dict(), file)
+    file.seek(0)
+    second.load_state_dict(torch.load(file))
+    assert_same(second.state_dict(), first.state_dict())
+
+
+@pytest.mark.parametrize('duplicate', [copy.deepcopy, lambda model: pickle.loads(pickle.dumps(model))],
+                         ids=['deepcopy', 'pickle'])
+@pytest.mark.parametrize('options', [{}, dict(with_cp=True, frozen_stages=1), dict(relu_shortcut=True)])
+def test_copies_compute_the_same_and_share_nothing(duplicate, options: dict) -> None:
+    original = uneven('iresnet18', **options).train()
+    twin = duplicate(original)
+    x = images(2, 3, 32, 32)
+    assert all(map(torch.equal, original(x), twin(x)))
+    assert_same(twin.state_dict(), original.state_dict())
+    assert [module.training for module in twin.modules()] == [module.training for module in original.modules()]
+    with torch.no_grad():
+        twin.conv1.weight.zero_()
+    assert original.conv1.weight.abs().sum() > 0

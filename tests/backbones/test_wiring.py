@@ -1,0 +1,89 @@
+"""Every family computes what the papers define: compared bit for bit with a reference that shares no code with it."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from tests.backbones.helpers import assert_same, copied, images, uneven
+from tests.backbones.reference import NETS, Reference, TextbookResNet50
+
+
+def input_for(name: str) -> torch.Tensor:
+    return images(2, 3, 16, 16) if name.endswith('_cifar') else images(2, 3, 48, 48)
+
+
+@pytest.mark.parametrize('training', [False, True], ids=['eval', 'train'])
+@pytest.mark.parametrize('name', NETS)
+def test_outputs_and_statistics_are_the_reference_s(name: str, training: bool) -> None:
+    backbone = uneven(name).train(training)
+    state = copied(backbone.state_dict())
+    x = input_for(name)
+    with torch.no_grad():
+        found = backbone(x)
+        expected = Reference(NETS[name], state, training)(x)
+    assert len(found) == len(expected)
+    assert all(map(torch.equal, found, expected))
+    assert_same(backbone.state_dict(), state)  # in training, the running statistics too
+
+
+@pytest.mark.parametrize('training', [False, True], ids=['eval', 'train'])
+def test_resnet50_is_the_textbook_s(training: bool) -> None:
+    backbone = uneven('resnet50').train(training)
+    textbook = TextbookResNet50().train(training)
+    textbook.load_state_dict(backbone.state_dict())
+    x = input_for('resnet50')
+    with torch.no_grad():
+        assert all(map(torch.equal, backbone(x), textbook(x)))
+    assert_same(backbone.state_dict(), textbook.state_dict())
+
+
+@pytest.mark.parametrize('name', ['resnet50', 'preact_resnet50', 'iresnet18', 'iresgroup50', 'iresnet164_cifar'])
+def test_gradients_are_the_reference_s(name: str) -> None:
+    """The operations in place overwrite nothing that the backward pass needs."""
+    backbone = uneven(name).double().train()
+    parameters = dict(backbone.named_parameters())
+    state = {**copied(backbone.state_dict()), **parameters}
+    x = images(2, 3, 16, 16) if name.endswith('_cifar') else images(2, 3, 32, 32)
+    found = torch.autograd.grad(sum(out.square().mean() for out in backbone(x.double())), parameters.values())
+    features = Reference(NETS[name], state, True)(x.double())
+    expected = torch.autograd.grad(sum(out.square().mean() for out in features), parameters.values())
+    torch.testing.assert_close(found, expected, rtol=1e-9, atol=1e-9)
+    assert all(gradient.abs().max() > 0 for gradient in found)
+
+
+@pytest.mark.parametrize('name', ['resnet50', 'iresnet50', 'iresgroup50', 'resmax50', 'preact_resnet50'])
+@pytest.mark.parametrize(('strides', 'dilations'), [((1, 2, 1, 1), (1, 1, 2, 4)), ((2, 1, 1, 2), (2, 1, 3, 1))])
+def test_strides_and_dilations_stand_where_the_reference_has_them(name: str, strides: tuple, dilations: tuple) -> None:
+    backbone = uneven(name, strides=strides, dilations=dilations).eval()
+    x = images(1, 3, 40, 40)
+    with torch.no_grad():
+        expected = Reference(NETS[name], backbone.state_dict(), False, strides, dilations)(x)
+        assert all(map(torch.equal, backbone(x), expected))
+
+
+@pytest.mark.parametrize('name', ['resstage50', 'iresnet18', 'iresnet50', 'iresnet164_cifar'])
+def test_relu_shortcut_is_the_authors_relu_in_place(name: str) -> None:
+    paper, authors = uneven(name).eval(), uneven(name, relu_shortcut=True).eval()
+    assert_same(paper.state_dict(), authors.state_dict())
+    x = input_for(name)
+    with torch.no_grad():
+        expected = Reference(NETS[name], authors.state_dict(), False, inplace_relu=True)(x)
+        assert all(map(torch.equal, authors(x), expected))
+        assert not any(map(torch.equal, paper(x), expected))
+
+
+@pytest.mark.parametrize('name', ['resnet50', 'preact_resnet50', 'iresnet18', 'iresgroup50'])
+@pytest.mark.parametrize('training', [False, True], ids=['eval', 'train'])
+def test_a_later_stage_leaves_an_earlier_output_alone(name: str, training: bool) -> None:
+    """The ReLUs in place must not write into a feature map that was already returned, nor into the input."""
+    backbone = uneven(name).train(training)
+    kept = []
+    for i in range(1, 4):
+        getattr(backbone, f'layer{i}').register_forward_hook(lambda stage, given, made: kept.append(made.clone()))
+    x = input_for(name)
+    before = x.clone()
+    with torch.no_grad():
+        features = backbone(x)
+    assert torch.equal(x, before)
+    assert all(map(torch.equal, features[:3], kept))

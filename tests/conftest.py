@@ -1,0 +1,61 @@
+"""Fixtures that several test folders use: a small data set, and the commands as a user runs them."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+CONFIG = 'configs/ssd300_iresnet50_coco.py'
+# The smallest SSD300, two images a step, no worker processes.
+SMALL = ('--backbone', 'iresnet18', '--classes', 'auto', '--seed', '0')
+OPTIONS = ('train_dataloader.batch_size=2', 'train_dataloader.num_workers=0', 'val_dataloader.num_workers=0',
+           'test_dataloader.num_workers=0', 'train_cfg.max_epochs=1', 'train_cfg.val_interval=1',
+           'optim_wrapper.optimizer.lr=0.001', 'default_hooks.logger.interval=1')
+
+Tool = Callable[..., subprocess.CompletedProcess]
+
+
+def run(*command: str, env: dict | None = None, timeout: int = 600) -> subprocess.CompletedProcess:
+    """Runs a Python command in the repository's root, one thread, output captured as text."""
+    environment = {**os.environ, 'OMP_NUM_THREADS': '1', **(env or {})}
+    return subprocess.run([sys.executable, *command], cwd=ROOT, capture_output=True, text=True, env=environment,
+                          timeout=timeout)
+
+
+@pytest.fixture(scope='session')
+def tool() -> Tool:
+    """tool('train.py', ...) runs tools/train.py."""
+    return lambda script, *arguments, **options: run(f'tools/{script}', *map(str, arguments), **options)
+
+
+@pytest.fixture(scope='session')
+def shapes(tool: Tool, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A data set of 8 training and 4 held-out images in COCO's layout."""
+    folder = tmp_path_factory.mktemp('shapes')
+    made = tool('make_shapes.py', folder, '--train', 8, '--val', 4)
+    assert made.returncode == 0, made.stderr
+    return folder
+
+
+@pytest.fixture(scope='session')
+def coco_tiny() -> Path:
+    """80 + 80 real COCO images, where the machine has them."""
+    for folder in (os.environ.get('MMEXT_DATA'), ROOT.parent / 'shared' / 'data'):
+        if folder and (Path(folder) / 'coco_tiny').is_dir():
+            return Path(folder) / 'coco_tiny'
+    pytest.skip('no coco_tiny in MMEXT_DATA or ../shared/data')
+
+
+def error_line(done: subprocess.CompletedProcess) -> str:
+    """The one line of a user's mistake: exit code 2, 'error: ...' last on stderr, no traceback."""
+    assert done.returncode == 2, done.stdout[-2000:] + done.stderr[-2000:]
+    assert 'Traceback' not in done.stderr, done.stderr[-3000:]
+    lines = [line for line in done.stderr.splitlines() if line.startswith('error: ')]
+    assert len(lines) == 1, done.stderr[-2000:]
+    return lines[0]

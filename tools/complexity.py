@@ -1,0 +1,58 @@
+"""Parameters and FLOPs of a config, or of a network by its name.
+
+    tools/complexity.py configs/ssd300_iresnet50_coco.py --convention iresnet
+    tools/complexity.py --backbone iresnet50 --num-classes 1000 --input 3 224 224
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+
+import mmext  # noqa: F401  repairs the stack before anything else is imported
+from mmext.engine import cli
+from mmext.errors import UserError
+
+
+def parse_args() -> argparse.Namespace:
+    from mmext.analysis.complexity import CONVENTIONS
+
+    parser = argparse.ArgumentParser(description='Count parameters and FLOPs, on the meta device.')
+    parser.add_argument('config', nargs='?', help='a file of configs/; with --backbone, that network is put into it')
+    parser.add_argument('--backbone', metavar='NAME', help='alone: a classifier on this network')
+    parser.add_argument('--num-classes', type=int, help='of the classifier (default: 1000)')
+    parser.add_argument('--input', type=int, nargs='+', metavar='N', help='C H W or C T H W (default: the config\'s)')
+    parser.add_argument('--stem', help="another than the network's own: conv7x7, conv3x3, conv1x1, conv3x3_twice")
+    parser.add_argument('--convention', choices=CONVENTIONS, default='macs',
+                        help='whose FLOPs to count (default: plain multiply-accumulates)')
+    parser.add_argument('--cfg-options', nargs='+', action=cli.DictAction, metavar='k=v', help='keys of the config')
+    parser.add_argument('--json', action='store_true', help='print JSON')
+    return parser.parse_args()
+
+
+def main() -> None:
+    args = parse_args()
+    from mmext.analysis import complexity, subjects
+
+    if args.config:
+        if args.stem or args.num_classes:
+            raise UserError('--stem and --num-classes go with --backbone alone; for a config use '
+                            '--cfg-options model.backbone.stem=... and the head\'s num_classes')
+        subject = subjects.from_config(args.config, args.backbone, args.cfg_options, args.input)
+    elif args.backbone:
+        subject = subjects.classifier(args.backbone, args.num_classes or 1000, args.input, args.stem)
+    else:
+        raise UserError('give a config or --backbone NAME')
+    counted = complexity.count(subject.model, subject.shape, args.convention, subject.forward)
+    if args.json:
+        print(json.dumps(counted.as_dict()))
+        return
+    print(f'{subject.name}, input {" x ".join(map(str, subject.shape))}')
+    print(f'params {counted.params / 1e6:10.4f} M')
+    print(f'MACs   {counted.macs / 1e9:10.4f} G')
+    if args.convention != 'macs':
+        print(f'FLOPs  {counted.flops / 1e9:10.4f} G   as the {args.convention} paper counts them')
+
+
+if __name__ == '__main__':
+    cli.run(main)

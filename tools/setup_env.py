@@ -1,0 +1,111 @@
+"""Makes .venv with everything that mmext needs. Runs on a bare Python; a second call does only what is missing.
+
+What is there and works is kept: a torch or an mmcv in .venv, and a torch of the Python that runs this. TORCH in the
+environment names another, for example TORCH='torch==2.7.1 --index-url URL'.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import subprocess
+import sys
+import time
+import venv
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+VENV = ROOT / '.venv'
+PYTHON = VENV / 'bin' / 'python'
+DEFAULT_TORCH = 'torch==2.13.0'
+BUILD_TOOLS = ['setuptools<81', 'wheel', 'ninja', 'psutil']  # mmcv's setup.py needs pkg_resources, gone from 81
+OPENMMLAB = ['mmengine', 'mmdet', 'mmaction2']
+STEPS = ['Python', 'torch', 'libraries', 'mmcv with compiled ops', 'mmext']
+
+
+def main() -> int:
+    if not (3, 10) <= sys.version_info[:2] <= (3, 12):
+        print(f'error: this is Python {sys.version.split()[0]}, mmext is for 3.10 to 3.12; name another one with '
+              'make PYTHON=python3.12 ...', file=sys.stderr)
+        return 2
+    started = time.time()
+    actions = (make_venv, install_torch, install_libraries, build_mmcv, install_mmext)
+    for number, (title, action) in enumerate(zip(STEPS, actions), 1):
+        begun = time.time()
+        print(f'[{number}/{len(STEPS)}] {title}', flush=True)
+        try:
+            print(f'    {action()} ({time.time() - begun:.0f} s)', flush=True)
+        except subprocess.CalledProcessError as failure:
+            print(f'error: set-up stopped at {title!r}: {shlex.join(map(str, failure.cmd))[:300]} ended with code '
+                  f'{failure.returncode}; a second call goes on from here', file=sys.stderr)
+            return 1
+    print(f'environment ready in {time.time() - started:.0f} s', flush=True)
+    return 0
+
+
+def make_venv() -> str:
+    if succeeds('import pip'):
+        return 'kept .venv'
+    torch_outside = subprocess.run([sys.executable, '-c', 'import torch'], capture_output=True).returncode == 0
+    venv.EnvBuilder(with_pip=True, clear=True, system_site_packages=torch_outside).create(VENV)
+    return f'made .venv, Python {sys.version.split()[0]}' + (' with its own torch' if torch_outside else '')
+
+
+def install_torch() -> str:
+    if not succeeds('import torch') or os.environ.get('TORCH') and not fits(os.environ['TORCH']):
+        pip(*shlex.split(os.environ.get('TORCH') or DEFAULT_TORCH))
+    return 'torch ' + output('import torch; print(torch.__version__)')
+
+
+def install_libraries() -> str:
+    """Requirements under the tested constraints; OpenMMLab's own are left out of pip's resolution, because they ask for
+    two OpenCVs that overwrite each other, and for an mmcv that has no wheel."""
+    constraints = VENV / 'constraints.txt'
+    lines = (ROOT / 'constraints.txt').read_text().splitlines()
+    constraints.write_text('\n'.join(line for line in lines if not re.match(r'(torch|mmcv)\b', line)) + '\n')
+    pip('-c', str(constraints), *BUILD_TOOLS, '-r', str(ROOT / 'requirements.txt'))
+    pip('--no-deps', '-c', str(constraints), *OPENMMLAB)
+    return 'libraries as in constraints.txt'
+
+
+def build_mmcv() -> str:
+    if succeeds('import mmcv.ops'):
+        return 'kept mmcv ' + output('import mmcv; print(mmcv.__version__)')
+    pinned = re.search(r'^mmcv==.+', (ROOT / 'constraints.txt').read_text(), re.MULTILINE)
+    run(PYTHON, ROOT / 'tools' / 'build_mmcv.py', '--requirement', pinned[0], '--build-dir', VENV / 'build')
+    return 'built ' + pinned[0]
+
+
+def install_mmext() -> str:
+    if not succeeds('import importlib.metadata as m; m.version("mmext")'):
+        pip('--no-deps', '--no-build-isolation', '-e', str(ROOT))
+    run(PYTHON, '-m', 'mmext.doctor')
+    return 'python -m mmext.doctor finds all in order'
+
+
+def fits(torch: str) -> bool:
+    """Whether the installed torch is the one that TORCH names, so that a second call does not install it again."""
+    wanted = re.match(r'torch==([^\s;]+)', torch)
+    installed = output('import torch; print(torch.__version__)')
+    return bool(wanted) and wanted[1] in (installed, installed.partition('+')[0])
+
+
+def pip(*arguments: str) -> None:
+    run(PYTHON, '-m', 'pip', 'install', '--quiet', '--disable-pip-version-check', *arguments)
+
+
+def run(*command: object) -> None:
+    subprocess.run(list(map(str, command)), check=True)
+
+
+def succeeds(statement: str) -> bool:
+    return PYTHON.exists() and subprocess.run([PYTHON, '-c', statement], capture_output=True).returncode == 0
+
+
+def output(statement: str) -> str:
+    return subprocess.run([PYTHON, '-c', statement], check=True, capture_output=True, text=True).stdout.strip()
+
+
+if __name__ == '__main__':
+    sys.exit(main())
