@@ -176,7 +176,7 @@ def newer_mmcv_accepted(package: str) -> Iterator[None]:
         yield
     finally:
         mmcv.__version__ = true_version
-    if newer and hasattr(sys.modules[package], 'mmcv_maximum_version'):  # the OneDL fork of mmdet checks nothing
+    if newer and hasattr(sys.modules.get(package), 'mmcv_maximum_version'):  # the OneDL fork of mmdet checks nothing
         note(newer_mmcv_accepted, f'{package} accepts mmcv {true_version}')
 
 

@@ -39,6 +39,7 @@ NEEDS = (
     Need('mmcv', BUILD_MMCV),
     Need('mmcv.ops', BUILD_MMCV, 'compiled ops'),
     Need('mmdet.models', PIP_OPENMMLAB, 'detection'),
+    Need('mmdet.datasets', PIP_OPENMMLAB),
     Need('mmaction.models', PIP_OPENMMLAB, 'action recognition'),
 )
 

@@ -36,9 +36,9 @@ def tool() -> Tool:
 
 @pytest.fixture(scope='session')
 def shapes(tool: Tool, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A data set of 8 training and 4 held-out images in COCO's layout."""
+    """A data set of 6 training and 2 held-out images in COCO's layout."""
     folder = tmp_path_factory.mktemp('shapes')
-    made = tool('make_shapes.py', folder, '--train', 8, '--val', 4)
+    made = tool('make_shapes.py', folder, '--train', 6, '--val', 2)
     assert made.returncode == 0, made.stderr
     return folder
 

@@ -32,7 +32,7 @@ def parse_args() -> argparse.Namespace:
 
 def main() -> None:
     args = parse_args()
-    from mmext.analysis import complexity, subjects
+    from mmext.analysis import complexity, published, subjects
 
     if args.config:
         if args.stem or args.num_classes:
@@ -52,6 +52,11 @@ def main() -> None:
     print(f'MACs   {counted.macs / 1e9:10.4f} G')
     if args.convention != 'macs':
         print(f'FLOPs  {counted.flops / 1e9:10.4f} G   as the {args.convention} paper counts them')
+    if not args.config:
+        stem = subject.model.backbone.stem
+        for row in published.classifier_rows(args.backbone, subject.model.fc.out_features, subject.shape, stem):
+            print(f'{row["paper"]} paper, Table {row["table"]}: {row["params_M"]} M params, {row["gflops"]} G FLOPs '
+                  f'(--convention {row["flops"]})')
 
 
 if __name__ == '__main__':

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import re
 from pathlib import Path
 
 from mmengine.logging import print_log
@@ -25,6 +26,10 @@ def read_checkpoint(path: str | Path) -> dict:
     except FileNotFoundError:
         raise UserError(f'{path}: no such checkpoint') from None
     except (RuntimeError, EOFError, OSError, pickle.UnpicklingError, ValueError, KeyError, IndexError) as error:
+        refused = re.search(r'(?i)unsupported .*?GLOBAL ([\w.]+)', str(error))
+        if refused:
+            raise UserError(f'{path}: holds {refused[1]}, which could run code; weights and plain values alone are '
+                            'loaded') from None
         reason = str(error).strip().splitlines()[0] if str(error) else type(error).__name__
         raise UserError(f'{path}: not a readable checkpoint, truncated or of another kind ({reason[:160]})') from None
     if not isinstance(checkpoint, dict):

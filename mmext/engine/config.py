@@ -47,7 +47,8 @@ def read_config(path: str | Path) -> Config:
     try:
         return Config.fromfile(path)
     except SyntaxError as error:
-        raise UserError(f'{error.filename or path}, line {error.lineno}: {error.msg}') from None
+        place = error.filename if error.filename and Path(error.filename).is_file() else path
+        raise UserError(f'{place}, line {error.lineno}: {error.msg}') from None
     except (OSError, KeyError, TypeError, ValueError, AttributeError, NameError, ImportError) as error:
         reason = ' '.join(str(error).split())
         raise UserError(f'{path}: unusable config ({type(error).__name__}: {reason[:300]})') from None

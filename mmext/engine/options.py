@@ -28,7 +28,20 @@ def apply_options(config: Config, options: dict) -> None:
     """
     for key in sorted(options, key=lambda key: not key.endswith('.type')):
         check_key(config, key)
+        fill_none(config._cfg_dict, key.split('.'), options[key])
         config.merge_from_dict({key: options[key]})
+
+
+def fill_none(node: object, parts: list[str], value: object) -> None:
+    """Puts an empty dict where a key leads through None, into which mmengine merges nothing."""
+    last = len(parts) - (not isinstance(value, dict))
+    for part in parts[:last]:
+        key = int(part) if isinstance(node, (list, tuple)) else part
+        if isinstance(node, dict) and node.get(key, ...) is None:
+            node[key] = ConfigDict()
+        if isinstance(node, dict) and key not in node:
+            return
+        node = node[key]
 
 
 def check_key(config: Config, dotted: str) -> None:

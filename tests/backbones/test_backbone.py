@@ -13,8 +13,7 @@ from torch import nn
 from mmext import create_backbone
 from tests.backbones.helpers import assert_same, images, on_meta, uneven
 
-FAMILIES = ['resnet50', 'preact_resnet50', 'resstage50', 'resmax50', 'iresnet18', 'iresnet50', 'resnext50_32x4d',
-            'iresgroup50', 'iresnet164_cifar']
+FAMILIES = ['resnet18', 'preact_resnet50', 'resmax50', 'iresnet18', 'iresgroup50', 'iresnet164_cifar']
 
 
 def shapes(backbone: nn.Module, *size: int) -> list[tuple[int, ...]]:
@@ -24,7 +23,7 @@ def shapes(backbone: nn.Module, *size: int) -> list[tuple[int, ...]]:
 
 
 @pytest.mark.parametrize('name', ['resnet18', 'preact_resnet50', 'iresnet18', 'iresnet164_cifar'])
-@pytest.mark.parametrize('indices', [(0, ), (2, ), (0, 2), (2, 0)])
+@pytest.mark.parametrize('indices', [(2, ), (2, 0)])
 def test_out_indices_select_outputs(name: str, indices: tuple[int, ...]) -> None:
     whole, some = uneven(name).eval(), uneven(name, out_indices=indices).eval()
     x = images(1, 3, 32, 32)
@@ -38,7 +37,7 @@ def test_out_indices_select_outputs(name: str, indices: tuple[int, ...]) -> None
 
 
 @pytest.mark.parametrize('stages', [1, 2, 3])
-@pytest.mark.parametrize('name', ['resnet50', 'iresgroup50'])
+@pytest.mark.parametrize('name', ['resnet18', 'iresnet34'])
 def test_num_stages_builds_no_more(name: str, stages: int) -> None:
     cut, whole = on_meta(name, num_stages=stages), on_meta(name)
     later = tuple(f'layer{i}.' for i in range(stages + 1, 5))
@@ -101,7 +100,7 @@ def test_norms_without_gradient() -> None:
         assert parameter.requires_grad == (parameter.dim() == 4), name
 
 
-@pytest.mark.parametrize('name', FAMILIES)
+@pytest.mark.parametrize('name', ['resnet18', 'iresnet18', 'preact_resnet50', 'iresnet164_cifar'])
 def test_state_dict_round_trip(name: str) -> None:
     first, second = uneven(name, seed=0).eval(), uneven(name, seed=1).eval()
     file = io.BytesIO()

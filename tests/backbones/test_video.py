@@ -10,8 +10,7 @@ from mmext import create_backbone
 from mmext.backbones import Backbone
 from tests.backbones.helpers import images, on_meta, uneven
 
-FAMILIES = ['resnet18', 'resnet50', 'preact_resnet50', 'resstage50', 'resmax50', 'iresnet18', 'iresnet50',
-            'resnext50_32x4d', 'iresgroup50']
+FAMILIES = ['resnet18', 'preact_resnet50', 'resmax50', 'iresnet18', 'iresnet50', 'iresgroup50']
 
 
 def shapes(backbone: nn.Module, *size: int) -> list[tuple[int, ...]]:

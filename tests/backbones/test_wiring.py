@@ -38,7 +38,7 @@ def test_resnet50_is_the_textbook_s(training: bool) -> None:
     assert_same(backbone.state_dict(), textbook.state_dict())
 
 
-@pytest.mark.parametrize('name', ['resnet50', 'preact_resnet50', 'iresnet18', 'iresgroup50', 'iresnet164_cifar'])
+@pytest.mark.parametrize('name', ['resnet18', 'preact_resnet50', 'iresnet18', 'iresgroup50', 'iresnet164_cifar'])
 def test_gradients_are_the_reference_s(name: str) -> None:
     """The operations in place overwrite nothing that the backward pass needs."""
     backbone = uneven(name).double().train()
@@ -52,7 +52,7 @@ def test_gradients_are_the_reference_s(name: str) -> None:
     assert all(gradient.abs().max() > 0 for gradient in found)
 
 
-@pytest.mark.parametrize('name', ['resnet50', 'iresnet50', 'iresgroup50', 'resmax50', 'preact_resnet50'])
+@pytest.mark.parametrize('name', ['resnet18', 'resmax50', 'iresnet18', 'iresgroup50'])
 @pytest.mark.parametrize(('strides', 'dilations'), [((1, 2, 1, 1), (1, 1, 2, 4)), ((2, 1, 1, 2), (2, 1, 3, 1))])
 def test_strides_and_dilations_stand_where_the_reference_has_them(name: str, strides: tuple, dilations: tuple) -> None:
     backbone = uneven(name, strides=strides, dilations=dilations).eval()
@@ -62,7 +62,7 @@ def test_strides_and_dilations_stand_where_the_reference_has_them(name: str, str
         assert all(map(torch.equal, backbone(x), expected))
 
 
-@pytest.mark.parametrize('name', ['resstage50', 'iresnet18', 'iresnet50', 'iresnet164_cifar'])
+@pytest.mark.parametrize('name', ['iresnet18', 'iresnet50', 'iresnet164_cifar'])
 def test_relu_shortcut_is_the_authors_relu_in_place(name: str) -> None:
     paper, authors = uneven(name).eval(), uneven(name, relu_shortcut=True).eval()
     assert_same(paper.state_dict(), authors.state_dict())
@@ -73,17 +73,17 @@ def test_relu_shortcut_is_the_authors_relu_in_place(name: str) -> None:
         assert not any(map(torch.equal, paper(x), expected))
 
 
-@pytest.mark.parametrize('name', ['resnet50', 'preact_resnet50', 'iresnet18', 'iresgroup50'])
+@pytest.mark.parametrize('name', ['resnet18', 'preact_resnet50', 'iresnet18', 'iresnet164_cifar'])
 @pytest.mark.parametrize('training', [False, True], ids=['eval', 'train'])
 def test_a_later_stage_leaves_an_earlier_output_alone(name: str, training: bool) -> None:
     """The ReLUs in place must not write into a feature map that was already returned, nor into the input."""
     backbone = uneven(name).train(training)
     kept = []
-    for i in range(1, 4):
+    for i in range(1, len(backbone.stages)):
         getattr(backbone, f'layer{i}').register_forward_hook(lambda stage, given, made: kept.append(made.clone()))
     x = input_for(name)
     before = x.clone()
     with torch.no_grad():
         features = backbone(x)
     assert torch.equal(x, before)
-    assert all(map(torch.equal, features[:3], kept))
+    assert all(map(torch.equal, features[:-1], kept))

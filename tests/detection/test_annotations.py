@@ -1,0 +1,72 @@
+"""Annotation files: what is refused, and how it is told."""
+
+from __future__ import annotations
+
+import copy
+import json
+from pathlib import Path
+
+import pytest
+
+from mmext.detection.annotations import check_classes, read_annotations
+from mmext.errors import UserError
+
+GOOD = {
+    'images': [{'id': 1, 'file_name': 'a.jpg', 'height': 10, 'width': 10}],
+    'annotations': [{'id': 7, 'image_id': 1, 'category_id': 3, 'bbox': [1, 2, 3, 4], 'area': 12}],
+    'categories': [{'id': 3, 'name': 'cat'}, {'id': 5, 'name': 'dog'}],
+}
+
+
+def refused(tmp_path: Path, change) -> str:
+    content = copy.deepcopy(GOOD)
+    change(content)
+    path = tmp_path / 'instances.json'
+    path.write_text(json.dumps(content))
+    with pytest.raises(UserError) as caught:
+        read_annotations(path)
+    assert str(path) in str(caught.value) and '\n' not in str(caught.value)
+    return str(caught.value)
+
+
+@pytest.mark.parametrize('change, says', [
+    (lambda c: c.pop('categories'), "no list 'categories'"),
+    (lambda c: c.update(images={}), "no list 'images'"),
+    (lambda c: c['annotations'][0].pop('bbox'), 'annotations[0] has no bbox'),
+    (lambda c: c['images'][0].pop('width'), 'images[0] has no width'),
+    (lambda c: c['annotations'][0].update(image_id=2), 'no image 2'),
+    (lambda c: c['annotations'][0].update(category_id=4), 'no category 4'),
+    (lambda c: c['annotations'][0].update(bbox=[1, 2, 3]), 'is not [x, y, width, height]'),
+    (lambda c: c['annotations'][0].update(bbox=[1, 2, None, 3]), 'is not [x, y, width, height]'),
+    (lambda c: c['annotations'].append(c['annotations'][0]), '2 annotations have the id 7'),
+    (lambda c: c['images'].append(c['images'][0]), '2 images have the id 1'),
+])
+def test_malformed(tmp_path: Path, change, says: str):
+    assert says in refused(tmp_path, change)
+
+
+@pytest.mark.parametrize('text, says', [('[1, 2]', 'holds an object'), ('{"images": [', 'cut short'), ('', 'not JSON')])
+def test_not_annotations(tmp_path: Path, text: str, says: str):
+    (tmp_path / 'x.json').write_text(text)
+    with pytest.raises(UserError, match=says):
+        read_annotations(tmp_path / 'x.json')
+
+
+def test_good_ones_pass(tmp_path: Path):
+    (tmp_path / 'x.json').write_text(json.dumps(GOOD))
+    check_classes('x.json', read_annotations(tmp_path / 'x.json'), ('cat', 'dog'))
+    (tmp_path / 'empty.json').write_text(json.dumps(dict(GOOD, images=[], annotations=[])))
+    read_annotations(tmp_path / 'empty.json')
+
+
+def test_classes_in_another_order_are_refused():
+    with pytest.raises(UserError, match='another order'):
+        check_classes('x.json', GOOD, ('dog', 'cat'))
+    with pytest.raises(UserError, match='are not the 1 classes'):
+        check_classes('x.json', GOOD, ('cat', ))
+
+
+def test_real_annotations_pass(coco_tiny: Path):
+    for split in ('train2017', 'val2017'):
+        content = read_annotations(coco_tiny / 'annotations' / f'instances_{split}.json')
+        assert len(content['categories']) == 80

@@ -1,0 +1,43 @@
+"""Hooks by themselves."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import pytest
+import torch
+from mmengine.structures import BaseDataElement
+
+from mmext.engine.hooks import FiniteLossHook
+from mmext.errors import UserError
+
+
+def batch(*names: str) -> dict:
+    return {'data_samples': [BaseDataElement(metainfo=dict(img_path=name)) for name in names]}
+
+
+def feed(hook: FiniteLossHook, losses: list[float]) -> None:
+    for iteration, loss in enumerate(losses):
+        runner = SimpleNamespace(iter=iteration, work_dir='work')
+        outputs = dict(loss=torch.tensor(loss + 1), loss_cls=torch.tensor(loss), grad_norm=torch.tensor(float('inf')))
+        hook.after_train_iter(runner, iteration, batch(f'{iteration}a.jpg', f'{iteration}b.jpg'), outputs)
+
+
+def test_finite_losses_pass():
+    feed(FiniteLossHook(interval=2), [1.0, 2.0, 3.0])
+
+
+@pytest.mark.parametrize('value', [float('nan'), float('inf')])
+def test_the_first_bad_iteration_is_named(value: float):
+    with pytest.raises(UserError) as caught:
+        feed(FiniteLossHook(interval=4), [1.0, value, value, 1.0])
+    line = str(caught.value)
+    assert 'iteration 2' in line and f'loss_cls is {value}' in line and '1a.jpg, 1b.jpg' in line
+    assert '0a.jpg' not in line and 'grad_norm' not in line
+
+
+def test_it_looks_before_a_checkpoint_is_written():
+    hook = FiniteLossHook(interval=100)
+    feed(hook, [1.0, float('nan')])
+    with pytest.raises(UserError, match='iteration 2'):
+        hook.before_save_checkpoint(SimpleNamespace(work_dir='work'), {})

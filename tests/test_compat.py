@@ -1,0 +1,139 @@
+"""Repairs: needed ones repair, and where the defect is absent nothing is changed."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from types import ModuleType, SimpleNamespace
+
+import pytest
+import torch
+
+from mmext import compat
+from tests.conftest import run
+
+
+def test_importing_mmext_imports_no_task_library():
+    done = run('-c', "import sys, mmext; print([name for name in sys.modules if name in ('mmdet', 'mmaction', 'mmcv')])")
+    assert done.stdout.strip() == '[]', done.stderr
+
+
+def test_both_libraries_in_one_process():
+    code = ('import mmext, mmdet.models, mmaction.models; from mmext import compat; '
+            'print(sorted(compat.applied())); import mmaction.models.localizers as places; places.DRN()')
+    done = run('-c', code)
+    assert 'give_ssd_head_a_loss_cls' in done.stdout and 'stand_in_for_drn' in done.stdout
+    assert done.stderr.strip().endswith('has no DRN localizer: its wheel lacks that folder')
+
+
+@pytest.mark.parametrize('statement, symptom', [
+    ('import mmaction.models', 'mmaction.models.localizers.drn'),
+    ('from mmdet.models.dense_heads import SSDHead; SSDHead.loss_cls', 'loss_cls'),
+])
+def test_without_the_repairs_the_defects_are_there(statement: str, symptom: str):
+    without = run('-c', f'import mmengine; {statement}')
+    assert without.returncode and symptom in without.stderr, 'mended upstream? then delete the repair'
+    assert run('-c', f'import mmext; {statement}').returncode == 0
+
+
+def test_ssd_head_with_a_loss_cls_is_left_alone():
+    class Mended:
+        def __init__(self) -> None:
+            self.loss_cls = 'its own'
+
+    compat.give_ssd_head_a_loss_cls(SimpleNamespace(SSDHead=Mended))
+    assert 'loss_cls' not in vars(Mended) and Mended().loss_cls == 'its own'
+
+
+def test_ssd_head_without_one_gets_none():
+    class Defective:
+        def __init__(self) -> None:
+            self.other = 1
+
+    compat.give_ssd_head_a_loss_cls(SimpleNamespace(SSDHead=Defective))
+    assert Defective().loss_cls is None
+
+
+def test_a_present_module_is_preferred_to_its_stand_in(tmp_path: Path):
+    (tmp_path / 'importlib_metadata.py').write_text("version = 'the real one'\n")
+    code = 'import mmext, importlib_metadata; print(importlib_metadata.version)'
+    assert run('-c', code, env={'PYTHONPATH': str(tmp_path)}).stdout.strip() == 'the real one'
+
+
+def test_stand_in_for_importlib_metadata():
+    module = ModuleType('importlib_metadata')
+    compat.stand_in_for_importlib_metadata(module)
+    assert module.version('torch') == importlib.metadata.version('torch')
+
+
+@pytest.mark.parametrize('true, shown', [('2.1.0', '2.1.0'), ('2.2.0', '2.1.0'), ('3.0.1', '2.1.0')])
+def test_version_checks_see_an_mmcv_they_accept(monkeypatch: pytest.MonkeyPatch, true: str, shown: str):
+    import mmcv
+    monkeypatch.setattr(mmcv, '__version__', true)
+    with compat.newer_mmcv_accepted('mmaction'):
+        assert mmcv.__version__ == shown
+    assert mmcv.__version__ == true
+
+
+def test_training_checkpoints_load_and_code_in_them_does_not_run(tmp_path: Path):
+    from mmengine.logging import HistoryBuffer
+
+    path = tmp_path / 'log.pth'
+    torch.save({'loss': HistoryBuffer([1.0, 2.0], [1, 1])}, path)
+    loaded = torch.load(path, weights_only=True)
+    assert loaded['loss'].mean() == 1.5
+
+    class Harm:
+        def __reduce__(self):
+            return os.mkdir, (str(tmp_path / 'harm'), )
+
+    torch.save({'x': Harm()}, path)
+    with pytest.raises(Exception, match='Weights only'):
+        torch.load(path, weights_only=True)
+    assert not (tmp_path / 'harm').exists()
+
+
+def test_without_the_repair_training_checkpoints_do_not_load(tmp_path: Path):
+    code = ('import torch; from mmengine.logging import HistoryBuffer; '
+            f"torch.save(HistoryBuffer([1.0], [1]), r'{tmp_path}/x.pth'); torch.load(r'{tmp_path}/x.pth')")
+    assert 'Weights only load failed' in run('-c', code).stderr
+    assert run('-c', 'import mmext; ' + code).returncode == 0
+
+
+def test_a_killed_save_leaves_the_previous_file(tmp_path: Path):
+    path = tmp_path / 'model.pth'
+    path.write_bytes(b'previous')
+    code = ('import sys, mmext; from mmengine.fileio import LocalBackend; data = b"x" * 400_000_000; '
+            f'print("writing", flush=True); LocalBackend().put(data, r"{path}")')
+    with subprocess.Popen([sys.executable, '-c', code], stdout=subprocess.PIPE, text=True) as writer:
+        writer.stdout.readline()
+        while not list(tmp_path.glob('.*.part')) and writer.poll() is None:
+            time.sleep(0.001)
+        writer.send_signal(signal.SIGKILL)
+    assert path.read_bytes() == b'previous'
+
+
+def test_a_finished_save_is_whole_and_readable_by_others(tmp_path: Path):
+    from mmengine.fileio import LocalBackend
+
+    LocalBackend().put(b'all', tmp_path / 'new' / 'model.pth')
+    assert (tmp_path / 'new' / 'model.pth').read_bytes() == b'all'
+    assert (tmp_path / 'new' / 'model.pth').stat().st_mode & 0o077 == 0o777 & ~current_umask() & 0o066
+    assert [file.name for file in (tmp_path / 'new').iterdir()] == ['model.pth']
+
+
+def current_umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+def test_install_twice_changes_nothing():
+    before = list(sys.meta_path)
+    compat.install()
+    assert sys.meta_path == before

@@ -1,0 +1,30 @@
+"""python -m mmext.doctor, with everything there and with something missing."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tests.conftest import run
+
+
+def test_all_in_order():
+    done = run('-m', 'mmext.doctor')
+    assert done.returncode == 0, done.stdout
+    assert 'all in order' in done.stdout and 'compiled ops' in done.stdout and 'SSDHead can predict' in done.stdout
+
+
+def hide(tmp_path: Path, module: str) -> dict:
+    """An environment in which a module can't be imported."""
+    (tmp_path / 'sitecustomize.py').write_text(f"import sys\nsys.modules['{module}'] = None\n")
+    return {'PYTHONPATH': str(tmp_path)}
+
+
+def test_missing_ops(tmp_path: Path):
+    done = run('-m', 'mmext.doctor', env=hide(tmp_path, 'mmcv._ext'))
+    assert done.returncode == 1
+    assert 'built without compiled ops' in done.stdout and 'tools/build_mmcv.py' in done.stdout
+
+
+def test_missing_library(tmp_path: Path):
+    done = run('-m', 'mmext.doctor', env=hide(tmp_path, 'mmdet'))
+    assert done.returncode == 1 and 'missing: mmdet.models' in done.stdout and 'mmdet==3.3.0' in done.stdout
