@@ -19,7 +19,8 @@ from tests.conftest import run
 
 
 def test_importing_mmext_imports_no_task_library():
-    done = run('-c', "import sys, mmext; print([name for name in sys.modules if name in ('mmdet', 'mmaction', 'mmcv')])")
+    code = "import sys, mmext; print([name for name in ('mmdet', 'mmaction', 'mmcv') if name in sys.modules])"
+    done = run('-c', code)
     assert done.stdout.strip() == '[]', done.stderr
 
 

@@ -7,6 +7,7 @@ import os
 
 import mmext  # noqa: F401  repairs the stack before anything else is imported
 from mmext.engine import cli
+from mmext.errors import UserError
 
 
 def parse_args() -> argparse.Namespace:
@@ -31,11 +32,14 @@ def main() -> None:
 
     config = cli.config_from(args)
     if args.per_class:
+        if config.test_evaluator.get('type') != 'mmext.CocoMetric':
+            raise UserError("--per-class: needs a config whose test_evaluator is of type 'mmext.CocoMetric'")
         config.test_evaluator.per_class = True
     if args.show_dir:
         run.require_writable(args.show_dir)
-        config.default_hooks.visualization.update(
-            draw=True, test_out_dir=os.path.abspath(args.show_dir), score_thr=args.show_score)
+        config.default_hooks.visualization = dict(
+            type='DetVisualizationHook', draw=True, test_out_dir=os.path.abspath(args.show_dir),
+            score_thr=args.show_score)
     if args.out:
         run.require_writable(os.path.dirname(args.out) or '.')
     run.set_up(config, args.work_dir, cli.run_name(args), args.launcher)

@@ -37,9 +37,8 @@ class CocoDataset(MMDetCocoDataset):
         check_classes(self.ann_file, content, self.metainfo['classes'])
         entries = super().load_data_list()
         folder = self.data_prefix['img']
-        present = names_in(folder)
-        here = [entry for entry in entries
-                if os.path.basename(entry['img_path']) in present or os.path.isfile(entry['img_path'])]
+        present = files_in(folder)
+        here = [entry for entry in entries if entry['img_path'] in present or os.path.isfile(entry['img_path'])]
         self.missing = sorted({entry['img_path'] for entry in entries} - {entry['img_path'] for entry in here})
         if self.missing and (self.on_missing == 'raise' or not here):
             raise UserError(f'{folder}: {self.tell_missing(entries)}; restore them, or give --skip-unreadable to '
@@ -53,13 +52,13 @@ class CocoDataset(MMDetCocoDataset):
         return f'{len(self.missing)} of the {len(entries)} images of {self.ann_file}, which are missing ({names})'
 
 
-def names_in(folder: str) -> set[str]:
-    """The file names in a folder, in one listing; sub-folders are looked into one file at a time by the caller.
+def files_in(folder: str) -> set[str]:
+    """The paths in a folder, in one listing, which is quicker than to ask for each; not those in its sub-folders.
 
     Raises:
         UserError: there is no such folder.
     """
     try:
-        return set(os.listdir(folder))
+        return {os.path.join(folder, name) for name in os.listdir(folder)}
     except OSError as error:
         raise UserError(f'{folder}: no such image folder ({error.strerror}); is --data-root right?') from None

@@ -13,9 +13,9 @@ from mmext.detection.metric import NAMES
 
 
 def split_metrics(metrics: dict[str, float], prefix: str = 'coco/') -> tuple[dict, dict[str, dict]]:
-    """The runner's metrics -> the twelve by name, and those of each class."""
+    """The runner's metrics -> the twelve by name (all there are, if they are another metric's), those of each class."""
     plain = {name.removeprefix(prefix): value for name, value in metrics.items()}
-    overall = {name: plain[name] for name in NAMES}
+    overall = {name: plain[name] for name in NAMES if name in plain} or plain
     classes: dict[str, dict] = {}
     for name, value in plain.items():
         if name not in overall:

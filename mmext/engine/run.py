@@ -13,12 +13,12 @@ from torch.utils.data import DataLoader
 
 from mmext.backbones.weights import read_checkpoint, require_match, weights_of
 from mmext.engine.config import datasets_of
-from mmext.engine.hooks.unreadable import LOG_NAME
+from mmext.engine.hooks.unreadable import TEST_LOG, TRAIN_LOG
 from mmext.errors import UserError
 
 
 def set_up(config: Config, work_dir: str | None, default_name: str, launcher: str = 'none') -> None:
-    """What training and testing have in common: work dir, launcher, where unreadable images are noted.
+    """What training and testing have in common: work dir and launcher.
 
     Args:
         config: changed in place.
@@ -35,9 +35,6 @@ def set_up(config: Config, work_dir: str | None, default_name: str, launcher: st
     if launcher != 'none' and not torch.cuda.is_available():
         config.setdefault('model_wrapper_cfg', dict(type='MMDistributedDataParallel', broadcast_buffers=False))
         config.model_wrapper_cfg.device_ids = None
-    log = os.path.join(config.work_dir, LOG_NAME)
-    for loader in loaders_of(config):
-        loader['log_file'] = log
 
 
 def require_writable(folder: str) -> None:
@@ -50,10 +47,12 @@ def require_writable(folder: str) -> None:
         raise UserError(f'{folder}: can\'t write there ({error.strerror}); choose another with --work-dir') from None
 
 
-def loaders_of(config: Config) -> list[dict]:
-    """The steps of every pipeline that load images with ``mmext.LoadImage``."""
-    steps = [step for dataset in datasets_of(config) for step in dataset['pipeline']]
-    return [step for step in steps if step['type'] == 'mmext.LoadImage']
+def tolerate_unreadable(config: Config, log_name: str) -> None:
+    """Black images in place of unreadable ones where they would raise, and all noted in the work dir."""
+    for step in (step for dataset in datasets_of(config) for step in dataset['pipeline']):
+        if step['type'] == 'mmext.LoadImage':
+            step['on_error'] = 'blank' if step.get('on_error', 'raise') == 'raise' else step['on_error']
+            step['log_file'] = os.path.join(config.work_dir, log_name)
 
 
 def train(config: Config, *, resume: str | None = None) -> Runner:
@@ -75,7 +74,8 @@ def train(config: Config, *, resume: str | None = None) -> Runner:
             raise UserError(f'{config.load_from}: no checkpoint of a training ({absent[0]!r} is missing); to start '
                             'from its weights use --cfg-options load_from=FILE')
     else:
-        Path(config.work_dir, LOG_NAME).unlink(missing_ok=True)
+        Path(config.work_dir, TRAIN_LOG).unlink(missing_ok=True)
+    tolerate_unreadable(config, TRAIN_LOG)  # a validation set with one such image does not end the training
     runner = Runner.from_cfg(config)
     require_batches(runner.train_loop.dataloader)
     if resume:
@@ -105,12 +105,11 @@ def test(config: Config, checkpoint: str, *, skip_unreadable: bool = False) -> d
     """
     weights = weights_of(read_checkpoint(checkpoint))
     config.load_from, config.resume = checkpoint, False
-    Path(config.work_dir, LOG_NAME).unlink(missing_ok=True)
+    Path(config.work_dir, TEST_LOG).unlink(missing_ok=True)
     if skip_unreadable:
+        tolerate_unreadable(config, TEST_LOG)
         for dataset in datasets_of(config):
             dataset['on_missing'] = 'blank'
-        for loader in loaders_of(config):
-            loader['on_error'] = 'blank'
     runner = Runner.from_cfg(config)
     require_match(bare(runner.model), weights, checkpoint)
     return runner.test()

@@ -24,6 +24,7 @@ def apply_training_flags(config: Config, *, amp: bool, auto_scale_lr: bool, seed
         if 'base_batch_size' not in config.get('auto_scale_lr', {}):
             raise UserError('--auto-scale-lr: the config has no auto_scale_lr.base_batch_size')
         config.auto_scale_lr.enable = True
+    config.setdefault('randomness', {})
     if seed is not None:
         config.randomness.seed = seed
     if deterministic:

@@ -13,9 +13,8 @@ from tests.backbones.helpers import assert_same, copied, images, on_meta, uneven
 
 GN = dict(type='GN', num_groups=4)
 CASES = {
-    'resnet50': ('resnet50', {}),
     'iresnet18': ('iresnet18', {}),
-    'iresnet34, authors': ('iresnet34', dict(relu_shortcut=True)),
+    'iresnet18, authors': ('iresnet18', dict(relu_shortcut=True)),
     'preact_resnet50': ('preact_resnet50', {}),
     'iresgroup50': ('iresgroup50', {}),
     'iresnet18, group norm': ('iresnet18', dict(norm_cfg=GN)),
@@ -24,7 +23,7 @@ CASES = {
     'iresnet18, cumulative statistics': ('iresnet18', dict(norm_cfg=dict(type='BN', momentum=None))),
     'resnet18, frozen stages': ('resnet18', dict(frozen_stages=2)),
     'resnet18, all frozen but the last': ('resnet18', dict(frozen_stages=3)),
-    'iresnet34, norm_eval': ('iresnet34', dict(norm_eval=True)),
+    'iresnet18, norm_eval': ('iresnet18', dict(norm_eval=True)),
     'resnet50, stages of SSD': ('resnet50', dict(num_stages=3, strides=(1, 2, 1), out_indices=(1, ))),
     'iresnet18, clips': ('iresnet18', dict(dims=3)),
     'resnet164_cifar, long segments': ('resnet164_cifar', {}),
@@ -144,9 +143,8 @@ def bytes_kept(backbone: Backbone, size: int) -> int:
     return sum(tensor.untyped_storage().nbytes() for tensor in kept.values())
 
 
-@pytest.mark.parametrize('name', ['resnet164_cifar', 'iresnet164_cifar'])
-def test_less_than_a_quarter_is_kept(name: str) -> None:
-    plain, saving = on_meta(name), on_meta(name, with_cp=True)
+def test_less_than_a_quarter_is_kept() -> None:
+    plain, saving = on_meta('resnet164_cifar'), on_meta('resnet164_cifar', with_cp=True)
     assert bytes_kept(saving, 32) < bytes_kept(plain, 32) / 4
 
 

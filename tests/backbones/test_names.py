@@ -20,7 +20,8 @@ DEPTHS = {
 CIFAR = [f'{family}{depth}_cifar' for family in ('resnet', 'iresnet') for depth in (164, 1001, 2000, 3002)]
 NAMES = [f'{family}{depth}' for family, depths in DEPTHS.items() for depth in depths]
 NAMES += [f'resnext{depth}_32x4d' for depth in (50, 101, 152)] + CIFAR
-SMALL = [name for name in NAMES if not name.endswith(('1001_cifar', '2000_cifar', '3002_cifar'))]  # the rest: tests/analysis
+# The deepest take seconds to run; tests/analysis does.
+SMALL = [name for name in NAMES if not name.endswith(('1001_cifar', '2000_cifar', '3002_cifar'))]
 
 
 def expected_features(name: str) -> tuple[list[int], list[int]]:

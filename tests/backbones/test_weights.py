@@ -136,16 +136,6 @@ def test_a_poor_match_is_refused_and_changes_nothing(case: str, tmp_path: Path) 
     assert_same(backbone.state_dict(), before)
 
 
-class RunsCode:
-    """Makes a folder as soon as it is unpickled."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-
-    def __reduce__(self) -> tuple:
-        return Path.mkdir, (self.folder, )
-
-
 def archive(path: Path) -> None:
     with zipfile.ZipFile(path, 'w') as file:
         file.writestr('data.txt', 'no checkpoint')
@@ -157,7 +147,6 @@ UNREADABLE = {
     'empty': lambda path: path.write_bytes(b''),
     'text': lambda path: path.write_text('<html>404 Not Found</html>'),
     'a zip of something else': archive,
-    'code': lambda path: torch.save(dict(state_dict=RunsCode(path.parent / 'ran')), path),
 }
 
 
@@ -167,7 +156,25 @@ def test_an_unreadable_file_is_refused(case: str, tmp_path: Path) -> None:
     UNREADABLE[case](path)
     with user_error(str(path), 'not a readable checkpoint'):
         load_pretrained(on_meta(NAME), path)
+
+
+class RunsCode:
+    """Makes a folder as soon as it is unpickled."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def __reduce__(self) -> tuple:
+        return Path.mkdir, (self.folder, )
+
+
+def test_code_in_a_file_is_not_run(tmp_path: Path) -> None:
+    path = saved(tmp_path / 'weights.pth', dict(state_dict=RunsCode(tmp_path / 'ran')))
+    with user_error(str(path), 'could run code'):
+        load_pretrained(on_meta(NAME), path)
     assert not (tmp_path / 'ran').exists()
+    torch.load(path, weights_only=False)  # it would have
+    assert (tmp_path / 'ran').exists()
 
 
 def test_a_missing_file(tmp_path: Path) -> None:

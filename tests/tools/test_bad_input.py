@@ -107,11 +107,13 @@ def test_training_goes_on_without_unreadable_images(train, data: Path, tmp_path:
         image.unlink()  # four are left, two batches: each is drawn
     images[2].write_bytes(images[2].read_bytes()[:2000])
     images[3].write_text('not an image')
-    done = train(data, options=['train_dataloader.num_workers=1', 'train_cfg.val_interval=9'])
+    held_out = sorted((data / 'val2017').iterdir())[0]
+    held_out.write_text('not an image either')
+    done = train(data, options=['train_dataloader.num_workers=1'])
     assert done.returncode == 0, done.stderr[-3000:]
     noted = dict(line.split('\t') for line in (tmp_path / 'run' / 'unreadable_images.txt').read_text().splitlines())
-    assert sorted(noted) == [str(image) for image in images[:4]]
-    assert 'trained without 4 unreadable image(s)' in done.stderr + done.stdout
+    assert sorted(noted) == [str(image) for image in (*images[:4], held_out)]
+    assert '5 unreadable image(s)' in done.stderr + done.stdout
     assert images[3].name in done.stderr + done.stdout
 
 

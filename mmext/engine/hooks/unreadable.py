@@ -11,7 +11,8 @@ from mmengine.runner import Runner
 from mmext.errors import shorten
 from mmext.registry import HOOKS
 
-LOG_NAME = 'unreadable_images.txt'
+TRAIN_LOG = 'unreadable_images.txt'
+TEST_LOG = 'unreadable_test_images.txt'
 
 
 @HOOKS.register_module()
@@ -22,18 +23,19 @@ class UnreadableImagesHook(Hook):
     """
 
     def after_train(self, runner: Runner) -> None:
-        self.tell(runner, getattr(runner.train_dataloader.dataset, 'missing', []), 'trained without')
+        missing = getattr(runner.train_dataloader.dataset, 'missing', [])
+        self.tell(runner, TRAIN_LOG, missing, 'trained without (and validated with black images in place of)')
 
     def after_test(self, runner: Runner) -> None:
-        self.tell(runner, [], 'tested with black images in place of')
+        self.tell(runner, TEST_LOG, [], 'tested with black images in place of')
 
     @staticmethod
-    def tell(runner: Runner, missing: list[str], verb: str) -> None:
+    def tell(runner: Runner, log_name: str, missing: list[str], verb: str) -> None:
         if not is_main_process():
             return
         from mmext.detection.loading import read_log
 
-        path = os.path.join(runner.work_dir, LOG_NAME)
+        path = os.path.join(runner.work_dir, log_name)
         noted = read_log(path)
         unreadable = {**dict.fromkeys(missing, 'missing'), **noted}
         if not unreadable:
