@@ -40,20 +40,25 @@ def main() -> None:
     args = parse_args()
     print(f'torch {torch.__version__}, {args.device}, {torch.get_num_threads()} threads, batch {args.batch}, '
           f'{args.size} pixels, {args.repeats} repeats')
-    table = Table('network', 'mode', 'memory format', 'ours, ms', 'textbook, ms', 'ours / textbook',
-                  'ours / torchvision')
+    table = Table('network', 'mode', 'memory format', 'ours, ms', 'textbook, ms',
+                  *(f'ours / {other}, median (min to max)' for other in others()))
     for name in args.names:
         for memory_format in (torch.contiguous_format, torch.channels_last):
             for mode in ('training step', 'inference'):
                 table.add_row(name, mode, str(memory_format).removeprefix('torch.'), *cell(name, mode, memory_format,
                                                                                            args))
-    Console(width=120).print(table)
+    Console(width=140).print(table)
+
+
+def others() -> list[str]:
+    """What ours is compared with; torchvision's resnet50 where it is installed."""
+    return ['textbook', 'torchvision'] if installed('torchvision') else ['textbook']
 
 
 def cell(name: str, mode: str, memory_format: torch.memory_format, args: argparse.Namespace) -> list[str]:
     """Times the implementations of one network in turn; the columns of its row."""
     models = {'ours': Classifier(mmext.create_backbone(name), 1000), 'textbook': textbook.NETWORKS[name]()}
-    if installed('torchvision'):
+    if 'torchvision' in others():
         from torchvision.models import resnet50
         models['torchvision'] = resnet50()
     images = torch.randn(args.batch, 3, args.size, args.size, device=args.device)
@@ -68,14 +73,12 @@ def cell(name: str, mode: str, memory_format: torch.memory_format, args: argpars
             if repeat:  # the first is a warm-up
                 seconds[key].append(elapsed)
     columns = [f'{1000 * statistics.median(seconds[key]):.1f}' for key in ('ours', 'textbook')]
-    return columns + [ratio(seconds, key) for key in ('textbook', 'torchvision')]
+    return columns + [ratio(seconds, key) for key in others()]
 
 
 def ratio(seconds: dict[str, list[float]], key: str) -> str:
-    if key not in seconds:
-        return 'not installed'
     ratios = sorted(ours / other for ours, other in zip(seconds['ours'], seconds[key]))
-    return f'{statistics.median(ratios):.3f}  ({ratios[0]:.3f} to {ratios[-1]:.3f})'
+    return f'{statistics.median(ratios):.3f} ({ratios[0]:.2f} to {ratios[-1]:.2f})'
 
 
 def step(model: nn.Module, images: Tensor, mode: str) -> Callable[[], None]:
