@@ -16,7 +16,7 @@ setup(
     packages=find_packages(include=['mmext', 'mmext.*']),
     package_data={'mmext.analysis': ['published.json']},
     python_requires='>=3.10',
-    install_requires=['torch>=2.1', 'numpy', 'rich', 'tqdm'],
+    install_requires=['torch>=2.6', 'numpy', 'rich', 'tqdm'],
     # OpenMMLab's own libraries are in no extra: they ask for two OpenCVs that overwrite each other, and their forks
     # have other names. README.md has the commands.
     extras_require={'libraries': libraries, 'test': tests},

@@ -12,7 +12,10 @@ class UserError(Exception):
 
 def nearest(word: str, choices: Iterable[str], count: int = 3) -> str:
     """Names the choices most like a mistyped word: "; did you mean 'a' or 'b'?", or '' where none is alike."""
-    matches = difflib.get_close_matches(word, list(choices), n=count, cutoff=0.6)
+    choices = list(choices)
+    begun = [choice for choice in choices if word and choice.startswith(word)]
+    similar = [choice for choice in difflib.get_close_matches(word, choices, n=count) if choice not in begun]
+    matches = [*begun, *similar][:count]
     return f'; did you mean {" or ".join(repr(match) for match in matches)}?' if matches else ''
 
 

@@ -52,14 +52,14 @@ def from_config(path: str | Path, backbone: str | None = None, options: dict | N
     """
     config = load_config(path, backbone=backbone, options=options)
     init_default_scope(config.get('default_scope', 'mmengine'))
-    shape = tuple(shape or (3, *test_size(config, path)))
+    shape = tuple(shape or (3, *input_size(config, path)))
     config.model.backbone['init_cfg'] = None
     with torch.device('meta'):
         model = MODELS.build(config.model)
     return Subject(str(path), model, shape, getattr(model, '_forward', model))
 
 
-def test_size(config: dict, path: str | Path) -> tuple[int, int]:
+def input_size(config: dict, path: str | Path) -> tuple[int, int]:
     """(height, width) of the test pipeline's Resize."""
     for step in config.get('test_pipeline', []):
         if step['type'].rpartition('.')[2] == 'Resize':

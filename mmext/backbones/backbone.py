@@ -79,16 +79,16 @@ class Backbone(BaseModule):
                  norm_eval: bool = False, with_cp: bool = False, zero_init_residual: bool = False, dims: int = 2,
                  temporal_strides: Sequence[int] | None = None, stem_temporal_stride: int = 1,
                  init_cfg: dict | None = None) -> None:
-        super().__init__(init_cfg)
+        self.pretrained, others = split_init_cfg(init_cfg)
+        super().__init__(others)
         self.depth = depth
         self.arch = arch = self.find_arch(depth)
         self.stem = check_stem(stem or arch.stem)
         stages = len(arch.blocks) if num_stages is None else num_stages
         check_range('num_stages', stages, 1, len(arch.blocks))
-        self.out_indices = tuple(range(stages) if out_indices is None else out_indices)
-        for index in self.out_indices:
-            check_range('out_indices', index, 0, stages - 1)
+        self.out_indices = check_out_indices(range(stages) if out_indices is None else out_indices, stages)
         check_range('frozen_stages', frozen_stages, -1, stages)
+        check_range('stem_temporal_stride', stem_temporal_stride, 1, 16)
         self.frozen_stages = frozen_stages
         self.norm_eval = norm_eval
         self.with_cp = with_cp
@@ -104,8 +104,9 @@ class Backbone(BaseModule):
         self.make_stem(layers, in_channels, stem_temporal_stride)
         for i, stage in enumerate(self.stages, 1):
             self.add_module(f'layer{i}', self.make_stage(layers, stage))
-        if self.closing_norm:
-            self.bn_last = layers.norm(self.stages[-1].out_channels)
+        self.bn_last = None
+        if self.closing_norm and stages == len(arch.blocks):
+            self.bn_last = layers.norm(arch.out_channels[-1])
             self.relu_last = layers.relu()
         self.reset_parameters()
         self.freeze()
@@ -124,12 +125,12 @@ class Backbone(BaseModule):
         """conv1 bn1 relu, (conv2 bn2 relu), (maxpool)."""
         stem = STEMS[self.stem]
         channels = self.arch.stem_channels
-        for i, kernel in enumerate(stem.kernels, 1):
-            extent, stride = (stem.temporal_kernel if i == 1 else 1, kernel), 1
-            if i == 1:
-                stride = (temporal_stride, stem.stride)
-            self.add_module(f'conv{i}', layers.conv(in_channels if i == 1 else channels, channels, extent, stride))
-            self.add_module(f'bn{i}', layers.norm(channels))
+        kernel, stride = (stem.temporal_kernel, stem.kernels[0]), (temporal_stride, stem.stride)
+        self.conv1 = layers.conv(in_channels, channels, kernel, stride)
+        self.bn1 = layers.norm(channels)
+        if len(stem.kernels) > 1:
+            self.conv2 = layers.conv(channels, channels, (1, stem.kernels[1]))
+            self.bn2 = layers.norm(channels)
         self.relu = layers.relu()
         pooled = stem.pool and not self.improved_projection
         self.maxpool = layers.max_pool((1, 3), (1, 2)) if pooled else None
@@ -144,17 +145,20 @@ class Backbone(BaseModule):
         for module in self.modules():
             if isinstance(module, (nn.Conv2d, nn.Conv3d)):
                 nn.init.kaiming_normal_(module.weight, mode='fan_out', nonlinearity='relu')
+        self.zero_residuals()
+
+    def zero_residuals(self) -> None:
         for module in self.modules() if self.zero_init_residual else []:
             if isinstance(module, Residual):
                 module.zero_branch()
 
     def init_weights(self) -> None:
         """Applies ``init_cfg``. Raises UserError if it names a checkpoint that can't be read or lacks weights."""
-        if self.init_cfg and isinstance(self.init_cfg, dict) and self.init_cfg['type'] == 'Pretrained':
-            options = {key: value for key, value in self.init_cfg.items() if key != 'type'}
-            load_pretrained(self, **options)
-        elif self.init_cfg:
+        if self.init_cfg:
             super().init_weights()
+            self.zero_residuals()
+        for options in self.pretrained:
+            load_pretrained(self, **options)
 
     @property
     def feature_info(self) -> FeatureInfo:
@@ -181,7 +185,7 @@ class Backbone(BaseModule):
             stage = getattr(self, f'layer{i}')
             x = run_checkpointed(stage, x) if self.with_cp else stage(x)
             features.append(x)
-        if self.closing_norm:
+        if self.bn_last is not None:
             features[-1] = self.relu_last(self.bn_last(x))
         return tuple(features[index] for index in self.out_indices)
 
@@ -200,6 +204,27 @@ class Backbone(BaseModule):
             if isinstance(module, _BatchNorm):
                 module.eval()
         return self
+
+
+def split_init_cfg(init_cfg: dict | Sequence[dict] | None) -> tuple[list[dict], list[dict] | None]:
+    """The options of each ``Pretrained``, which we load ourselves, and the other initialisers."""
+    configs = [init_cfg] if isinstance(init_cfg, dict) else list(init_cfg or [])
+    pretrained = [{key: value for key, value in config.items() if key != 'type'} for config in configs
+                  if config.get('type') == 'Pretrained']
+    for options in pretrained:
+        for key in sorted(set(options) - {'checkpoint', 'prefix', 'strict', 'map_location'}):
+            raise UserError(f"init_cfg of type 'Pretrained': no key {key!r}; there are checkpoint, prefix and strict")
+        if not options.get('checkpoint'):
+            raise UserError("init_cfg of type 'Pretrained': no checkpoint is named")
+    return pretrained, [config for config in configs if config.get('type') != 'Pretrained'] or None
+
+
+def check_out_indices(out_indices: Sequence[int], stages: int) -> tuple[int, ...]:
+    if not isinstance(out_indices, Sequence) or not out_indices:
+        raise UserError(f'out_indices={out_indices!r}: need one or more stages, such as (1, 2, 3)')
+    for index in out_indices:
+        check_range('out_indices', index, 0, stages - 1)
+    return tuple(out_indices)
 
 
 def check_stem(stem: str) -> str:

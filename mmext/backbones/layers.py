@@ -70,8 +70,12 @@ class Layers:
         return conv(in_channels, out_channels, kernels, self.extent(stride), padding, dilations, groups, bias)
 
     def norm(self, channels: int) -> nn.Module:
-        """The norm layer that ``norm_cfg`` describes."""
-        return build_norm_layer(self.norm_cfg, channels)[1]
+        """The norm layer that ``norm_cfg`` describes; UserError where it describes none for so many channels."""
+        try:
+            return build_norm_layer(self.norm_cfg, channels)[1]
+        except (KeyError, AssertionError, TypeError, ValueError) as error:
+            reason = ' '.join(str(error).split()) or 'an argument is missing'
+            raise UserError(f'norm_cfg={self.norm_cfg}: no norm for {channels} channels ({reason})') from None
 
     def relu(self) -> ReLU:
         """The activation: in place by default."""

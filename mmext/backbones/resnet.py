@@ -31,7 +31,7 @@ class ResNet(Backbone):
 
 @MODELS.register_module()
 class PreActResNet(Backbone):
-    """Norm and ReLU before every convolution, and once more after the last stage.
+    """Norm and ReLU before every convolution, and once more after stage 4, if it is built.
 
     The projection reads the block's input as it is, and has a norm: the published parameters need it.
     """

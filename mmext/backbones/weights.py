@@ -30,8 +30,8 @@ def read_checkpoint(path: str | Path) -> dict:
         if refused:
             raise UserError(f'{path}: holds {refused[1]}, which could run code; weights and plain values alone are '
                             'loaded') from None
-        reason = str(error).strip().splitlines()[0] if str(error) else type(error).__name__
-        raise UserError(f'{path}: not a readable checkpoint, truncated or of another kind ({reason[:160]})') from None
+        reason = '' if isinstance(error, pickle.UnpicklingError) else f' ({" ".join(str(error).split())[:160]})'
+        raise UserError(f'{path}: not a readable checkpoint, truncated or of another kind{reason}') from None
     if not isinstance(checkpoint, dict):
         raise UserError(f'{path}: holds a {type(checkpoint).__name__}, not a dict of weights')
     return checkpoint
@@ -73,7 +73,7 @@ def load_pretrained(backbone: nn.Module, checkpoint: str | Path, prefix: str | N
              if name.startswith(prefix) and name.removeprefix(prefix).partition('.')[0] in parts}
     fitting = {name: value for name, value in given.items() if name in own and value.shape == own[name].shape}
     if strict or not fitting:
-        require_match(backbone, given, checkpoint, '; strict=False loads what fits')
+        require_match(backbone, given, checkpoint, '; strict=False loads what fits' if strict and fitting else '')
     backbone.load_state_dict(fitting, strict=False)
     print_log(f'{checkpoint}: {len(fitting)} of {len(own)} tensors loaded into {type(backbone).__name__}', 'current')
 

@@ -45,11 +45,12 @@ def test_num_stages_builds_no_more(name: str, stages: int) -> None:
     assert shapes(cut, 3, 64, 64) == shapes(whole, 3, 64, 64)[:stages]
 
 
-def test_a_cut_pre_activation_net_closes_its_own_last_stage() -> None:
-    cut = uneven('preact_resnet50', num_stages=3).eval()
-    assert cut.bn_last.num_features == 1024
+def test_only_a_whole_pre_activation_net_ends_in_norm_and_relu() -> None:
+    whole, cut = (uneven('preact_resnet50', num_stages=stages).eval() for stages in (4, 3))
+    assert whole.bn_last.num_features == 2048 and cut.bn_last is None
     with torch.no_grad():
-        assert (cut(images(1, 3, 32, 32))[-1] >= 0).all()
+        assert (whole(images(1, 3, 32, 32))[-1] >= 0).all()
+        assert (cut(images(1, 3, 32, 32))[-1] < 0).any()
 
 
 @pytest.mark.parametrize('name', ['resnet50', 'preact_resnet50', 'resstage50', 'resmax50', 'iresnet18', 'iresnet50',

@@ -17,6 +17,8 @@ from tests.backbones.helpers import on_meta, user_error
     ('resnext_50_32x4d', "'resnext50_32x4d'"),
     ('iresnet1001cifar', "'iresnet1001_cifar'"),
     ('preact_resnet18', "'preact_resnet"),
+    ('resnext50', "'resnext50_32x4d'"),
+    ('iresnet1001', "'iresnet1001_cifar'"),
     ('vgg16', 'mmext.list_backbones()'),
     ('', 'mmext.list_backbones()'),
 ])
@@ -50,6 +52,16 @@ WRONG = {
     'too many stages': (dict(num_stages=5), ('num_stages: 5', 'between 1 and 4')),
     'frozen beyond the stages': (dict(num_stages=2, frozen_stages=3), ('frozen_stages: 3', 'between -1 and 2')),
     'one dimension': (dict(dims=1), ('dims=1', 'images', 'clips')),
+    'outputs, not a list': (dict(out_indices=2), ('out_indices=2', 'such as')),
+    'no outputs': (dict(out_indices=()), ('out_indices=()', )),
+    'strides, not a list': (dict(strides=2), ('strides=2', 'need 4')),
+    'no temporal stride': (dict(stem_temporal_stride=0), ('stem_temporal_stride: 0', )),
+    'unknown norm': (dict(norm_cfg=dict(type='BNN')), ("'BNN'", 'no norm for 64 channels')),
+    'group norm without groups': (dict(norm_cfg=dict(type='GN')), ("'GN'", 'argument is missing')),
+    'groups that do not divide': (dict(norm_cfg=dict(type='GN', num_groups=7)), ('64 channels', 'num_groups')),
+    'weights without a file': (dict(init_cfg=dict(type='Pretrained')), ('no checkpoint is named', )),
+    'weights with an unknown key': (dict(init_cfg=dict(type='Pretrained', checkpoint='x', chekpoint='y')),
+                                    ("no key 'chekpoint'", )),
     'norm without type': (dict(norm_cfg=dict(num_groups=4)), ('norm_cfg', 'has no type')),
 }
 

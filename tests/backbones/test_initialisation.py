@@ -48,7 +48,9 @@ def tail(block: Residual, name: str, last: bool, x: Tensor) -> Tensor:
 @pytest.mark.parametrize('name', EVERY_WIRING)
 def test_zero_initialised_blocks_are_their_shortcut(name: str) -> None:
     torch.manual_seed(0)
-    backbone = create_backbone(name, zero_init_residual=True).eval()
+    kaiming = dict(type='Kaiming', layer='Conv2d')
+    backbone = create_backbone(name, zero_init_residual=True, init_cfg=kaiming).eval()
+    backbone.init_weights()
     for i in range(1, len(backbone.stages) + 1):
         stage = getattr(backbone, f'layer{i}')
         for j, block in enumerate(stage):

@@ -102,8 +102,16 @@ def test_init_cfg_loads_in_init_weights(state: dict, tmp_path: Path) -> None:
 
 def test_init_cfg_refuses_too(tmp_path: Path) -> None:
     path = saved(tmp_path / 'weights.pth', hollow('resnet164_cifar'))
-    with user_error('weights.pth', 'missing'):
-        create_backbone(NAME, init_cfg=dict(type='Pretrained', checkpoint=str(path))).init_weights()
+    config = dict(type='Pretrained', checkpoint=str(path))
+    for init_cfg in (config, [dict(type='Kaiming', layer='Conv2d'), config]):
+        with user_error('weights.pth', 'missing'):
+            create_backbone(NAME, init_cfg=init_cfg).init_weights()
+
+
+def test_a_cut_pre_activation_net_takes_its_part(tmp_path: Path) -> None:
+    whole = create_backbone('preact_resnet50').state_dict()
+    cut = create_backbone('preact_resnet50', num_stages=3, checkpoint_path=saved(tmp_path / 'weights.pth', whole))
+    assert_same(cut.state_dict(), {name: value for name, value in whole.items() if name in cut.state_dict()})
 
 
 REFUSED = {

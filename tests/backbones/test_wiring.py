@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+import torch.nn.functional as F
 
 from tests.backbones.helpers import assert_same, copied, images, uneven
 from tests.backbones.reference import NETS, Reference, TextbookResNet50
@@ -59,6 +60,26 @@ def test_strides_and_dilations_stand_where_the_reference_has_them(name: str, str
     with torch.no_grad():
         expected = Reference(NETS[name], backbone.state_dict(), False, strides, dilations)(x)
         assert all(map(torch.equal, backbone(x), expected))
+
+
+@pytest.mark.parametrize('name', ['resnet18', 'iresnet18'])
+@pytest.mark.parametrize(('stem', 'kernels'), [('conv7x7', [7]), ('conv3x3', [3]), ('conv1x1', [1]),
+                                               ('conv3x3_twice', [3, 3])])
+def test_stems(name: str, stem: str, kernels: list[int]) -> None:
+    backbone = uneven(name, stem=stem).eval()
+    reached = []
+    backbone.layer1.register_forward_pre_hook(lambda stage, given: reached.append(given[0].clone()))
+    reference = Reference(NETS[name], backbone.state_dict(), False)
+    x = expected = images(1, 3, 32, 32)
+    for i, kernel in enumerate(kernels, 1):
+        assert backbone.state_dict()[f'conv{i}.weight'].shape[-1] == kernel
+        expected = reference.conv(f'conv{i}', expected, 2 if stem == 'conv7x7' else 1)
+        expected = reference.bn(f'bn{i}', expected).relu()
+    if stem == 'conv7x7' and name == 'resnet18':
+        expected = F.max_pool2d(expected, 3, 2, 1)
+    with torch.no_grad():
+        backbone(x)
+    assert torch.equal(reached[0], expected)
 
 
 @pytest.mark.parametrize('name', ['iresnet18', 'iresnet50', 'iresnet164_cifar'])
