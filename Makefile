@@ -20,7 +20,8 @@ demo: setup
 	@echo "== 2/4 train SSD300-iResNet18, 8 epochs of 160 images: 5 to 8 minutes on two cores"
 	@$(PY) tools/train.py $(DEMO_CONFIG) --seed 0 --cfg-options $(DEMO_SCHEDULE)
 	@echo "== 3/4 evaluate on 60 held-out images, and draw them"
-	@$(PY) tools/test.py $(DEMO_CONFIG) $(RUN)/epoch_8.pth --per-class --out $(RUN)/metrics.json --show-dir $(RUN)/pictures
+	@$(PY) tools/test.py $(DEMO_CONFIG) $(RUN)/epoch_8.pth --per-class --out $(RUN)/metrics.json --show-dir $(RUN)/pictures \
+		--cfg-options test_dataloader.num_workers=1
 	@echo "== 4/4 done: metrics in $(RUN)/metrics.json, ground truth beside detections in $(RUN)/pictures"
 
 test: setup lint

@@ -37,9 +37,12 @@ def main() -> int:
     parser.add_argument('--no-header', action='store_true', help='build without the precompiled header')
     args = parser.parse_args()
 
-    source = download(args.requirement, args.build_dir)
+    import torch
+
+    build_dir = args.build_dir / f'torch-{torch.__version__}'  # what was compiled for one torch is of no use to another
+    source = download(args.requirement, build_dir)
     env = build_environment()
-    header = None if args.no_header else precompile_header(args.build_dir, env)
+    header = None if args.no_header else precompile_header(build_dir, env)
     if header is None:
         print('    building without a precompiled header: expect 15 to 30 minutes on two cores', flush=True)
     else:

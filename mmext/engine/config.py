@@ -11,6 +11,8 @@ from mmext.engine.options import apply_options
 from mmext.engine.swap import swap_backbone
 from mmext.errors import UserError, nearest
 
+LOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
+
 
 def load_config(path: str | Path, *, data_root: str | None = None, classes: str | None = None,
                 backbone: str | None = None, options: dict | None = None) -> Config:
@@ -54,8 +56,8 @@ def read_config(path: str | Path) -> Config:
         raise UserError(f'{path}: unusable config ({type(error).__name__}: {reason[:300]})') from None
 
 
-def datasets_of(config: Config) -> list[ConfigDict]:
-    """The data sets of every loader, wrapped ones too."""
+def datasets_of(config: Config, *loaders: str) -> list[ConfigDict]:
+    """The data sets of these loaders, by default of all, wrapped ones too."""
     found: list[ConfigDict] = []
 
     def collect(node: object) -> None:
@@ -68,7 +70,7 @@ def datasets_of(config: Config) -> list[ConfigDict]:
             for value in node:
                 collect(value)
 
-    for name in ('train_dataloader', 'val_dataloader', 'test_dataloader'):
+    for name in loaders or LOADERS:
         collect(config.get(name))
     return found
 

@@ -47,11 +47,11 @@ def require_writable(folder: str) -> None:
         raise UserError(f'{folder}: can\'t write there ({error.strerror}); choose another with --work-dir') from None
 
 
-def tolerate_unreadable(config: Config, log_name: str) -> None:
-    """Black images in place of unreadable ones where they would raise, and all noted in the work dir."""
-    for step in (step for dataset in datasets_of(config) for step in dataset['pipeline']):
+def note_unreadable(config: Config, loader: str, log_name: str, on_error: str | None = None) -> None:
+    """Has a loader note its unreadable images in the work dir and, if that is given, deal with them as ``on_error``."""
+    for step in (step for dataset in datasets_of(config, loader) for step in dataset['pipeline']):
         if step['type'] == 'mmext.LoadImage':
-            step['on_error'] = 'blank' if step.get('on_error', 'raise') == 'raise' else step['on_error']
+            step['on_error'] = on_error or step.get('on_error', 'raise')
             step['log_file'] = os.path.join(config.work_dir, log_name)
 
 
@@ -75,14 +75,24 @@ def train(config: Config, *, resume: str | None = None) -> Runner:
                             'from its weights use --cfg-options load_from=FILE')
     else:
         Path(config.work_dir, TRAIN_LOG).unlink(missing_ok=True)
-    tolerate_unreadable(config, TRAIN_LOG)  # a validation set with one such image does not end the training
+    note_unreadable(config, 'train_dataloader', TRAIN_LOG)
+    note_unreadable(config, 'val_dataloader', TRAIN_LOG, 'blank')  # one such image does not end a training
     runner = Runner.from_cfg(config)
     require_batches(runner.train_loop.dataloader)
     if resume:
         require_match(bare(runner.model), weights_of(checkpoint), config.load_from)
         del checkpoint
+    elif config.get('load_from'):
+        require_some(bare(runner.model), config.load_from)
     runner.train()
     return runner
+
+
+def require_some(model: torch.nn.Module, path: str) -> None:
+    """Raises a UserError where a checkpoint to start from has nothing of the model; its head may be another's."""
+    weights, own = weights_of(read_checkpoint(path)), model.state_dict()
+    if not any(name in weights and weights[name].shape == value.shape for name, value in own.items()):
+        require_match(model, weights, path, ' (for a backbone alone: model.backbone.init_cfg)')
 
 
 def require_batches(loader: DataLoader) -> None:
@@ -106,10 +116,9 @@ def test(config: Config, checkpoint: str, *, skip_unreadable: bool = False) -> d
     weights = weights_of(read_checkpoint(checkpoint))
     config.load_from, config.resume = checkpoint, False
     Path(config.work_dir, TEST_LOG).unlink(missing_ok=True)
-    if skip_unreadable:
-        tolerate_unreadable(config, TEST_LOG)
-        for dataset in datasets_of(config):
-            dataset['on_missing'] = 'blank'
+    note_unreadable(config, 'test_dataloader', TEST_LOG, 'blank' if skip_unreadable else 'raise')
+    for dataset in datasets_of(config, 'test_dataloader') if skip_unreadable else []:
+        dataset['on_missing'] = 'blank'
     runner = Runner.from_cfg(config)
     require_match(bare(runner.model), weights, checkpoint)
     return runner.test()

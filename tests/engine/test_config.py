@@ -34,7 +34,8 @@ def test_data_root_moves_everything(name: str):
         '/elsewhere/annotations/instances_val2017.json')
 
 
-@pytest.mark.parametrize('name', ['iresnet50', 'resgroup101', 'resnet18', 'iresnet164_cifar'])
+@pytest.mark.parametrize('name', ['iresnet50', 'resgroup101', 'resnet18', 'iresnet164_cifar', 'preact_resnet50',
+                                  'resstage50', 'resmax50', 'resnext50_32x4d', 'iresgroupfix152'])
 def test_backbone_with_its_channels(name: str):
     config = load_config(ROOT / CONFIG, backbone=name)
     channels = mmext.create_backbone(name).feature_info.channels()[2]

@@ -101,7 +101,7 @@ def test_nothing_to_resume(train, data: Path):
     assert 'no checkpoint to resume from' in error_line(train(data, '--resume'))
 
 
-def test_training_goes_on_without_unreadable_images(train, data: Path, tmp_path: Path):
+def test_training_goes_on_without_unreadable_images(train, tool: Tool, data: Path, tmp_path: Path):
     images = sorted((data / 'train2017').iterdir())
     for image in images[:2]:
         image.unlink()  # four are left, two batches: each is drawn
@@ -115,6 +115,10 @@ def test_training_goes_on_without_unreadable_images(train, data: Path, tmp_path:
     assert sorted(noted) == [str(image) for image in (*images[:4], held_out)]
     assert '5 unreadable image(s)' in done.stderr + done.stdout
     assert images[3].name in done.stderr + done.stdout
+    # The config that training leaves behind still lets a test fail.
+    left = tmp_path / 'run' / 'ssd300_iresnet50_coco.py'
+    tested = tool('test.py', left, tmp_path / 'run' / 'epoch_1.pth', '--work-dir', tmp_path / 'test')
+    assert held_out.name in error_line(tested)
 
 
 def test_nan_loss_stops_and_keeps_the_checkpoint(train, data: Path, tmp_path: Path):
@@ -147,6 +151,12 @@ def test_weights_alone_are_nothing_to_resume(train, data: Path, checkpoint: Path
     weights = read_checkpoint(checkpoint)['state_dict']
     torch.save({'state_dict': weights}, tmp_path / 'weights.pth')
     assert 'load_from' in error_line(train(data, '--resume', tmp_path / 'weights.pth'))
+
+
+def test_foreign_weights_to_start_from(train, data: Path, tmp_path: Path):
+    torch.save({'layer.weight': torch.zeros(3)}, tmp_path / 'foreign.pth')
+    line = error_line(train(data, options=[f'load_from={tmp_path}/foreign.pth']))
+    assert 'foreign.pth: 0 of the' in line and 'model.backbone.init_cfg' in line
 
 
 @pytest.mark.parametrize('damage', ['missing', 'truncated', 'not an image'])
