@@ -13,7 +13,7 @@ from mmext.errors import UserError  # noqa: E402  the repairs come first
 __version__ = '0.1.0'
 __all__ = ['UserError', 'create_backbone', 'list_backbones']
 
-if compat.installed('mmengine'):  # else mmext.doctor is there to say so
+if compat.installed('torch') and compat.installed('mmengine'):  # else mmext.doctor is there to say so
     from mmext import registry  # noqa: F401
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from tests.conftest import run
 
 
@@ -25,6 +27,9 @@ def test_missing_ops(tmp_path: Path):
     assert 'built without compiled ops' in done.stdout and 'tools/build_mmcv.py' in done.stdout
 
 
-def test_missing_library(tmp_path: Path):
-    done = run('-m', 'mmext.doctor', env=hide(tmp_path, 'mmdet'))
-    assert done.returncode == 1 and 'missing: mmdet.models' in done.stdout and 'mmdet==3.3.0' in done.stdout
+@pytest.mark.parametrize('module, mend', [('mmdet', 'mmdet==3.3.0'), ('mmengine', 'mmengine==0.10.7'),
+                                          ('torch', 'torch==2.13.0')])
+def test_missing_library(tmp_path: Path, module: str, mend: str):
+    done = run('-m', 'mmext.doctor', env=hide(tmp_path, module))
+    assert done.returncode == 1, done.stderr
+    assert f'missing: {module}' in done.stdout and mend in done.stdout.split('Mend')[1]

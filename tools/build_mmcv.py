@@ -14,7 +14,6 @@ import shutil
 import subprocess
 import sys
 import sysconfig
-import tarfile
 import time
 from pathlib import Path
 
@@ -61,8 +60,7 @@ def download(requirement: str, build_dir: Path) -> Path:
                                '--no-binary=:all:', '-d', str(build_dir), requirement])
         unpacking = build_dir / 'unpacking'
         shutil.rmtree(unpacking, ignore_errors=True)
-        with tarfile.open(build_dir / f'{name}.tar.gz') as archive:
-            archive.extractall(unpacking, filter='data')
+        shutil.unpack_archive(build_dir / f'{name}.tar.gz', unpacking)
         (unpacking / name).rename(source)
     return source
 

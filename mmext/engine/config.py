@@ -7,7 +7,7 @@ from pathlib import Path
 
 from mmengine.config import Config, ConfigDict
 
-from mmext.engine.options import apply_options
+from mmext.engine.options import apply_options, check_own_components
 from mmext.engine.swap import swap_backbone
 from mmext.errors import UserError, nearest
 
@@ -26,7 +26,8 @@ def load_config(path: str | Path, *, data_root: str | None = None, classes: str 
         options: dotted key -> value, refused where a key is unknown.
 
     Raises:
-        UserError: the file is missing or broken, or a change can't be made.
+        UserError: the file is missing or broken, a change can't be made, or one of our components is given an argument
+            that it does not have.
     """
     config = read_config(path)
     if data_root:
@@ -37,6 +38,7 @@ def load_config(path: str | Path, *, data_root: str | None = None, classes: str 
         swap_backbone(config, backbone)
     if options:
         apply_options(config, options)
+    check_own_components(config._cfg_dict)
     return config
 
 

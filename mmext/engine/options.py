@@ -9,14 +9,16 @@ from mmengine.config import Config, ConfigDict
 from mmengine.runner import Runner
 from torch.utils.data import DataLoader
 
+from mmext import registry as own_registry
 from mmext.errors import UserError, nearest
 
 REGISTRIES = ('MODELS', 'DATASETS', 'TRANSFORMS', 'HOOKS', 'METRICS', 'OPTIM_WRAPPERS', 'OPTIMIZERS',
               'PARAM_SCHEDULERS', 'LOOPS', 'DATA_SAMPLERS', 'VISUALIZERS', 'VISBACKENDS', 'TASK_UTILS',
-              'LOG_PROCESSORS', 'EVALUATOR')
+              'LOG_PROCESSORS', 'EVALUATOR', 'FUNCTIONS')
 RUNNER_READS = ('auto_scale_lr', 'find_unused_parameters', 'sync_bn', 'compile', 'model_wrapper_cfg', 'custom_imports')
 LOADER_READS = ('dataset', 'sampler', 'batch_sampler', 'collate_fn', 'worker_init_fn', 'num_batch_per_epoch')
 WRAPPER_READS = ('constructor', 'paramwise_cfg')
+BUILDER_READS = ('type', '_scope_', 'priority')
 OPEN = ('dist_cfg', 'mp_cfg', 'backend_args', 'metainfo')
 
 
@@ -65,6 +67,32 @@ def check_key(config: Config, dotted: str) -> None:
                 return
             close = nearest('.'.join(parts[:i + 1]), ('.'.join([*parts[:i], name]) for name in {*node, *known}))
             raise UserError(f'--cfg-options {dotted}: no key {part!r} there{close}')
+
+
+def check_own_components(node: object, place: str = '') -> None:
+    """Every part of a config whose type is ours must exist and accept what it is given.
+
+    Raises:
+        UserError: naming the place in the config, the argument and the nearest one there is.
+    """
+    if isinstance(node, (list, tuple)):
+        for i, value in enumerate(node):
+            check_own_components(value, f'{place}.{i}')
+    if not isinstance(node, dict):
+        return
+    kind = node.get('type')
+    if isinstance(kind, str) and kind.startswith('mmext.'):
+        component = find_component(kind, None)
+        if component is None:
+            names = [f'mmext.{name}' for own in vars(own_registry).values() if isinstance(own, registry.Registry)
+                     and own.scope == 'mmext' for name in own.module_dict]
+            raise UserError(f'{place}: there is no {kind!r}{nearest(kind, names)}')
+        known = arguments(component)
+        for key in node:
+            if key not in known and key not in BUILDER_READS:
+                raise UserError(f'{place}: {kind} has no argument {key!r}{nearest(key, known)}')
+    for key, value in node.items():
+        check_own_components(value, f'{place}.{key}'.lstrip('.'))
 
 
 def accepted_keys(config: Config, node: ConfigDict, name: str | None) -> set[str] | None:

@@ -102,6 +102,18 @@ def test_mistyped_options(key: str, says: str):
     assert key in str(caught.value) and says in str(caught.value) and '\n' not in str(caught.value)
 
 
+@pytest.mark.parametrize('change, says', [
+    ("backbone=dict(type='mmext.IResNett')", "there is no 'mmext.IResNett'; did you mean 'mmext.IResNet'"),
+    ('backbone=dict(withcp=True)', "model.backbone: mmext.IResNet has no argument 'withcp'; did you mean 'with_cp'"),
+])
+def test_mistyped_component_in_a_config(tmp_path: Path, change: str, says: str):
+    path = tmp_path / 'config.py'
+    path.write_text(f"_base_ = '{ROOT / CONFIG}'\nmodel = dict({change})\n")
+    with pytest.raises(UserError) as caught:
+        load_config(path)
+    assert says in str(caught.value)
+
+
 @pytest.mark.parametrize('text, says', [
     ('model = dict(', 'line 1'),
     ("_base_ = 'absent.py'", 'absent.py'),
