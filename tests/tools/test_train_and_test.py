@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import json
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -103,9 +104,20 @@ def test_two_processes_train_and_test(tool: Tool, shapes: Path, trained: Path, t
     assert metrics[0] == pytest.approx(metrics[1], abs=1e-9)
 
 
-def test_real_images_with_crowds_and_without_boxes(tool: Tool, coco_tiny: Path, tmp_path: Path):
+def test_images_without_boxes(tool: Tool, shapes: Path, tmp_path: Path):
+    data = Path(shutil.copytree(shapes, tmp_path / 'data'))
+    path = data / 'annotations' / 'instances_train2017.json'
+    content = json.loads(path.read_text())
+    content['annotations'] = [annotation for annotation in content['annotations'] if annotation['image_id'] == 1]
+    path.write_text(json.dumps(content))  # five images of six are empty, so whole batches are
+    done = train(tool, data, tmp_path / 'run', 'train_dataloader.dataset.filter_cfg.filter_empty_gt=False',
+                 'train_cfg.val_interval=9')
+    assert 'Epoch(train) [1][3/3]' in done.stderr + done.stdout
+
+
+def test_real_images_with_crowds_and_tiny_boxes(tool: Tool, coco_tiny: Path, tmp_path: Path):
     done = tool('train.py', CONFIG, '--backbone', 'iresnet18', '--seed', 0, '--data-root', coco_tiny, '--work-dir',
                 tmp_path, '--cfg-options', *OPTIONS, 'train_dataloader.batch_size=8', 'train_cfg.val_interval=9',
-                'train_dataloader.dataset.filter_cfg.filter_empty_gt=False', 'train_dataloader.dataset.indices=16')
+                'train_dataloader.dataset.indices=16')
     assert done.returncode == 0, done.stderr[-3000:]
     assert 'Epoch(train) [1][2/2]' in done.stderr + done.stdout
