@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import torch
 
 ROOT = Path(__file__).resolve().parent.parent
 CONFIG = 'configs/ssd300_iresnet50_coco.py'
@@ -26,6 +27,12 @@ def run(*command: str, env: dict | None = None, timeout: int = 600) -> subproces
     environment = {**os.environ, 'OMP_NUM_THREADS': '1', **(env or {})}
     return subprocess.run([sys.executable, *command], cwd=ROOT, capture_output=True, text=True, env=environment,
                           timeout=timeout)
+
+
+@pytest.fixture(autouse=True, scope='session')
+def one_thread() -> None:
+    """The tests' inputs are so small that more threads only wait for each other."""
+    torch.set_num_threads(1)
 
 
 @pytest.fixture(scope='session')
