@@ -31,6 +31,7 @@ def install() -> None:
     repairs.after('mmengine.logging.history_buffer', allow_history_buffer_in_checkpoints)
     repairs.after('mmengine.runner.checkpoint', keep_checkpoints_from_running_code)
     repairs.after('mmengine.fileio.backends.local_backend', write_files_whole_or_not_at_all)
+    repairs.after('mmengine.runner.runner', keep_resume_from_running_code)
     repairs.after('mmengine.dist.utils', start_processes_without_a_gpu)
     for package in ('mmdet', 'mmaction'):
         repairs.around(package, lambda package=package: newer_mmcv_accepted(package))
@@ -107,6 +108,27 @@ def keep_checkpoints_from_running_code(module: ModuleType) -> None:
 
     module._safe_torch_load = load_without_fallback
     note(keep_checkpoints_from_running_code, 'checkpoints with code in them are refused')
+
+
+def keep_resume_from_running_code(module: ModuleType) -> None:
+    """Resuming executes the config text that the checkpoint holds, which is Python, to look for 'gpu_ids' in it.
+
+    No issue of its own is known; ``Runner.resume`` of https://github.com/open-mmlab/mmengine. The runner does not get
+    to see the text; it has its own config.
+    """
+    runner = module.Runner
+    if 'fromstring' not in runner.resume.__code__.co_names:
+        return
+    original = runner.load_checkpoint
+
+    def load_checkpoint(self, *args, **kwargs):
+        checkpoint = original(self, *args, **kwargs)
+        checkpoint.get('meta', {}).pop('config', None)
+        return checkpoint
+
+    load_checkpoint.__doc__ = original.__doc__
+    runner.load_checkpoint = load_checkpoint
+    note(keep_resume_from_running_code, 'resuming runs no code of the checkpoint')
 
 
 def write_files_whole_or_not_at_all(module: ModuleType) -> None:

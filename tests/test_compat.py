@@ -13,6 +13,7 @@ from types import ModuleType, SimpleNamespace
 
 import pytest
 import torch
+from mmengine.config import Config
 
 from mmext import compat
 from tests.conftest import run
@@ -58,6 +59,27 @@ def test_ssd_head_without_one_gets_none():
 
     compat.give_ssd_head_a_loss_cls(SimpleNamespace(SSDHead=Defective))
     assert Defective().loss_cls is None
+
+
+@pytest.mark.parametrize('defective', [True, False])
+def test_resuming_does_not_see_the_checkpoints_config(defective: bool):
+    class Runner:
+        def load_checkpoint(self, filename: str) -> dict:
+            return {'meta': {'config': 'print(1)', 'epoch': 3}}
+
+        def resume(self, filename: str):
+            return Config.fromstring(self.load_checkpoint(filename)['meta']['config'], '.py')
+
+        def mended(self, filename: str) -> None:
+            self.load_checkpoint(filename)
+
+    if not defective:
+        Runner.resume = Runner.mended
+    original = Runner.load_checkpoint
+    compat.keep_resume_from_running_code(SimpleNamespace(Runner=Runner))
+    meta = Runner().load_checkpoint('x.pth')['meta']
+    assert meta == ({'epoch': 3} if defective else {'config': 'print(1)', 'epoch': 3})
+    assert (Runner.load_checkpoint is original) is not defective
 
 
 def test_a_present_module_is_preferred_to_its_stand_in(tmp_path: Path):
