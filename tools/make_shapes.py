@@ -8,8 +8,6 @@ writes annotations/instances_{train,val}2017.json, train2017/ and val2017/, the 
 from __future__ import annotations
 
 import argparse
-import json
-import os
 from pathlib import Path
 
 import cv2
@@ -17,7 +15,7 @@ import numpy as np
 from tqdm import tqdm
 
 from mmext.engine import cli
-from mmext.engine.run import require_writable
+from mmext.engine.files import require_writable, write_json
 
 CLASSES = ('circle', 'square', 'triangle')
 SIZE = 300
@@ -35,7 +33,7 @@ def parse_args() -> argparse.Namespace:
 
 def main() -> None:
     args = parse_args()
-    require_writable(str(args.folder))
+    require_writable(args.folder, 'the argument')
     for split, count, seed in (('train2017', args.train, args.seed), ('val2017', args.val, args.seed + 1)):
         make_split(args.folder, split, count, np.random.default_rng((seed, count)))
 
@@ -43,7 +41,6 @@ def main() -> None:
 def make_split(folder: Path, split: str, count: int, rng: np.random.Generator) -> None:
     """Writes one split's images, then its annotations, whole or not at all."""
     (folder / split).mkdir(parents=True, exist_ok=True)
-    (folder / 'annotations').mkdir(exist_ok=True)
     images, annotations = [], []
     for image_id in tqdm(range(1, count + 1), desc=split, unit='image'):
         name = f'{image_id:012d}.jpg'
@@ -56,9 +53,7 @@ def make_split(folder: Path, split: str, count: int, rng: np.random.Generator) -
                                     bbox=[x, y, w, h], area=w * h, iscrowd=0))
     categories = [dict(id=i, name=name) for i, name in enumerate(CLASSES, 1)]
     path = folder / 'annotations' / f'instances_{split}.json'
-    temporary = path.with_suffix('.part')
-    temporary.write_text(json.dumps(dict(images=images, annotations=annotations, categories=categories)))
-    os.replace(temporary, path)
+    write_json(path, dict(images=images, annotations=annotations, categories=categories))
     print(f'{path}: {len(images)} images, {len(annotations)} objects')
 
 

@@ -28,7 +28,7 @@ def main() -> None:
     args = parse_args()
     from mmengine.dist import is_main_process
 
-    from mmext.engine import report, run
+    from mmext.engine import files, report, run
 
     config = cli.config_from(args)
     if args.per_class:
@@ -36,19 +36,19 @@ def main() -> None:
             raise UserError("--per-class: needs a config whose test_evaluator is of type 'mmext.CocoMetric'")
         config.test_evaluator.per_class = True
     if args.show_dir:
-        run.require_writable(args.show_dir)
+        files.require_writable(args.show_dir, '--show-dir')
         config.default_hooks.visualization = dict(
             type='DetVisualizationHook', draw=True, test_out_dir=os.path.abspath(args.show_dir),
             score_thr=args.show_score)
     if args.out:
-        run.require_writable(os.path.dirname(args.out) or '.')
+        files.require_writable(os.path.dirname(args.out) or '.', '--out')
     run.set_up(config, args.work_dir, cli.run_name(args), args.launcher)
     metrics = run.test(config, args.checkpoint, skip_unreadable=args.skip_unreadable)
     if is_main_process():
         overall, classes = report.split_metrics(metrics)
         report.print_tables(overall, classes, f'{args.config}, {args.checkpoint}: COCO metrics, %')
         if args.out:
-            report.write_json(args.out, dict(overall, per_class=classes) if classes else overall)
+            files.write_json(args.out, dict(overall, per_class=classes) if classes else overall)
             print(f'metrics: {args.out}')
         if args.show_dir:
             print(f'pictures: {args.show_dir}')

@@ -122,8 +122,7 @@ def per_stage(name: str, given: Sequence[int] | None, default: Sequence[int], nu
     """
     if given is None:
         return tuple(default[:num_stages])
-    if not isinstance(given, Sequence):
+    if not (isinstance(given, Sequence) and len(given) == num_stages
+            and all(isinstance(number, int) and number > 0 for number in given)):
         raise UserError(f'{name}={given!r}: need {num_stages} positive integers, one for each stage')
-    if len(given) != num_stages or not all(isinstance(number, int) and number > 0 for number in given):
-        raise UserError(f'{name}={tuple(given)}: need {num_stages} positive integers, one for each stage')
     return tuple(given)

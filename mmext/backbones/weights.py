@@ -71,11 +71,16 @@ def load_pretrained(backbone: nn.Module, checkpoint: str | Path, prefix: str | N
     parts = {name.partition('.')[0] for name in own}
     given = {name.removeprefix(prefix): value for name, value in weights.items()
              if name.startswith(prefix) and name.removeprefix(prefix).partition('.')[0] in parts}
-    fitting = {name: value for name, value in given.items() if name in own and value.shape == own[name].shape}
+    fitting = fitting_weights(own, given)
     if strict or not fitting:
         require_match(backbone, given, checkpoint, '; strict=False loads what fits' if strict and fitting else '')
     backbone.load_state_dict(fitting, strict=False)
     print_log(f'{checkpoint}: {len(fitting)} of {len(own)} tensors loaded into {type(backbone).__name__}', 'current')
+
+
+def fitting_weights(own: dict[str, Tensor], given: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The given tensors that have a place, by name and shape, among a module's own."""
+    return {name: value for name, value in given.items() if name in own and value.shape == own[name].shape}
 
 
 def require_match(module: nn.Module, given: dict[str, Tensor], source: str | Path, advice: str = '') -> None:

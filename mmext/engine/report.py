@@ -1,10 +1,6 @@
-"""Metrics as a table on the screen and as JSON."""
+"""Metrics as tables on the screen."""
 
 from __future__ import annotations
-
-import json
-import os
-from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
@@ -43,12 +39,3 @@ def print_tables(overall: dict[str, float], classes: dict[str, dict], title: str
 
 def percent(value: float) -> str:
     return '-' if value < 0 else f'{100 * value:.2f}'
-
-
-def write_json(path: str | Path, content: dict) -> None:
-    """Writes a file whole or not at all."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f'.{path.name}.part')
-    temporary.write_text(json.dumps(content, indent=1) + '\n')
-    os.replace(temporary, path)

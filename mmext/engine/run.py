@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from pathlib import Path
 
 import torch
@@ -11,8 +10,9 @@ from mmengine.config import Config
 from mmengine.runner import Runner, find_latest_checkpoint
 from torch.utils.data import DataLoader
 
-from mmext.backbones.weights import read_checkpoint, require_match, weights_of
+from mmext.backbones.weights import fitting_weights, read_checkpoint, require_match, weights_of
 from mmext.engine.config import datasets_of
+from mmext.engine.files import require_writable
 from mmext.engine.hooks.unreadable import TEST_LOG, TRAIN_LOG
 from mmext.errors import UserError
 
@@ -35,16 +35,6 @@ def set_up(config: Config, work_dir: str | None, default_name: str, launcher: st
     if launcher != 'none' and not torch.cuda.is_available():
         config.setdefault('model_wrapper_cfg', dict(type='MMDistributedDataParallel', broadcast_buffers=False))
         config.model_wrapper_cfg.device_ids = None
-
-
-def require_writable(folder: str) -> None:
-    """Makes a folder and tries to write into it; UserError says why not."""
-    try:
-        os.makedirs(folder, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder):
-            pass
-    except OSError as error:
-        raise UserError(f'{folder}: can\'t write there ({error.strerror}); choose another with --work-dir') from None
 
 
 def note_unreadable(config: Config, loader: str, log_name: str, on_error: str | None = None) -> None:
@@ -90,8 +80,8 @@ def train(config: Config, *, resume: str | None = None) -> Runner:
 
 def require_some(model: torch.nn.Module, path: str) -> None:
     """Raises a UserError where a checkpoint to start from has nothing of the model; its head may be another's."""
-    weights, own = weights_of(read_checkpoint(path)), model.state_dict()
-    if not any(name in weights and weights[name].shape == value.shape for name, value in own.items()):
+    weights = weights_of(read_checkpoint(path))
+    if not fitting_weights(model.state_dict(), weights):
         require_match(model, weights, path, ' (for a backbone alone: model.backbone.init_cfg)')
 
 
