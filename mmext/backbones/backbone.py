@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import ClassVar, NamedTuple
+from collections.abc import Hashable, Mapping, Sequence
+from typing import Any, ClassVar, NamedTuple, TypeVar
 
 from mmengine.model import BaseModule
 from torch import Tensor, nn
@@ -11,10 +11,12 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from mmext.backbones.checkpointing import run_checkpointed
 from mmext.backbones.layers import Layers
-from mmext.backbones.plan import STEMS, Arch, StagePlan, per_stage, plan_stages
-from mmext.backbones.residual import BLOCKS, Residual, Wiring
+from mmext.backbones.plan import CIFAR_BLOCKS, STEMS, Arch, StagePlan, per_stage, plan_stages
 from mmext.backbones.weights import load_pretrained
 from mmext.errors import UserError, nearest
+
+State = Any  # what a family's blocks hand on: a feature map, or a tuple of tensors
+Row = TypeVar('Row')
 
 
 class Feature(NamedTuple):
@@ -38,7 +40,8 @@ class FeatureInfo(tuple):
 class Backbone(BaseModule):
     """A residual network without its classifier: images (N, C, H, W) or clips (N, C, T, H, W) -> a tuple of features.
 
-    A subclass names its ``family``, its ``archs`` (depth -> what that depth stands for) and its blocks' wiring.
+    A subclass names its ``paper`` (as ``analysis/published.json`` does), its ``family``, its ``archs`` (depth -> what
+    that depth stands for) and makes its blocks.
 
     Args:
         depth: a row of the family's table.
@@ -55,7 +58,7 @@ class Backbone(BaseModule):
         norm_eval: keep all batch norms in eval mode while training.
         with_cp: recompute activations in the backward pass: the same result bit for bit, in memory that grows with the
             square root of depth.
-        zero_init_residual: every residual branch starts at zero.
+        zero_init_residual: every residual branch starts at zero; in families whose branches can.
         dims: 2, or 3 for the inflated network (section 4 of the iResNet paper).
         temporal_strides: per stage, in 3D only.
         stem_temporal_stride: in 3D only.
@@ -67,11 +70,12 @@ class Backbone(BaseModule):
         UserError: an argument that the network can't have.
     """
 
+    paper: ClassVar[str]
     family: ClassVar[str]
-    suffix: ClassVar[str] = ''
     archs: ClassVar[dict[int, Arch]]
     improved_projection: ClassVar[bool] = False
     closing_norm: ClassVar[bool] = False
+    conv_bias: ClassVar[bool] = False
 
     def __init__(self, depth: int, in_channels: int = 3, stem: str | None = None, num_stages: int | None = None,
                  strides: Sequence[int] | None = None, dilations: Sequence[int] | None = None,
@@ -83,7 +87,8 @@ class Backbone(BaseModule):
         super().__init__(others)
         self.depth = depth
         self.arch = arch = self.find_arch(depth)
-        self.stem = check_stem(stem or arch.stem)
+        self.stem = stem or arch.stem
+        choose(type(self).__name__, 'stem', self.stem, STEMS)
         stages = len(arch.blocks) if num_stages is None else num_stages
         check_range('num_stages', stages, 1, len(arch.blocks))
         self.out_indices = check_out_indices(range(stages) if out_indices is None else out_indices, stages)
@@ -94,16 +99,18 @@ class Backbone(BaseModule):
         self.with_cp = with_cp
         self.dims = dims
         self.zero_init_residual = zero_init_residual
+        self.stem_temporal_stride = stem_temporal_stride
         self.stages = plan_stages(
             arch, stem=self.stem, num_stages=stages, improved_projection=self.improved_projection,
             strides=per_stage('strides', strides, (1, 2, 2, 2), stages),
             temporal_strides=per_stage('temporal_strides', temporal_strides, (1, 1, 2, 2), stages),
             dilations=per_stage('dilations', dilations, (1, 1, 1, 1), stages))
 
-        layers = Layers(dims, norm_cfg)
-        self.make_stem(layers, in_channels, stem_temporal_stride)
+        layers = Layers(dims, norm_cfg, self.conv_bias)
+        self.smallest_input = self.reductions[-1][1]
+        self.make_stem(layers, in_channels)
         for i, stage in enumerate(self.stages, 1):
-            self.add_module(f'layer{i}', self.make_stage(layers, stage))
+            self.add_module(f'layer{i}', nn.Sequential(*self.make_blocks(layers, stage)))
         self.bn_last = None
         if self.closing_norm and stages == len(arch.blocks):
             self.bn_last = layers.norm(arch.out_channels[-1])
@@ -112,20 +119,32 @@ class Backbone(BaseModule):
         self.freeze()
 
     @classmethod
-    def find_arch(cls, depth: int) -> Arch:
-        if depth not in cls.archs:
-            raise UserError(f'{cls.__name__} has no depth {depth!r}; there are {", ".join(map(str, cls.archs))}')
-        return cls.archs[depth]
+    def names(cls) -> dict[str, dict]:
+        """What the networks of this class are called, and the arguments that make each."""
+        return {f'{cls.family}{depth}' + ('_cifar' if depth in CIFAR_BLOCKS else ''): dict(depth=depth)
+                for depth in cls.archs}
 
-    def wirings(self, blocks: int) -> list[Wiring]:
-        """The wiring of each block of a stage."""
+    def find_arch(self, depth: int) -> Arch:
+        """The row of the family's table. Raises UserError where there is none."""
+        return choose(type(self).__name__, 'depth', depth, self.archs)
+
+    def make_blocks(self, layers: Layers, stage: StagePlan) -> list[nn.Module]:
+        """The blocks of a stage, in order; each takes the state that the one before hands on."""
         raise NotImplementedError
 
-    def make_stem(self, layers: Layers, in_channels: int, temporal_stride: int) -> None:
+    def begin(self, x: Tensor) -> State:
+        """The stem's output -> the state that the first block takes: that output itself, unless a family says more."""
+        return x
+
+    def feature(self, state: State) -> Tensor:
+        """A block's state -> its feature map."""
+        return state
+
+    def make_stem(self, layers: Layers, in_channels: int) -> None:
         """conv1 bn1 relu, (conv2 bn2 relu), (maxpool)."""
         stem = STEMS[self.stem]
         channels = self.arch.stem_channels
-        kernel, stride = (stem.temporal_kernel, stem.kernels[0]), (temporal_stride, stem.stride)
+        kernel, stride = (stem.temporal_kernel, stem.kernels[0]), (self.stem_temporal_stride, stem.stride)
         self.conv1 = layers.conv(in_channels, channels, kernel, stride)
         self.bn1 = layers.norm(channels)
         if len(stem.kernels) > 1:
@@ -135,22 +154,24 @@ class Backbone(BaseModule):
         pooled = stem.pool and not self.improved_projection
         self.maxpool = layers.max_pool((1, 3), (1, 2)) if pooled else None
 
-    def make_stage(self, layers: Layers, stage: StagePlan) -> nn.Sequential:
-        block = BLOCKS[self.arch.block]
-        return nn.Sequential(*(block(layers, stage, i == 0, wiring)
-                               for i, wiring in enumerate(self.wirings(stage.blocks))))
-
     def reset_parameters(self) -> None:
-        """Kaiming normal (fan out) convolutions; norms at one and zero, as they are made."""
+        """Kaiming normal (fan out) convolutions with biases at zero; norms at one and zero, as they are made."""
         for module in self.modules():
             if isinstance(module, (nn.Conv2d, nn.Conv3d)):
                 nn.init.kaiming_normal_(module.weight, mode='fan_out', nonlinearity='relu')
+                if module.bias is not None:
+                    nn.init.zeros_(module.bias)
         self.zero_residuals()
 
     def zero_residuals(self) -> None:
-        for module in self.modules() if self.zero_init_residual else []:
-            if isinstance(module, Residual):
-                module.zero_branch()
+        if not self.zero_init_residual:
+            return
+        branched = [module for module in self.modules() if hasattr(module, 'zero_branch')]
+        if not branched:
+            raise UserError(f'zero_init_residual: {type(self).__name__} has no branch that could start at zero and '
+                            'still learn')
+        for module in branched:
+            module.zero_branch()
 
     def init_weights(self) -> None:
         """Applies ``init_cfg``. Raises UserError if it names a checkpoint that can't be read or lacks weights."""
@@ -163,13 +184,19 @@ class Backbone(BaseModule):
     @property
     def feature_info(self) -> FeatureInfo:
         """Channels and stride of each output, in the order of ``out_indices``."""
-        stem = STEMS[self.stem]
-        stride = stem.stride * (2 if self.maxpool is not None else 1)
-        features = []
-        for i, stage in enumerate(self.stages, 1):
-            stride *= stage.stride[1]
-            features.append(Feature(f'layer{i}', stage.out_channels, stride))
+        features = [Feature(f'layer{i}', stage.out_channels, stride)
+                    for i, (stage, (_, stride)) in enumerate(zip(self.stages, self.reductions[1:]), 1)]
         return FeatureInfo(features[index] for index in self.out_indices)
+
+    @property
+    def reductions(self) -> list[tuple[int, int]]:
+        """(frames, pixels) of the input that a cell stands for: after the stem, then after each stage."""
+        stem = STEMS[self.stem]
+        pooled = stem.pool and not self.improved_projection
+        found = [(self.stem_temporal_stride, stem.stride * (2 if pooled else 1))]
+        for stage in self.stages:
+            found.append((found[-1][0] * stage.stride[0], found[-1][1] * stage.stride[1]))
+        return found
 
     def forward_stem(self, x: Tensor) -> Tensor:
         x = self.relu(self.bn1(self.conv1(x)))
@@ -179,15 +206,27 @@ class Backbone(BaseModule):
 
     def forward(self, x: Tensor) -> tuple[Tensor, ...]:
         """(N, C, [T,] H, W) -> one feature map for each of ``out_indices``, as ``feature_info`` tells."""
-        x = self.forward_stem(x)
+        self.check_size(x)
+        state = self.begin(self.forward_stem(x))
         features = []
         for i in range(1, len(self.stages) + 1):
             stage = getattr(self, f'layer{i}')
-            x = run_checkpointed(stage, x) if self.with_cp else stage(x)
-            features.append(x)
+            state = run_checkpointed(stage, state) if self.with_cp else stage(state)
+            features.append(self.feature(state))
         if self.bn_last is not None:
-            features[-1] = self.relu_last(self.bn_last(x))
+            features[-1] = self.relu_last(self.bn_last(features[-1]))
         return tuple(features[index] for index in self.out_indices)
+
+    def check_size(self, x: Tensor) -> None:
+        """Raises a UserError where the input has another number of dimensions or is smaller than one output cell."""
+        if x.dim() != self.dims + 2:
+            kind = '(N, C, H, W)' if self.dims == 2 else '(N, C, T, H, W)'
+            raise UserError(f'input of shape {tuple(x.shape)}: a backbone with dims={self.dims} takes {kind}')
+        height, width = x.shape[-2:]
+        if min(height, width) < self.smallest_input:
+            raise UserError(f'an image of {height} x {width} is too small for {type(self).__name__} on the stem '
+                            f'{self.stem}: its stride needs at least {self.smallest_input} pixels; resize the images, '
+                            'or choose a stem or strides that keep more of them')
 
     def freeze(self) -> None:
         """Puts the frozen part into eval mode and takes its gradients away."""
@@ -227,10 +266,12 @@ def check_out_indices(out_indices: Sequence[int], stages: int) -> tuple[int, ...
     return tuple(out_indices)
 
 
-def check_stem(stem: str) -> str:
-    if stem not in STEMS:
-        raise UserError(f'no stem {stem!r}; there are {", ".join(STEMS)}{nearest(stem, STEMS)}')
-    return stem
+def choose(owner: str, name: str, value: Hashable, table: Mapping[Hashable, Row]) -> Row:
+    """``table[value]``; UserError with the owner's choices where there is none."""
+    if not isinstance(value, Hashable) or value not in table:
+        close = nearest(value, filter(lambda key: isinstance(key, str), table)) if isinstance(value, str) else ''
+        raise UserError(f'{owner} has no {name} {value!r}; there are {", ".join(map(str, table))}{close}')
+    return table[value]
 
 
 def check_range(name: str, value: int, low: int, high: int) -> None:

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from mmext.backbones.backbone import Backbone
 from mmext.backbones.plan import CIFAR_BLOCKS, IMAGENET_BLOCKS, basic, bottleneck, cifar_bottleneck
-from mmext.backbones.residual import END, FIRST_END, FIRST_MIDDLE, MIDDLE, START, Wiring
+from mmext.backbones.residual import END, FIRST_END, FIRST_MIDDLE, MIDDLE, START, ResidualBackbone, Wiring
 from mmext.backbones.resnet import DEEP, ResNet
 from mmext.errors import UserError
 from mmext.registry import MODELS
@@ -26,7 +25,7 @@ def resstage(blocks: int) -> list[Wiring]:
 
 
 @MODELS.register_module()
-class ResStage(Backbone):
+class ResStage(ResidualBackbone):
     """Blocks have a role in their stage, so that the main path has one ReLU a stage and not one a block (Fig. 1c).
 
     Args:
@@ -35,6 +34,7 @@ class ResStage(Backbone):
             their checkpoints were trained so. True computes what they did; False is the paper's definition.
     """
 
+    paper = 'iresnet'
     family = 'resstage'
     archs = {depth: bottleneck(depth) for depth in DEEP}
 

@@ -12,9 +12,11 @@ import torch.nn.functional as F
 from mmcv.cnn import build_norm_layer
 from torch import Tensor, nn
 
+from mmext.backbones.half_identity import HalfIdentityConv2d, HalfIdentityConv3d
 from mmext.errors import UserError
 
 Size = Union[int, tuple[int, int]]
+CONVOLUTIONS = {2: (nn.Conv2d, HalfIdentityConv2d), 3: (nn.Conv3d, HalfIdentityConv3d)}
 
 
 def spatial(size: Size) -> int:
@@ -41,15 +43,17 @@ class Layers:
         dims: 2 for images (N, C, H, W), 3 for clips (N, C, T, H, W).
         norm_cfg: the norm layer as OpenMMLab's configs write it: BN, SyncBN or GN (with ``num_groups``), and
             ``requires_grad``, ``eps``, ``momentum``. In 3D, BN means BatchNorm3d.
+        conv_bias: whether convolutions have a bias where nothing else is said.
 
     Raises:
         UserError: ``dims`` is neither 2 nor 3, or ``norm_cfg`` names no type.
     """
 
-    def __init__(self, dims: int = 2, norm_cfg: dict | None = None) -> None:
+    def __init__(self, dims: int = 2, norm_cfg: dict | None = None, conv_bias: bool = False) -> None:
         if dims not in (2, 3):
             raise UserError(f'dims={dims!r}: a backbone has 2 dimensions (images) or 3 (clips)')
         self.dims = dims
+        self.conv_bias = conv_bias
         self.norm_cfg = dict(norm_cfg or dict(type='BN'))
         if 'type' not in self.norm_cfg:
             raise UserError(f'norm_cfg={norm_cfg!r} has no type; write for example norm_cfg=dict(type=\'BN\')')
@@ -61,13 +65,21 @@ class Layers:
         return (temporal(size), spatial(size), spatial(size))[3 - self.dims:]
 
     def conv(self, in_channels: int, out_channels: int, kernel: Size, stride: Size = 1, *, dilation: int = 1,
-             groups: int = 1, bias: bool = False) -> nn.Module:
-        """A convolution that keeps the extent at stride 1; dilation is spatial."""
+             groups: int = 1, bias: bool | None = None, padded: bool = True,
+             half_identity: bool = False) -> nn.Module:
+        """A convolution that keeps the extent at stride 1; dilation is spatial.
+
+        ``padded=False`` has no spatial padding; ``half_identity`` makes it a convolution of ResNet Init.
+        """
         kernels = self.extent(kernel)
         dilations = self.extent((1, dilation))
-        padding = tuple(d * (k - 1) // 2 for k, d in zip(kernels, dilations))
-        conv = nn.Conv2d if self.dims == 2 else nn.Conv3d
-        return conv(in_channels, out_channels, kernels, self.extent(stride), padding, dilations, groups, bias)
+        paddings = tuple(d * (k - 1) // 2 for k, d in zip(kernels, dilations))
+        if not padded:
+            paddings = (*paddings[:-2], 0, 0)
+        plain, halved = CONVOLUTIONS[self.dims]
+        conv = halved if half_identity else plain
+        return conv(in_channels, out_channels, kernels, self.extent(stride), paddings, dilations, groups,
+                    self.conv_bias if bias is None else bias)
 
     def norm(self, channels: int) -> nn.Module:
         """The norm layer that ``norm_cfg`` describes; UserError where it describes none for so many channels."""

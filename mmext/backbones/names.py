@@ -12,22 +12,20 @@ from mmext.errors import UserError, nearest
 
 
 @cache
-def catalogue() -> dict[str, tuple[type[Backbone], int]]:
-    """Name -> (class, depth) of every network of every family, in the order of their definition."""
+def catalogue() -> dict[str, tuple[type[Backbone], dict]]:
+    """Name -> (class, its arguments) of every network of every family, in the order of their definition."""
     names = {}
     pending = [Backbone]
     while pending:
         cls = pending.pop(0)
         pending += cls.__subclasses__()
         if 'family' in vars(cls):
-            for depth, arch in cls.archs.items():
-                suffix = '_cifar' if len(arch.blocks) == 3 else cls.suffix
-                names[f'{cls.family}{depth}{suffix}'] = (cls, depth)
+            names.update((name, (cls, arguments)) for name, arguments in cls.names().items())
     return names
 
 
-def find_backbone(name: str) -> tuple[type[Backbone], int]:
-    """The class and the depth that a name stands for.
+def find_backbone(name: str) -> tuple[type[Backbone], dict]:
+    """The class that a name stands for, and the arguments that make it.
 
     Raises:
         UserError: there is no such name; the nearest ones are suggested.
@@ -37,9 +35,15 @@ def find_backbone(name: str) -> tuple[type[Backbone], int]:
     return catalogue()[name]
 
 
-def list_backbones(pattern: str = '*') -> list[str]:
-    """The names that match a shell pattern such as 'ires*', sorted."""
-    return sorted(name for name in catalogue() if fnmatch(name, pattern))
+def list_backbones(pattern: str = '*', by_paper: bool = False) -> list[str] | dict[str, list[str]]:
+    """The names that match a shell pattern such as 'ires*', sorted; or, by paper, {paper: its names in its order}."""
+    matching = [name for name in catalogue() if fnmatch(name, pattern)]
+    if not by_paper:
+        return sorted(matching)
+    papers: dict[str, list[str]] = {}
+    for name in matching:
+        papers.setdefault(catalogue()[name][0].paper, []).append(name)
+    return papers
 
 
 def create_backbone(name: str, checkpoint_path: str | Path | None = None, **options) -> Backbone:
@@ -53,8 +57,8 @@ def create_backbone(name: str, checkpoint_path: str | Path | None = None, **opti
     Raises:
         UserError: an unknown name, an unusable option or checkpoint.
     """
-    cls, depth = find_backbone(name)
-    backbone = cls(depth, **options)
+    cls, arguments = find_backbone(name)
+    backbone = cls(**{**arguments, **options})
     if checkpoint_path:
         load_pretrained(backbone, checkpoint_path)
     return backbone

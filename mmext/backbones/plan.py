@@ -67,9 +67,10 @@ class Arch:
 @dataclass(frozen=True)
 class StagePlan:
     """One stage. ``stride`` is (temporal, spatial), taken by the first block; ``pooled`` says whether that block's
-    projection is the improved one (a 3x3 max-pool carries its stride)."""
+    projection is the improved one (a 3x3 max-pool carries its stride); ``blocks_before`` are in earlier stages."""
 
     blocks: int
+    blocks_before: int
     in_channels: int
     width: int
     out_channels: int
@@ -108,8 +109,8 @@ def plan_stages(arch: Arch, *, stem: str, num_stages: int, strides: Sequence[int
     in_channels = (arch.stem_channels, *arch.out_channels)
     return tuple(
         StagePlan(
-            blocks=arch.blocks[i], in_channels=in_channels[i], width=arch.widths[i], out_channels=arch.out_channels[i],
-            groups=arch.groups[i], dilation=dilations[i],
+            blocks=arch.blocks[i], blocks_before=sum(arch.blocks[:i]), in_channels=in_channels[i],
+            width=arch.widths[i], out_channels=arch.out_channels[i], groups=arch.groups[i], dilation=dilations[i],
             stride=(temporal_strides[i], strides[i] * 2 if folded and i == 0 else strides[i]),
             pooled=improved_projection and (i > 0 or folded)) for i in range(num_stages))
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from torch import Tensor, nn
 
+from mmext.backbones.backbone import Backbone
 from mmext.backbones.layers import Layers, Size, spatial, temporal
 from mmext.backbones.plan import StagePlan
 
@@ -65,7 +66,11 @@ class Residual(nn.Module):
         self.make_branch(layers, stage, in_channels, stride)
         if wiring.branch_norm or wiring.tail == 'bn relu':
             setattr(self, self.last_norm_name, layers.norm(stage.out_channels))
-        self.downsample = projection(layers, in_channels, stage.out_channels, stride, first and stage.pooled)
+        self.make_shortcut(layers, stage, in_channels, stride, first and stage.pooled)
+
+    def make_shortcut(self, layers: Layers, stage: StagePlan, in_channels: int, stride: Size, pooled: bool) -> None:
+        """Adds what stands on the way around the branch."""
+        self.downsample = projection(layers, in_channels, stage.out_channels, stride, pooled)
 
     def make_branch(self, layers: Layers, stage: StagePlan, in_channels: int, stride: Size) -> None:
         """Adds the convolutions, and the norms between them."""
@@ -74,6 +79,10 @@ class Residual(nn.Module):
     def branch(self, x: Tensor) -> Tensor:
         """From the first convolution to the last."""
         raise NotImplementedError
+
+    def close(self, out: Tensor) -> Tensor:
+        """From the last convolution to the addition."""
+        return self.last_norm(out) if self.wiring.branch_norm else out
 
     @property
     def last_norm(self) -> nn.Module:
@@ -88,9 +97,7 @@ class Residual(nn.Module):
             if self.wiring.relu_shortcut:
                 shortcut = out
 
-        out = self.branch(out)
-        if self.wiring.branch_norm:
-            out = self.last_norm(out)
+        out = self.close(self.branch(out))
 
         if self.downsample is not None:
             shortcut = self.downsample(x)
@@ -142,6 +149,18 @@ class Bottleneck(Residual):
 
 
 BLOCKS = {'basic': BasicBlock, 'bottleneck': Bottleneck}
+
+
+class ResidualBackbone(Backbone):
+    """A backbone of the blocks above; a subclass names the wiring of each."""
+
+    def wirings(self, blocks: int) -> list[Wiring]:
+        """The wiring of each block of a stage."""
+        raise NotImplementedError
+
+    def make_blocks(self, layers: Layers, stage: StagePlan) -> list[nn.Module]:
+        block = BLOCKS[self.arch.block]
+        return [block(layers, stage, i == 0, wiring) for i, wiring in enumerate(self.wirings(stage.blocks))]
 
 
 def projection(layers: Layers, in_channels: int, out_channels: int, stride: Size, pooled: bool) -> nn.Module | None:

@@ -5,9 +5,8 @@ The iResNet paper's baselines, as its Tables I, II and VI have them.
 
 from __future__ import annotations
 
-from mmext.backbones.backbone import Backbone
 from mmext.backbones.plan import CIFAR_BLOCKS, basic, bottleneck, cifar_bottleneck
-from mmext.backbones.residual import POST, PRE, Wiring
+from mmext.backbones.residual import POST, PRE, ResidualBackbone, Wiring
 from mmext.registry import MODELS
 
 DEEP = (50, 101, 152, 200)
@@ -19,9 +18,10 @@ RESNET = {
 
 
 @MODELS.register_module()
-class ResNet(Backbone):
+class ResNet(ResidualBackbone):
     """Norm after every convolution, ReLU after the addition. Depth 164 to 3002 are the CIFAR nets."""
 
+    paper = 'iresnet'
     family = 'resnet'
     archs = RESNET
 
@@ -30,12 +30,13 @@ class ResNet(Backbone):
 
 
 @MODELS.register_module()
-class PreActResNet(Backbone):
+class PreActResNet(ResidualBackbone):
     """Norm and ReLU before every convolution, and once more after stage 4, if it is built.
 
     The projection reads the block's input as it is, and has a norm: the published parameters need it.
     """
 
+    paper = 'iresnet'
     family = 'preact_resnet'
     archs = {depth: bottleneck(depth) for depth in DEEP}
     closing_norm = True
@@ -49,5 +50,8 @@ class ResNeXt(ResNet):
     """ResNet with 32 groups of 4 channels (32x4d) in the first stage's 3x3 convolutions."""
 
     family = 'resnext'
-    suffix = '_32x4d'
     archs = {depth: bottleneck(depth, width=128, expansion=2, groups=(32, ) * 4) for depth in DEEP[:3]}
+
+    @classmethod
+    def names(cls) -> dict[str, dict]:
+        return {f'resnext{depth}_32x4d': dict(depth=depth) for depth in cls.archs}

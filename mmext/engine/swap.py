@@ -5,17 +5,22 @@ from __future__ import annotations
 import torch
 from mmengine.config import Config
 
+from mmext.backbones import Backbone
 from mmext.backbones.names import find_backbone
+from mmext.backbones.plan import STEMS, Stem
 from mmext.engine.options import arguments
 from mmext.errors import UserError
 from mmext.registry import MODELS
+
+COMMON = arguments(Backbone) - {'depth', 'init_cfg'}
 
 
 def swap_backbone(config: Config, name: str) -> None:
     """Puts a network by its name into ``config.model`` and adjusts neck and head.
 
     What the config says of its backbone stays (num_stages, strides, out_indices, norm_cfg ...), except weights of
-    another network. The family's default stem applies unless the config names one.
+    another network. The network keeps its paper's stem, unless the config names one of another stride: a stem for
+    32-pixel images gives way to one for large images, and the other way round.
 
     Raises:
         UserError: there is no such network, it can't have what the config asks for, or the config has no backbone.
@@ -23,15 +28,24 @@ def swap_backbone(config: Config, name: str) -> None:
     model = config.get('model') or {}
     if 'backbone' not in model:
         raise UserError(f'--backbone {name}: this config has no model.backbone')
-    cls, depth = find_backbone(name)
+    cls, named = find_backbone(name)
+    named = dict(named, type=f'mmext.{cls.__name__}')
     old = model.backbone
-    kept = {key: value for key, value in old.items() if key in arguments(cls) - {'depth', 'init_cfg'}}
-    same = old.get('type') == f'mmext.{cls.__name__}' and old.get('depth') == depth
-    new = dict(kept, type=f'mmext.{cls.__name__}', depth=depth, init_cfg=old.get('init_cfg') if same else None)
+    kept = {key: value for key, value in old.items() if key in COMMON - {'init_cfg'}}
+    if kept.get('stem') and STEMS[kept['stem']].stride == own_stem(named).stride:
+        del kept['stem']
+    same = all(old.get(key) == value for key, value in named.items())
+    new = dict(kept, **named, init_cfg=old.get('init_cfg') if same else None)
     with torch.device('meta'):
         channels = MODELS.build(dict(new)).feature_info.channels()
     model['backbone'] = new
     connect(model, channels)
+
+
+def own_stem(named: dict) -> Stem:
+    """The stem that a network has by default."""
+    with torch.device('meta'):
+        return STEMS[MODELS.build(dict(named)).stem]
 
 
 def connect(model: dict, channels: list[int]) -> None:

@@ -1,0 +1,188 @@
+"""C-ResNet (Liang et al.): blocks of three or six layers whose shortcuts, here called jumpers, cross each other."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from torch import Tensor, nn
+
+from mmext.backbones.backbone import Backbone, choose
+from mmext.backbones.layers import Layers, Size
+from mmext.backbones.plan import Arch, StagePlan, per_stage
+from mmext.errors import UserError
+from mmext.registry import MODELS
+
+INPUT = 0
+SOLID, NEEDED, TRANSITION, DASHED = 'solid', 'needed', 'transition', 'dashed'
+
+
+@dataclass(frozen=True)
+class Jumper:
+    """A way from one layer's output (or the block's ``INPUT``) to the sum that follows layer ``target``.
+
+    ``kind`` says where it is dashed, that is a bare 1x1 convolution: 'solid' nowhere; 'needed' where its ends differ in
+    channels or extent; 'transition' in blocks that change channels or stride; 'dashed' in every block.
+    ``weights_of`` names another jumper (1, 2, ...) whose convolution it runs in place of its own.
+    """
+
+    source: int
+    target: int
+    kind: str
+    weights_of: int | None = None
+
+
+@dataclass(frozen=True)
+class Variant:
+    """A block: its layers as (kernel, width in units of the stage's), the one that strides, and its jumpers.
+
+    ``jumper_bias``: whether dashed jumpers have a bias; the published parameters need exactly this.
+    """
+
+    layers: tuple[tuple[int, int], ...]
+    strided: int
+    jumpers: tuple[Jumper, ...]
+    jumper_bias: bool = False
+
+
+BLOCK = ((3, 1), (3, 1), (3, 1))
+LONG_BOTTLENECK = ((1, 1), (3, 2), (1, 2), (1, 1), (3, 2), (1, 2))
+
+
+def cross_block(first: str, second: str) -> Variant:
+    return Variant(BLOCK, 1, (Jumper(INPUT, 2, first), Jumper(1, 3, second)), jumper_bias=True)
+
+
+def cross_bottleneck(first: str, second: str, third: str) -> Variant:
+    return Variant(LONG_BOTTLENECK, 2, (Jumper(INPUT, 4, first), Jumper(2, 5, second), Jumper(3, 6, third)))
+
+
+def short_bottleneck(middle: int, first: str) -> Variant:
+    return Variant(((1, 1), (3, middle), (1, 4)), 2, (Jumper(INPUT, 2, first), Jumper(1, 3, DASHED)))
+
+
+VARIANTS = {
+    'a': cross_block(NEEDED, SOLID),
+    'a1': cross_block(NEEDED, TRANSITION),
+    'a2': cross_block(DASHED, SOLID),
+    'b': cross_bottleneck(DASHED, SOLID, SOLID),
+    'b1': cross_bottleneck(NEEDED, SOLID, SOLID),
+    'b2': cross_bottleneck(DASHED, DASHED, SOLID),
+    'b3': cross_bottleneck(DASHED, DASHED, DASHED),
+    'c': short_bottleneck(4, NEEDED),
+    'c1': short_bottleneck(1, DASHED),
+}
+# Where the authors' code differs from the paper: B1's first jumper starts at the first layer's output, and B3's third
+# runs the second's weights.
+AUTHORS_WIRING = {'b1': (0, dict(source=1)), 'b3': (2, dict(weights_of=2))}
+BLOCKS = {
+    (15, 'a1'): (1, 1, 1, 1),
+    (18, 'a'): (1, 2, 1, 1),
+    **{(27, variant): (2, 2, 2, 2) for variant in ('a', 'a1', 'a2')},
+    **{(27, variant): (1, 1, 1, 1) for variant in ('b', 'b1', 'b2', 'b3')},
+    **{(27, variant): (2, 2, 2, 2) for variant in ('c', 'c1')},
+}
+
+
+class CrossBlock(nn.Module):
+    """out_k = ReLU(BN(conv(out_(k-1)))), plus the jumpers that end at k: the addition comes after the ReLU.
+
+    ::
+
+        x --+-- P1 --+-- P2 --(+)-- P3 --(+)-->       variant A: out2 = P2(out1) + x', out = P3(out2) + out1
+            |        |         |          |
+            |        +---------|----------+
+            +------------------+
+
+    Args:
+        layers: makes the layers.
+        stage: the stage that the block stands in; its ``width`` is the unit of the variant's widths.
+        first: whether it is the stage's first block, which takes the stride.
+        variant: layers and jumpers.
+    """
+
+    def __init__(self, layers: Layers, stage: StagePlan, first: bool, variant: Variant) -> None:
+        super().__init__()
+        self.variant = variant
+        channels = [stage.in_channels if first else stage.out_channels,
+                    *(stage.width * units for _, units in variant.layers)]
+        stride = stage.stride if first else 1
+        self.relu = layers.relu()
+        for k, (kernel, _) in enumerate(variant.layers, 1):
+            conv = layers.conv(channels[k - 1], channels[k], kernel, stride if k == variant.strided else 1,
+                               dilation=stage.dilation if kernel > 1 else 1)
+            self.add_module(f'conv{k}', conv)
+            self.add_module(f'bn{k}', layers.norm(channels[k]))
+        transition = first and (stage.stride != (1, 1) or channels[0] != channels[-1])
+        for number, jumper in enumerate(variant.jumpers, 1):
+            strided = jumper.source < variant.strided <= jumper.target
+            self.make_jumper(layers, f'jumper{number}', jumper.kind, channels[jumper.source], channels[jumper.target],
+                             stride if strided else 1, transition)
+
+    def make_jumper(self, layers: Layers, name: str, kind: str, in_channels: int, out_channels: int, stride: Size,
+                    transition: bool) -> None:
+        changes = in_channels != out_channels or stride not in (1, (1, 1))
+        dashed = dict(solid=changes, needed=changes, transition=transition, dashed=True)[kind]
+        bias = self.variant.jumper_bias
+        self.add_module(name, layers.conv(in_channels, out_channels, 1, stride, bias=bias) if dashed else None)
+
+    def forward(self, x: Tensor) -> Tensor:
+        outs = [x]
+        for k in range(1, len(self.variant.layers) + 1):
+            conv, norm = getattr(self, f'conv{k}'), getattr(self, f'bn{k}')
+            out = self.relu(norm(conv(outs[-1])))
+            for number, jumper in enumerate(self.variant.jumpers, 1):
+                if jumper.target == k:
+                    way = getattr(self, f'jumper{jumper.weights_of or number}')
+                    source = outs[jumper.source]
+                    out = out + (source if way is None else way(source))
+            outs.append(out)
+        return outs[-1]
+
+
+@MODELS.register_module()
+class CResNet(Backbone):
+    """C-ResNet: the Cross-Block (A), the six-layer Cross-Bottleneck (B) and the three-layer one (C).
+
+    Args:
+        depth: 15 (A1), 18 (A) or 27; as for every backbone, like the other arguments (see ``Backbone``).
+        variant: 'a', 'a1', 'a2', 'b', 'b1', 'b2', 'b3', 'c' or 'c1'.
+        blocks: per stage, in place of the depth's.
+        authors_wiring: wire B1 and B3 as the authors' code does, for their checkpoints: B1's first jumper starts at the
+            first layer's output and not at the block's input; B3's third runs the second's weights, its own are idle.
+
+    Raises:
+        UserError: a depth or variant that there is not, or the authors' wiring of a variant where it is the paper's.
+    """
+
+    paper = 'cresnet'
+    family = 'cresnet'
+
+    def __init__(self, depth: int, variant: str, blocks: Sequence[int] | None = None, authors_wiring: bool = False,
+                 **kwargs) -> None:
+        self.block_variant = choose('CResNet', 'variant', variant, VARIANTS)
+        self.variant = variant
+        self.blocks = blocks
+        if authors_wiring:
+            if variant not in AUTHORS_WIRING:
+                raise UserError(f'authors_wiring: the authors wire {variant!r} as the paper does; it is for '
+                                f'{" and ".join(AUTHORS_WIRING)}')
+            place, change = AUTHORS_WIRING[variant]
+            jumpers = list(self.block_variant.jumpers)
+            jumpers[place] = replace(jumpers[place], **change)
+            self.block_variant = replace(self.block_variant, jumpers=tuple(jumpers))
+        super().__init__(depth, **kwargs)
+
+    @classmethod
+    def names(cls) -> dict[str, dict]:
+        return {f'cresnet{depth}_{variant}': dict(depth=depth, variant=variant) for depth, variant in BLOCKS}
+
+    def find_arch(self, depth: int) -> Arch:
+        depths = {known: blocks for (known, variant), blocks in BLOCKS.items() if variant == self.variant}
+        blocks = choose(f'CResNet of variant {self.variant!r}', 'depth', depth, depths)
+        widths = (64, 128, 256, 512)
+        out_channels = tuple(self.block_variant.layers[-1][1] * width for width in widths)
+        return Arch('cross', per_stage('blocks', self.blocks, blocks, 4), widths, out_channels, stem='conv3x3_twice')
+
+    def make_blocks(self, layers: Layers, stage: StagePlan) -> list[nn.Module]:
+        return [CrossBlock(layers, stage, i == 0, self.block_variant) for i in range(stage.blocks)]
