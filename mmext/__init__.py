@@ -11,7 +11,7 @@ compat.install()
 from mmext.errors import UserError  # noqa: E402  the repairs come first
 
 __version__ = '0.1.0'
-__all__ = ['UserError', 'create_backbone', 'list_backbones']
+__all__ = ['UserError', 'create_backbone', 'create_classifier', 'list_backbones']
 
 if compat.installed('torch') and compat.installed('mmengine'):  # else mmext.doctor is there to say so
     from mmext import registry  # noqa: F401
@@ -22,4 +22,7 @@ def __getattr__(name: str):
     if name in ('create_backbone', 'list_backbones'):
         from mmext import backbones
         return getattr(backbones, name)
+    if name == 'create_classifier':
+        from mmext.classification import create_classifier
+        return create_classifier
     raise AttributeError(f'module {__name__!r} has no attribute {name!r}')

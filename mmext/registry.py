@@ -8,9 +8,11 @@ from mmengine.registry import MODELS as ROOT_MODELS
 from mmengine.registry import TRANSFORMS as ROOT_TRANSFORMS
 from mmengine.registry import Registry
 
-MODELS = Registry('model', parent=ROOT_MODELS, scope='mmext', locations=['mmext.backbones'])
+MODELS = Registry('model', parent=ROOT_MODELS, scope='mmext', locations=['mmext.backbones', 'mmext.classification'])
 HOOKS = Registry('hook', parent=ROOT_HOOKS, scope='mmext', locations=['mmext.engine.hooks'])
-DATASETS = Registry('dataset', parent=ROOT_DATASETS, scope='mmext', locations=['mmext.detection'])
-TRANSFORMS = Registry('transform', parent=ROOT_TRANSFORMS, scope='mmext', locations=['mmext.detection'])
-METRICS = Registry('metric', parent=ROOT_METRICS, scope='mmext', locations=['mmext.detection'])
-FUNCTIONS = Registry('function', parent=ROOT_FUNCTIONS, scope='mmext', locations=['mmext.engine.hooks'])
+TASKS = ['mmext.classification', 'mmext.detection']
+DATASETS = Registry('dataset', parent=ROOT_DATASETS, scope='mmext', locations=TASKS)
+TRANSFORMS = Registry('transform', parent=ROOT_TRANSFORMS, scope='mmext', locations=TASKS)
+METRICS = Registry('metric', parent=ROOT_METRICS, scope='mmext', locations=TASKS)
+FUNCTIONS = Registry('function', parent=ROOT_FUNCTIONS, scope='mmext',
+                     locations=['mmext.engine.hooks', 'mmext.classification'])

@@ -32,10 +32,12 @@ def main() -> None:
 
     config = cli.config_from(args)
     if args.per_class:
-        if config.test_evaluator.get('type') != 'mmext.CocoMetric':
-            raise UserError("--per-class: needs a config whose test_evaluator is of type 'mmext.CocoMetric'")
+        if config.test_evaluator.get('type') not in ('mmext.CocoMetric', 'mmext.Accuracy'):
+            raise UserError("--per-class: needs a config whose test_evaluator is mmext's CocoMetric or Accuracy")
         config.test_evaluator.per_class = True
     if args.show_dir:
+        if config.test_evaluator.get('type') != 'mmext.CocoMetric':
+            raise UserError('--show-dir: it draws detections, and this config has none')
         files.require_writable(args.show_dir, '--show-dir')
         config.default_hooks.visualization = dict(
             type='DetVisualizationHook', draw=True, test_out_dir=os.path.abspath(args.show_dir),
@@ -46,7 +48,7 @@ def main() -> None:
     metrics = run.test(config, args.checkpoint, skip_unreadable=args.skip_unreadable)
     if is_main_process():
         overall, classes = report.split_metrics(metrics)
-        report.print_tables(overall, classes, f'{args.config}, {args.checkpoint}: COCO metrics, %')
+        report.print_tables(overall, classes, f'{args.config}, {args.checkpoint}: metrics, %')
         if args.out:
             files.write_json(args.out, dict(overall, per_class=classes) if classes else overall)
             print(f'metrics: {args.out}')

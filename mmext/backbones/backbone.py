@@ -70,7 +70,7 @@ class Backbone(BaseModule):
         UserError: an argument that the network can't have.
     """
 
-    paper: ClassVar[str]
+    paper: ClassVar[str] = 'other'
     family: ClassVar[str]
     archs: ClassVar[dict[int, Arch]]
     improved_projection: ClassVar[bool] = False

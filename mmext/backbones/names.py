@@ -11,6 +11,14 @@ from mmext.backbones.weights import load_pretrained
 from mmext.errors import UserError, nearest
 
 
+PAPERS = {
+    'iresnet': 'Improved Residual Networks for Image and Video Recognition (Duta et al., arXiv 2004.04989)',
+    'cresnet': 'C-ResNet (Liang et al.)',
+    'recursive': 'Recursion formulas (Liao et al.)',
+    'rir': 'ResNet in ResNet (Targ et al., arXiv 1603.08029)',
+}
+
+
 @cache
 def catalogue() -> dict[str, tuple[type[Backbone], dict]]:
     """Name -> (class, its arguments) of every network of every family, in the order of their definition."""
@@ -36,14 +44,14 @@ def find_backbone(name: str) -> tuple[type[Backbone], dict]:
 
 
 def list_backbones(pattern: str = '*', by_paper: bool = False) -> list[str] | dict[str, list[str]]:
-    """The names that match a shell pattern such as 'ires*', sorted; or, by paper, {paper: its names in its order}."""
+    """The names that match a shell pattern such as 'ires*', sorted; or {paper: its names}, for the keys of ``PAPERS``."""
     matching = [name for name in catalogue() if fnmatch(name, pattern)]
     if not by_paper:
         return sorted(matching)
-    papers: dict[str, list[str]] = {}
+    papers: dict[str, list[str]] = {paper: [] for paper in PAPERS}
     for name in matching:
         papers.setdefault(catalogue()[name][0].paper, []).append(name)
-    return papers
+    return {paper: names for paper, names in papers.items() if names}
 
 
 def create_backbone(name: str, checkpoint_path: str | Path | None = None, **options) -> Backbone:

@@ -2,26 +2,101 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from mmengine.model import BaseDataPreprocessor, BaseModel
 from torch import Tensor, nn
 
-from mmext.backbones import Backbone
+from mmext.backbones import Backbone, create_backbone
 from mmext.backbones.layers import Layers
+from mmext.backbones.weights import read_checkpoint, require_match, weights_of
+from mmext.errors import UserError
+from mmext.registry import MODELS
 
 
-class Classifier(nn.Module):
-    """Images (N, C, H, W) or clips (N, C, T, H, W) -> logits (N, num_classes).
+@MODELS.register_module()
+class ImagePreprocessor(BaseDataPreprocessor):
+    """Moves a batch to the model's device and normalises it there: (pixel - mean) / std.
 
     Args:
-        backbone: its last output is classified.
-        num_classes: of the linear layer ``fc``.
+        mean: of each channel, in pixel values of 0 to 255, RGB.
+        std: likewise.
     """
 
-    def __init__(self, backbone: Backbone, num_classes: int) -> None:
+    def __init__(self, mean: Sequence[float] = (0., 0., 0.), std: Sequence[float] = (255., 255., 255.)) -> None:
         super().__init__()
-        self.backbone = backbone
-        self.pool = Layers(backbone.dims).global_pool()
-        self.fc = nn.Linear(backbone.feature_info.channels()[-1], num_classes)
+        self.register_buffer('mean', torch.tensor(mean).reshape(-1, 1, 1), persistent=False)
+        self.register_buffer('std', torch.tensor(std).reshape(-1, 1, 1), persistent=False)
 
-    def forward(self, x: Tensor) -> Tensor:
-        x = self.backbone(x)[-1]
-        return self.fc(self.pool(x).flatten(1))
+    def forward(self, data: dict, training: bool = False) -> dict:
+        """dict(inputs (N, C, H, W) of 0 to 255, labels (N,)) -> the same, inputs as normalised float."""
+        data = self.cast_data(data)
+        return dict(data, inputs=(data['inputs'].float() - self.mean) / self.std)
+
+
+@MODELS.register_module()
+class Classifier(BaseModel):
+    """Images (N, C, H, W) or clips (N, C, T, H, W) -> logits (N, num_classes).
+
+    Its checkpoints hold ``backbone.`` and ``fc.``; they load as they are as a detector's backbone.
+
+    Args:
+        backbone: a backbone or its config; its last output is classified.
+        num_classes: of the linear layer ``fc``.
+        data_preprocessor: config of what normalises a loader's batches; a plain call takes normalised inputs.
+        init_cfg: as for every mmengine model.
+    """
+
+    def __init__(self, backbone: Backbone | dict, num_classes: int, data_preprocessor: dict | None = None,
+                 init_cfg: dict | None = None) -> None:
+        super().__init__(data_preprocessor, init_cfg)
+        if not isinstance(num_classes, int) or num_classes < 1:
+            raise UserError(f'num_classes={num_classes!r}: need a positive number')
+        self.backbone = MODELS.build(backbone) if isinstance(backbone, dict) else backbone
+        self.num_classes = num_classes
+        self.pool = Layers(self.backbone.dims).global_pool()
+        self.fc = nn.Linear(self.backbone.feature_info.channels()[-1], num_classes)
+
+    def forward(self, inputs: Tensor, labels: Tensor | None = None, mode: str = 'tensor') -> Tensor | dict | list[dict]:
+        """Classifies normalised inputs.
+
+        Args:
+            inputs: (N, C, H, W) or (N, C, T, H, W).
+            labels: (N,), for 'loss'; passed on by 'predict'.
+            mode: 'tensor' for logits, 'loss' for a dict of the cross entropy and the batch's accuracy, 'predict' for
+                one dict a sample: pred_scores (num_classes,) and gt_label.
+        """
+        x = self.backbone(inputs)[-1]
+        logits = self.fc(self.pool(x).flatten(1))
+        if mode == 'tensor':
+            return logits
+        if mode == 'loss':
+            return dict(loss=F.cross_entropy(logits, labels), accuracy=(logits.argmax(1) == labels).float().mean())
+        known = labels.tolist() if labels is not None else [None] * len(logits)
+        return [dict(pred_scores=scores, gt_label=label) for scores, label in zip(logits.float().softmax(1), known)]
+
+
+def create_classifier(name: str, num_classes: int = 1000, checkpoint_path: str | Path | None = None,
+                      **options) -> Classifier:
+    """Builds a classifier on a network by its name.
+
+    Args:
+        name: one of ``mmext.list_backbones()``.
+        num_classes: of the linear layer.
+        checkpoint_path: weights of a whole classifier, ours or the iResNet authors' (without ``backbone.``).
+        options: arguments of the backbone, such as ``stem='conv3x3'`` or ``in_channels=1``.
+
+    Raises:
+        UserError: an unknown name, an unusable option, or a checkpoint that does not hold exactly this classifier.
+    """
+    model = Classifier(create_backbone(name, **options), num_classes)
+    if checkpoint_path:
+        weights = weights_of(read_checkpoint(checkpoint_path))
+        if not any(key.startswith('backbone.') for key in weights):
+            weights = {key if key.startswith('fc.') else f'backbone.{key}': value for key, value in weights.items()}
+        require_match(model, weights, checkpoint_path)
+        model.load_state_dict(weights, strict=False)
+    return model

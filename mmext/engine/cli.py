@@ -15,7 +15,7 @@ from mmext.errors import UserError
 
 def add_config_arguments(parser: argparse.ArgumentParser) -> None:
     """The arguments that change a config, the same for training and testing."""
-    parser.add_argument('--work-dir', help='where the run writes (default: work_dirs/<config>[_<backbone>])')
+    parser.add_argument('--work-dir', help='where the run writes (default: work_dirs/<config>[_<backbone>][_seed<N>])')
     parser.add_argument('--data-root', help="moves every data set and evaluator of the config there")
     parser.add_argument('--classes', help="your own: 'auto' takes them from the training annotations, or a,b,c")
     parser.add_argument('--backbone', metavar='NAME', help='another network, as mmext.list_backbones() names it')
@@ -35,8 +35,10 @@ def config_from(args: argparse.Namespace) -> Config:
 
 
 def run_name(args: argparse.Namespace) -> str:
-    """What a run's folder is called: the config's name, and the backbone's if it was swapped."""
-    return Path(args.config).stem + (f'_{args.backbone}' if args.backbone else '')
+    """What a run's folder is called: the config's name, the backbone's if it was swapped, the seed if one is given."""
+    seed = getattr(args, 'seed', None)
+    return Path(args.config).stem + (f'_{args.backbone}' if args.backbone else '') + (
+        '' if seed is None else f'_seed{seed}')
 
 
 def run(main: Callable[[], int | None]) -> None:

@@ -64,7 +64,7 @@ def datasets_of(config: Config, *loaders: str) -> list[ConfigDict]:
 
     def collect(node: object) -> None:
         if isinstance(node, dict):
-            if 'ann_file' in node and 'pipeline' in node:
+            if 'pipeline' in node and ('ann_file' in node or 'data_root' in node):
                 found.append(node)
             for value in node.values():
                 collect(value)
@@ -98,17 +98,24 @@ def class_names(config: Config, classes: str) -> tuple[str, ...]:
     """What ``--classes`` stands for."""
     if classes != 'auto':
         return tuple(name.strip() for name in classes.split(',') if name.strip())
-    from mmext.detection.annotations import category_names, read_annotations
-
     datasets = datasets_of(config)
     if not datasets:
         raise UserError('--classes auto: this config has no data set')
-    return category_names(read_annotations(Path(datasets[0].get('data_root') or '') / datasets[0]['ann_file']))
+    first, root = datasets[0], Path(datasets[0].get('data_root') or '')
+    if first['type'] == 'mmext.ImageFolder':
+        from mmext.classification.folders import class_folders
+        return tuple(class_folders(root / 'train', 'is --data-root right?'))
+    if 'ann_file' not in first:
+        raise UserError(f'--classes: the classes of {first["type"]} are its own')
+    from mmext.detection.annotations import category_names, read_annotations
+    return category_names(read_annotations(root / first['ann_file']))
 
 
 def set_classes(config: Config, classes: Sequence[str]) -> None:
     """Gives the data sets these classes, and every head their number."""
     for dataset in datasets_of(config):
+        if dataset['type'] != 'mmext.ImageFolder' and 'ann_file' not in dataset:
+            raise UserError(f'--classes: the classes of {dataset["type"]} are its own')
         dataset['metainfo'] = dict(dataset.get('metainfo') or {}, classes=tuple(classes))
     replace_values(config.model, lambda key, value: len(classes) if key == 'num_classes' else value)
 

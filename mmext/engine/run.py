@@ -8,9 +8,10 @@ from pathlib import Path
 import torch
 from mmengine.config import Config
 from mmengine.runner import Runner, find_latest_checkpoint
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, Dataset
 
 from mmext.backbones.weights import fitting_weights, read_checkpoint, require_match, weights_of
+from mmext.classification import Classifier
 from mmext.engine.config import datasets_of
 from mmext.engine.files import require_writable
 from mmext.engine.hooks.unreadable import TEST_LOG, TRAIN_LOG
@@ -69,6 +70,7 @@ def train(config: Config, *, resume: str | None = None) -> Runner:
     note_unreadable(config, 'val_dataloader', TRAIN_LOG, 'blank')  # one such image does not end a training
     runner = Runner.from_cfg(config)
     require_batches(runner.train_loop.dataloader)
+    require_classes(bare(runner.model), runner.train_dataloader.dataset)
     if resume:
         require_match(bare(runner.model), weights_of(checkpoint), config.load_from)
         del checkpoint
@@ -88,8 +90,17 @@ def require_some(model: torch.nn.Module, path: str) -> None:
 def require_batches(loader: DataLoader) -> None:
     """Raises a UserError where the training set makes no whole batch."""
     if not len(loader):
-        raise UserError(f'{loader.dataset.ann_file}: its {len(loader.dataset)} usable images do not make one batch; '
-                        'lower train_dataloader.batch_size with --cfg-options')
+        source = getattr(loader.dataset, 'ann_file', None) or loader.dataset.data_root
+        raise UserError(f'{source}: its {len(loader.dataset)} usable images do not make one batch; lower '
+                        'train_dataloader.batch_size with --cfg-options')
+
+
+def require_classes(model: torch.nn.Module, dataset: Dataset) -> None:
+    """Raises a UserError where a classifier is for another number of classes than its data has."""
+    classes = len(dataset.metainfo['classes'])
+    if isinstance(model, Classifier) and model.num_classes != classes:
+        raise UserError(f'{dataset.data_root}: {classes} classes, but model.num_classes is {model.num_classes}; give '
+                        f'--classes auto, or --cfg-options model.num_classes={classes}')
 
 
 def test(config: Config, checkpoint: str, *, skip_unreadable: bool = False) -> dict[str, float]:
@@ -108,9 +119,11 @@ def test(config: Config, checkpoint: str, *, skip_unreadable: bool = False) -> d
     Path(config.work_dir, TEST_LOG).unlink(missing_ok=True)
     note_unreadable(config, 'test_dataloader', TEST_LOG, 'blank' if skip_unreadable else 'raise')
     for dataset in datasets_of(config, 'test_dataloader') if skip_unreadable else []:
-        dataset['on_missing'] = 'blank'
+        if dataset['type'] == 'mmext.CocoDataset':
+            dataset['on_missing'] = 'blank'
     runner = Runner.from_cfg(config)
     require_match(bare(runner.model), weights, checkpoint)
+    require_classes(bare(runner.model), runner.test_loop.dataloader.dataset)
     return runner.test()
 
 

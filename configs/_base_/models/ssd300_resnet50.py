@@ -13,6 +13,7 @@ model = dict(
     backbone=dict(
         type='mmext.ResNet',
         depth=50,
+        stem='conv7x7',
         num_stages=3,
         strides=(1, 2, 1),
         out_indices=(2, ),

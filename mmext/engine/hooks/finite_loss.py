@@ -53,9 +53,10 @@ class FiniteLossHook(Hook):
             bad = [f'{name} is {value.float().sum().item()}' for name, value in losses.items()
                    if not torch.isfinite(value).all()]
             if bad:
-                raise UserError(f'iteration {iteration}: {shorten(bad)} on the images {shorten(images, 4)}; stopped, '
-                                f'the last checkpoint in {runner.work_dir} is from before; try a lower learning rate '
-                                'or --cfg-options optim_wrapper.clip_grad.max_norm=10')
+                where = f' on the images {shorten(images, 4)}' if images else ''
+                raise UserError(f'iteration {iteration}: {shorten(bad)}{where}; stopped, the last '
+                                f'checkpoint in {runner.work_dir} is from before; try a lower learning rate or '
+                                '--cfg-options optim_wrapper.clip_grad.max_norm=10')
 
 
 def images_of(data_batch: dict | None) -> list[str]:

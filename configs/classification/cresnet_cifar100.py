@@ -1,0 +1,10 @@
+_base_ = [
+    '../_base_/datasets/cifar100.py', '../_base_/schedules/cresnet_500e.py', '../_base_/classification_runtime.py'
+]
+
+model = dict(
+    type='mmext.Classifier',
+    backbone=dict(type='mmext.CResNet', depth=18, variant='a', stem='conv3x3_twice'),
+    num_classes=_base_.num_classes,
+    data_preprocessor=_base_.data_preprocessor)
+train_dataloader = dict(batch_size=32)
