@@ -10,7 +10,6 @@ from mmext.backbones.backbone import Backbone
 from mmext.backbones.weights import load_pretrained
 from mmext.errors import UserError, nearest
 
-
 PAPERS = {
     'iresnet': 'Improved Residual Networks for Image and Video Recognition (Duta et al., arXiv 2004.04989)',
     'cresnet': 'C-ResNet (Liang et al.)',
@@ -44,7 +43,7 @@ def find_backbone(name: str) -> tuple[type[Backbone], dict]:
 
 
 def list_backbones(pattern: str = '*', by_paper: bool = False) -> list[str] | dict[str, list[str]]:
-    """The names that match a shell pattern such as 'ires*', sorted; or {paper: its names}, for the keys of ``PAPERS``."""
+    """The names that match a shell pattern such as 'ires*', sorted; or {paper: its names}, as ``PAPERS``."""
     matching = [name for name in catalogue() if fnmatch(name, pattern)]
     if not by_paper:
         return sorted(matching)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 from mmext.errors import UserError
@@ -21,9 +22,17 @@ def require_writable(folder: str | Path, option: str = '--work-dir') -> None:
 
 
 def write_json(path: str | Path, content: dict) -> None:
-    """Writes a file whole or not at all."""
+    """Writes JSON, whole or not at all."""
+    write_whole(path, lambda temporary: temporary.write_text(json.dumps(content, indent=1) + '\n'))
+
+
+def write_whole(path: str | Path, write: Callable[[Path], object]) -> None:
+    """Has ``write`` write a file beside ``path``, and puts it there when it is whole."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f'.{path.name}.part')
-    temporary.write_text(json.dumps(content, indent=1) + '\n')
-    os.replace(temporary, path)
+    try:
+        write(temporary)
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)

@@ -1,0 +1,99 @@
+"""What several runs of one recipe reached: best, last and mean of the last epochs, and their mean and deviation."""
+
+from __future__ import annotations
+
+import json
+import re
+import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from mmext.errors import UserError, nearest, shorten
+
+SCALARS = 'vis_data/scalars.json'
+LOWER_IS_BETTER = ('error', 'loss')
+
+
+@dataclass(frozen=True)
+class Summary:
+    """A metric over one run: at its best epoch, at its last, and its mean over the last ``averaged`` validations."""
+
+    name: str
+    seed: str
+    epochs: int
+    best: float
+    best_epoch: int
+    last: float
+    averaged: int
+    mean_of_last: float
+
+    @property
+    def recipe(self) -> str:
+        """The run's name without its seed: runs that share it are repetitions."""
+        return re.sub(r'_seed\d+$', '', self.name)
+
+
+def summarise(work_dir: str | Path, metric: str, averaged: int = 1) -> Summary:
+    """Reads a run's log.
+
+    Args:
+        work_dir: of the run.
+        metric: as it is logged, such as 'accuracy/top1'.
+        averaged: how many of the last validations ``mean_of_last`` is over.
+
+    Raises:
+        UserError: there is no log, no such metric in it, or fewer validations than are to be averaged.
+    """
+    values = read_metric(Path(work_dir), metric)
+    if len(values) < averaged:
+        raise UserError(f'{work_dir}: {len(values)} validations, {averaged} are to be averaged; is the run complete?')
+    choose = min if any(word in metric for word in LOWER_IS_BETTER) else max
+    best_epoch = choose(values, key=values.get)
+    scores = list(values.values())
+    return Summary(Path(work_dir).resolve().name, seed_of(folders_of(Path(work_dir))[-1]), max(values),
+                   values[best_epoch], best_epoch, scores[-1], averaged, statistics.fmean(scores[-averaged:]))
+
+
+def read_metric(work_dir: Path, metric: str) -> dict[int, float]:
+    """Epoch -> value, in order, of a run and of what it was resumed with."""
+    values: dict[int, float] = {}
+    known: set[str] = set()
+    for folder in folders_of(work_dir):
+        for number, line in enumerate((folder / SCALARS).read_text().splitlines(), 1):
+            try:
+                record = json.loads(line)
+            except json.JSONDecodeError:
+                raise UserError(f'{folder / SCALARS}, line {number}: not JSON; was the run killed while it wrote? '
+                                'Remove the line') from None
+            known.update(name for name in record if '/' in name)
+            if metric in record:
+                values[record['step']] = record[metric]
+    if not values:
+        raise UserError(f'{work_dir}: no {metric!r} in its log, which has {shorten(sorted(known), 8) or "no metrics"}'
+                        f'{nearest(metric, known)}')
+    return dict(sorted(values.items()))
+
+
+def folders_of(work_dir: Path) -> list[Path]:
+    """The log folders of a work dir's newest run: the last one that started anew, and those that resumed it."""
+    folders = sorted(path.parent.parent for path in work_dir.glob(f'*/{SCALARS}'))
+    if not folders:
+        raise UserError(f'{work_dir}: no log of a run (<time>/{SCALARS}); give work dirs of tools/train.py')
+    starts = [i for i, folder in enumerate(folders) if not re.search(r'^resume = True', config_of(folder), re.M)]
+    return folders[starts[-1]:] if starts else folders
+
+
+def config_of(folder: Path) -> str:
+    path = folder / 'vis_data' / 'config.py'
+    return path.read_text() if path.is_file() else ''
+
+
+def seed_of(folder: Path) -> str:
+    match = re.search(r'^randomness = dict\(.*?\bseed=(\d+)', config_of(folder), re.M | re.S)
+    return match[1] if match else '-'
+
+
+def mean_and_deviation(values: Sequence[float]) -> tuple[float, float | None]:
+    """The mean, and the sample standard deviation (n - 1), which one run alone does not have."""
+    return statistics.fmean(values), statistics.stdev(values) if len(values) > 1 else None

@@ -1,0 +1,83 @@
+"""Parameter names of other code for the same networks: the C-ResNet authors', torchvision's and timm's."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from torch import Tensor, nn
+
+from mmext.backbones.backbone import Backbone
+from mmext.backbones.cresnet import CResNet
+from mmext.backbones.resnet import ResNet, ResNeXt
+from mmext.backbones.weights import OPTIONAL
+from mmext.errors import UserError, shorten
+
+BACKBONE, HEAD = 'backbone.', 'fc.'
+# Variant -> our jumpers -> the authors' (resnetimprove.py).
+AUTHORS_JUMPERS = {
+    'a': {'jumper1': 'conv4'},
+    'a1': {'jumper1': 'conv4', 'jumper2': 'conv1tov3'},
+    'a2': {'jumper1': 'shortcut_1.0'},
+    'b': {'jumper1': 'shortcut_1'},
+    'b1': {'jumper1': 'shortcut_1'},
+    'b2': {'jumper1': 'shortcut_1', 'jumper2': 'shortcut_2.0'},
+    'b3': {'jumper1': 'shortcut_1', 'jumper2': 'shortcut_2', 'jumper3': 'shortcut_3'},
+    'c': {'jumper1': 'shortcut_1.0', 'jumper2': 'shortcut_2'},
+    'c1': {'jumper1': 'shortcut_1', 'jumper2': 'shortcut_2'},
+}
+AUTHORS_STEM = {'conv1': 'conv0.0', 'bn1': 'conv0.1', 'conv2': 'conv1', 'bn2': 'bn1'}
+
+
+def torchvision_name(name: str, backbone: Backbone) -> str:
+    """torchvision's resnets and resnexts, and timm's, have our names without ``backbone.``."""
+    if type(backbone) not in (ResNet, ResNeXt) or backbone.stem != 'conv7x7':
+        raise UserError(f'torchvision and timm have no {type(backbone).__name__} on the stem {backbone.stem}')
+    return name.removeprefix(BACKBONE)
+
+
+def cresnet_name(name: str, backbone: Backbone) -> str:
+    """The C-ResNet authors' nets for 32-pixel images, and their baselines."""
+    if backbone.stem != 'conv3x3_twice' or type(backbone) not in (ResNet, CResNet):
+        raise UserError(f"the C-ResNet authors' code has no {type(backbone).__name__} on the stem {backbone.stem}; "
+                        'their baselines need --stem conv3x3_twice')
+    if name.startswith(HEAD):
+        return 'linear.' + name.removeprefix(HEAD)
+    name = name.removeprefix(BACKBONE)
+    first, _, rest = name.partition('.')
+    if first in AUTHORS_STEM:
+        return f'{AUTHORS_STEM[first]}.{rest}'
+    stage, block, part, *rest = name.split('.')
+    renamed = {'downsample': 'shortcut', **AUTHORS_JUMPERS.get(getattr(backbone, 'variant', None), {})}
+    return '.'.join([stage, block, renamed.get(part, part), *rest])
+
+
+FORMATS: dict[str, Callable[[str, Backbone], str]] = {
+    'cresnet': cresnet_name,
+    'torchvision': torchvision_name,
+    'timm': torchvision_name,
+}
+
+
+def renaming(model: nn.Module, kind: str) -> dict[str, str]:
+    """A classifier's own names -> those of ``FORMATS[kind]``.
+
+    Raises:
+        UserError: that code has no such network.
+    """
+    return {name: FORMATS[kind](name, model.backbone) for name in model.state_dict()}
+
+
+def rename(weights: Mapping[str, Tensor], names: Mapping[str, str], source: str) -> dict[str, Tensor]:
+    """Weights under new names, in the order of ``names`` (old -> new).
+
+    Raises:
+        UserError: a tensor has no new name, or one is missing.
+    """
+    surplus = [name for name in weights if name not in names]
+    missing = [name for name in names if name not in weights and not name.endswith(OPTIONAL)]
+    problems = [f'{len(found)} {what} ({shorten(found)})' for what, found in (('left over', surplus),
+                                                                              ('missing', missing)) if found]
+    if problems:
+        raise UserError(f'{source}: {len(weights) - len(surplus)} of its {len(weights)} tensors have a name there; '
+                        f'{"; ".join(problems)}; is it another network, or in another format?')
+    return {new: weights[old] for old, new in names.items() if old in weights}

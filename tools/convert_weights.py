@@ -1,0 +1,69 @@
+"""Renames a checkpoint's parameters from other code's names to ours, or back.
+
+    tools/convert_weights.py resnet50-11ad3fa6.pth resnet50.pth --backbone resnet50 --source torchvision
+    tools/convert_weights.py authors.pt cresnet27_a2.pth --backbone cresnet27_a2 --source cresnet
+    tools/convert_weights.py work_dirs/mine/epoch_90.pth mine.pth --backbone resnet50 --target timm
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import mmext  # noqa: F401  repairs the stack before anything else is imported
+from mmext.engine import cli
+from mmext.errors import UserError
+
+OURS = 'mmext'
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument('checkpoint', type=Path)
+    parser.add_argument('out', type=Path)
+    parser.add_argument('--backbone', required=True, metavar='NAME', help='the network, by our name')
+    parser.add_argument('--stem', help="its stem, if not the network's default")
+    formats = [OURS, 'cresnet', 'torchvision', 'timm']
+    parser.add_argument('--source', choices=formats, default=OURS, help='whose names it has (default: %(default)s)')
+    parser.add_argument('--target', choices=formats, default=OURS, help='whose it shall have (default: %(default)s)')
+    return parser.parse_args()
+
+
+def main() -> None:
+    args = parse_args()
+    if (args.source == OURS) == (args.target == OURS):
+        raise UserError(f'--source {args.source} --target {args.target}: one of the two must be {OURS}, the other not')
+    import torch
+
+    from mmext.backbones.convert import rename, renaming
+    from mmext.backbones.weights import read_checkpoint, require_match, weights_of
+    from mmext.classification import create_classifier
+    from mmext.engine.files import require_writable, write_whole
+
+    require_writable(args.out.parent, 'the second argument')
+    weights = weights_of(read_checkpoint(args.checkpoint))
+    head = next((weights[name] for name in ('fc.weight', 'linear.weight') if name in weights), None)
+    if head is None:
+        raise UserError(f'{args.checkpoint}: no fc.weight or linear.weight; a whole classifier is converted')
+    with torch.device('meta'):
+        model = create_classifier(args.backbone, len(head), **(dict(stem=args.stem) if args.stem else {}))
+    names = renaming(model, args.target if args.source == OURS else args.source)
+    if args.source == OURS:
+        require_match(model, weights, args.checkpoint)
+    else:
+        names = {theirs: ours for ours, theirs in names.items()}
+    renamed = rename(weights, names, str(args.checkpoint))
+    if args.target == OURS:
+        require_match(model, renamed, args.checkpoint)
+
+    write_whole(args.out, lambda path: torch.save(renamed if args.target != OURS else dict(state_dict=renamed), path))
+    for old, new in names.items():
+        if old in weights:
+            print(f'{old} -> {new}')
+    print(f'{args.out}: {len(renamed)} of {len(weights)} tensors, {args.source} to {args.target}')
+    if args.source == 'cresnet' and args.backbone.endswith(('_b1', '_b3')):
+        print(f'note: to compute what the authors did, build {args.backbone} with authors_wiring=True')
+
+
+if __name__ == '__main__':
+    cli.run(main)
