@@ -1,0 +1,138 @@
+"""Caltech-101 at 32 x 32 pixels, as the C-ResNet paper trains on it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+from tqdm import tqdm
+
+from mmext.classification.arrays import ArrayDataset, subset
+from mmext.classification.folders import class_folders
+from mmext.classification.readers import require_folder
+from mmext.errors import UserError, shorten
+from mmext.registry import DATASETS
+
+BACKGROUND = 'BACKGROUND_Google'
+TEST_PER_CLASS = 10
+
+
+@DATASETS.register_module()
+class Caltech101(ArrayDataset):
+    """Caltech-101 (Fei-Fei et al. 2004), decoded once, each image brought to size x size pixels.
+
+    The data set has no split of its own. By default ten images of each class, the first by name, are the test set and
+    all others the training set. So split the C-ResNet authors (github.com/liangjunhello/C-ResNet), though their ten are
+    the first of an unordered listing; their very images: put their lists ``dataset-train.txt`` and ``dataset-val.txt``
+    into ``data_root`` and give them as ``ann_file``.
+
+    Args:
+        data_root: holds ``101_ObjectCategories`` or ``caltech-101/101_ObjectCategories``, or is that folder.
+        test_per_class: images of each class for the test set; 10 where nothing else says how to split.
+        train_per_class: images of each class for the training set instead; the literature has 15 and 30.
+        train_share: share of each class for the training set instead, as 0.8; rounded.
+        split_seed: draw the test images at random with this seed instead of taking the first by name.
+        ann_file: a list of this split's images in ``data_root`` instead: lines of a path in the folder of classes and a
+            label.
+        background: keep the class BACKGROUND_Google, images of anything, as the first class.
+        size: of the images, pixels.
+        kwargs: as for ``ArrayDataset``.
+
+    Raises:
+        UserError: folders or images are missing or unreadable, or a class is too small for the split.
+    """
+
+    hint = ('get caltech-101.zip from https://data.caltech.edu/records/mzrjq-6wc02 and unpack it and the '
+            '101_ObjectCategories.tar.gz in it')
+
+    def __init__(self, data_root: str, split: str | None = None, *, test_per_class: int | None = None,
+                 train_per_class: int | None = None, train_share: float | None = None, split_seed: int | None = None,
+                 ann_file: str = '', background: bool = False, size: int = 32, **kwargs) -> None:
+        ways = dict(test_per_class=test_per_class, train_per_class=train_per_class, train_share=train_share,
+                    ann_file=ann_file or None)
+        given = {name: value for name, value in ways.items() if value is not None}
+        if len(given) > 1:
+            raise UserError(f'Caltech101: {" and ".join(given)} each say how to split; give one of them')
+        (self.way, self.number), = (given or dict(test_per_class=TEST_PER_CLASS)).items()
+        self.split_seed, self.ann_file, self.background, self.size = split_seed, ann_file, background, size
+        super().__init__(data_root, split, **kwargs)
+
+    def load(self) -> tuple[np.ndarray, np.ndarray, Sequence[str]]:
+        root = require_folder(self.data_root, self.hint)
+        places = [root / 'caltech-101' / '101_ObjectCategories', root / '101_ObjectCategories']
+        folder = next((place for place in places if place.is_dir()), root)
+        found = class_folders(folder, self.hint, () if self.background else (BACKGROUND, ))
+        entries = self.listed(found) if self.ann_file else self.divided(folder, found)
+        kept = [entries[i] for i in subset(len(entries), self.limit, str(folder))]
+        images = read_small([folder / name for name, _ in kept], self.size, f'{folder} ({self.split})')
+        return images, np.array([label for _, label in kept]), tuple(found)
+
+    def divided(self, folder: Path, found: dict[str, list[str]]) -> list[tuple[str, int]]:
+        """This split's images, (path, label)."""
+        generator = None if self.split_seed is None else np.random.default_rng(self.split_seed)
+        entries = []
+        for label, (name, images) in enumerate(found.items()):
+            held_out = self.held_out(len(images))
+            if not 0 < held_out < len(images):
+                raise UserError(f'{folder / name}: its {len(images)} images leave nothing to train or to test with, '
+                                f'{held_out} being for the test set; change {self.way}')
+            drawn = np.arange(len(images)) if generator is None else generator.permutation(len(images))
+            chosen = drawn[:held_out] if self.split == 'test' else drawn[held_out:]
+            entries += [(f'{name}/{images[i]}', label) for i in sorted(chosen)]
+        return entries
+
+    def held_out(self, count: int) -> int:
+        """How many of a class's images are for the test set."""
+        if self.way == 'test_per_class':
+            return self.number
+        return count - (self.number if self.way == 'train_per_class' else round(count * self.number))
+
+    def listed(self, found: dict[str, list[str]]) -> list[tuple[str, int]]:
+        """The images of ``ann_file``, (path, label)."""
+        path = Path(self.data_root, self.ann_file)
+        try:
+            lines = path.read_text().splitlines()
+        except (OSError, UnicodeDecodeError) as error:
+            raise UserError(f'{path}: no readable list of images ({error}); ann_file is sought in data_root') from None
+        labels = {f'{name}/{image}': label for label, (name, images) in enumerate(found.items()) for image in images}
+        entries = []
+        for number, line in enumerate(lines, 1):
+            name, _, label = line.strip().rpartition(' ')
+            if name not in labels:
+                raise UserError(f'{path}, line {number}: there is no image {name or line!r}; a line is a path like '
+                                f"'{next(iter(labels))}' and a label")
+            if label != str(labels[name]):
+                raise UserError(f'{path}, line {number}: label {label!r}; {name} is of class {labels[name]} of the '
+                                f'{len(found)} sorted folders')
+            entries.append((name, labels[name]))
+        return entries
+
+
+def read_small(paths: Sequence[Path], size: int, place: str) -> np.ndarray:
+    """Decodes images, grey ones too -> uint8 (N, 3, size, size) RGB; the sides' ratio is not kept.
+
+    Raises:
+        UserError: naming those that can't be read.
+    """
+    images = np.empty((len(paths), 3, size, size), np.uint8)
+    unreadable = []
+
+    def read(i: int) -> str | None:
+        try:
+            with Image.open(paths[i]) as image:
+                small = image.convert('RGB').resize((size, size), Image.Resampling.BILINEAR)
+        except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+            return f'{paths[i].parent.name}/{paths[i].name}: {error}'
+        images[i] = np.asarray(small).transpose(2, 0, 1)
+        return None
+
+    with ThreadPoolExecutor() as pool:
+        for message in tqdm(pool.map(read, range(len(paths))), f'decoding {place}', len(paths), disable=None):
+            if message:
+                unreadable.append(message)
+    if unreadable:
+        raise UserError(f'{place}: {len(unreadable)} unreadable images ({shorten(unreadable)}); get them anew')
+    return images

@@ -1,0 +1,85 @@
+"""Transforms of one image for classification; loading, resizing, cropping and flipping are mmcv's."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import mmcv
+import numpy as np
+import torch
+from mmcv.transforms import BaseTransform
+
+from mmext.errors import UserError
+from mmext.registry import TRANSFORMS
+
+ATTEMPTS = 10
+
+
+@TRANSFORMS.register_module()
+class RandomResizedCrop(BaseTransform):
+    """A window of random area and shape, brought to size x size pixels (Szegedy et al., arXiv 1409.4842, section 6).
+
+    The window's share of the image's area is uniform in ``scale``, the logarithm of its width over its height uniform
+    in that of ``ratio``. Where ten windows do not fit into the image, it is the largest one in its middle whose shape
+    is allowed. Draws from numpy's global generator.
+
+    Args:
+        size: pixels.
+        scale: least and greatest share of the image's area.
+        ratio: least and greatest width over height.
+        interpolation: of ``mmcv.imresize``.
+        backend: of ``mmcv.imresize``; 'pillow' smooths before it shrinks, 'cv2' is quicker.
+
+    Raises:
+        UserError: a range that is none.
+    """
+
+    def __init__(self, size: int = 224, scale: Sequence[float] = (0.08, 1.0), ratio: Sequence[float] = (3 / 4, 4 / 3),
+                 interpolation: str = 'bilinear', backend: str = 'cv2') -> None:
+        for name, values in (('scale', scale), ('ratio', ratio)):
+            if len(values) != 2 or not 0 < values[0] <= values[1]:
+                raise UserError(f'RandomResizedCrop: {name}={values} is not the least and the greatest of two numbers '
+                                'above 0')
+        self.size = size
+        self.scale = tuple(scale)
+        self.ratio = tuple(ratio)
+        self.interpolation = interpolation
+        self.backend = backend
+
+    def transform(self, results: dict) -> dict:
+        """Changes img and img_shape (height, width)."""
+        top, left, height, width = self.window(*results['img'].shape[:2])
+        crop = results['img'][top:top + height, left:left + width]
+        image = mmcv.imresize(crop, (self.size, self.size), interpolation=self.interpolation, backend=self.backend)
+        results.update(img=image, img_shape=image.shape[:2])
+        return results
+
+    def window(self, height: int, width: int) -> tuple[int, int, int, int]:
+        """Draws a window of an image: top, left, height, width."""
+        for _ in range(ATTEMPTS):
+            area = height * width * np.random.uniform(*self.scale)
+            ratio = math.exp(np.random.uniform(*np.log(self.ratio)))
+            w, h = round(math.sqrt(area * ratio)), round(math.sqrt(area / ratio))
+            if 0 < w <= width and 0 < h <= height:
+                return np.random.randint(height - h + 1), np.random.randint(width - w + 1), h, w
+        ratio = min(max(width / height, self.ratio[0]), self.ratio[1])
+        w, h = min(width, max(round(height * ratio), 1)), min(height, max(round(width / ratio), 1))
+        return (height - h) // 2, (width - w) // 2, h, w
+
+
+@TRANSFORMS.register_module()
+class PackClassInputs(BaseTransform):
+    """dict(img=BGR array (H, W, 3) of uint8, gt_label=...) -> dict(inputs=RGB tensor (3, H, W) of uint8, labels=int).
+
+    Raises:
+        UserError: the image is no longer three channels of bytes; normalising is the data preprocessor's.
+    """
+
+    def transform(self, results: dict) -> dict:
+        image = results['img']
+        if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
+            raise UserError(f'PackClassInputs: the image is {image.dtype} of shape {image.shape}, not uint8 (H, W, 3); '
+                            'normalising is left to model.data_preprocessor')
+        rgb = np.ascontiguousarray(image[..., ::-1].transpose(2, 0, 1))
+        return dict(inputs=torch.from_numpy(rgb), labels=int(results['gt_label']))

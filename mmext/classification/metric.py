@@ -1,0 +1,94 @@
+"""The share of images whose class is among the k that the network scores highest."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from mmengine.evaluator import BaseMetric
+
+from mmext.errors import UserError
+from mmext.registry import METRICS
+
+
+@METRICS.register_module()
+class Accuracy(BaseMetric):
+    """``accuracy/top<k>`` for each k, and ``accuracy/error1`` = 1 - top1, as fractions of 1.
+
+    Of classes with equal scores the first counts as the highest, as in argmax; a score of an image that is NaN makes
+    the image wrong.
+
+    Args:
+        topk: the numbers k.
+        per_class: add ``<class>/top<k>`` and ``<class>/images`` for each class; -1 where a class has no images.
+        kwargs: of mmengine's ``BaseMetric``.
+
+    Raises:
+        UserError: a k is not from 1 to the number of classes, or the model's classes are not as many as the data's.
+    """
+
+    default_prefix = 'accuracy'
+
+    def __init__(self, topk: Sequence[int] = (1, 5), per_class: bool = False, **kwargs) -> None:
+        super().__init__(**kwargs)
+        self.topk = (topk, ) if isinstance(topk, int) else tuple(topk)
+        if not self.topk or not all(isinstance(k, int) and k > 0 for k in self.topk):
+            raise UserError(f'Accuracy: topk={topk} is not a list of numbers from 1 on')
+        self.per_class = per_class
+
+    def process(self, data_batch: object, data_samples: Sequence[dict]) -> None:
+        """Notes label and rank of each image.
+
+        Args:
+            data_batch: not looked at.
+            data_samples: a dict(pred_scores=tensor (num_classes,), gt_label=int) an image.
+        """
+        scores = torch.stack([sample['pred_scores'] for sample in data_samples])
+        labels = torch.tensor([int(sample['gt_label']) for sample in data_samples], device=scores.device)
+        self.check_classes(scores.shape[1], labels)
+        self.results.extend(zip(labels.tolist(), ranks(scores, labels).tolist()))
+
+    @BaseMetric.dataset_meta.setter
+    def dataset_meta(self, dataset_meta: dict | None) -> None:
+        """Set before the first image is seen, so that a k is found too large before a training."""
+        self._dataset_meta = dataset_meta
+        self.check_topk(len((dataset_meta or {}).get('classes') or ()) or None)
+
+    def check_topk(self, num_classes: int | None) -> None:
+        if num_classes and max(self.topk) > num_classes:
+            raise UserError(f'val_evaluator.topk={self.topk}: there are only {num_classes} classes; leave '
+                            f'{max(self.topk)} out, there and in test_evaluator')
+
+    def check_classes(self, num_classes: int, labels: torch.Tensor) -> None:
+        self.check_topk(num_classes)
+        named = len((self.dataset_meta or {}).get('classes') or range(num_classes))
+        if named != num_classes:
+            raise UserError(f'model: it has {num_classes} classes, the data set {named}; set its num_classes')
+        if not 0 <= labels.min() <= labels.max() < num_classes:
+            raise UserError(f'model: it has {num_classes} classes, the data set labels from {labels.min()} to '
+                            f'{labels.max()}; set its num_classes')
+
+    def compute_metrics(self, results: list[tuple[int, int]]) -> dict[str, float]:
+        """(label, rank) of all images -> name: value, without the prefix."""
+        labels, found = np.array(results).reshape(-1, 2).T
+        metrics = self.shares(found)
+        if 1 in self.topk:
+            metrics['error1'] = 1 - metrics['top1']
+        if self.per_class:
+            for label, name in enumerate((self.dataset_meta or {}).get('classes') or range(labels.max() + 1)):
+                own = found[labels == label]
+                metrics.update({f'{name}/{key}': value for key, value in self.shares(own).items()})
+                metrics[f'{name}/images'] = len(own)
+        return metrics
+
+    def shares(self, found: np.ndarray) -> dict[str, float]:
+        return {f'top{k}': float(np.mean(found < k)) if len(found) else -1.0 for k in self.topk}
+
+
+def ranks(scores: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+    """How many classes come before the right one: scores (N, C), labels (N,) -> int64 (N,), C where a score is NaN."""
+    own = scores.gather(1, labels[:, None])
+    earlier = torch.arange(scores.shape[1], device=scores.device) < labels[:, None]
+    before = ((scores > own) | ((scores == own) & earlier)).sum(1)
+    return torch.where(scores.isnan().any(1), scores.shape[1], before)
