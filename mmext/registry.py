@@ -12,7 +12,7 @@ MODELS = Registry('model', parent=ROOT_MODELS, scope='mmext', locations=['mmext.
 HOOKS = Registry('hook', parent=ROOT_HOOKS, scope='mmext', locations=['mmext.engine.hooks'])
 TASKS = ['mmext.classification', 'mmext.detection']
 DATASETS = Registry('dataset', parent=ROOT_DATASETS, scope='mmext', locations=TASKS)
-TRANSFORMS = Registry('transform', parent=ROOT_TRANSFORMS, scope='mmext', locations=TASKS)
+TRANSFORMS = Registry('transform', parent=ROOT_TRANSFORMS, scope='mmext', locations=['mmext.data', *TASKS])
 METRICS = Registry('metric', parent=ROOT_METRICS, scope='mmext', locations=TASKS)
 FUNCTIONS = Registry('function', parent=ROOT_FUNCTIONS, scope='mmext',
                      locations=['mmext.engine.hooks', 'mmext.classification'])

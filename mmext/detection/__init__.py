@@ -1,7 +1,6 @@
 """What SSD300 on COCO-format data needs beyond mmdet: checked data, and all twelve metrics."""
 
 from mmext.detection.dataset import CocoDataset
-from mmext.detection.loading import LoadImage
 from mmext.detection.metric import CocoMetric
 
-__all__ = ['CocoDataset', 'CocoMetric', 'LoadImage']
+__all__ = ['CocoDataset', 'CocoMetric']

@@ -14,7 +14,7 @@ from torch.utils.data import DataLoader
 from mmext.classification.arrays import collate_images
 from mmext.classification.folders import ImageFolder
 from mmext.classification.image_transforms import PackClassInputs
-from mmext.detection.loading import LoadImage
+from mmext.data.loading import LoadImage
 from tests.classification.helpers import refused, write_folders
 
 TRAIN, VAL = {'n02': 3, 'n01': 2, 'n10': 4}, {'n01': 1, 'n02': 1, 'n10': 1}

@@ -2,7 +2,7 @@
 
 train_dataloader = dict(
     batch_size=128,
-    num_workers=1,
+    num_workers=0,
     worker_init_fn=dict(type='mmext.seed_worker'),
     collate_fn=dict(type='mmext.collate_images'),
     sampler=dict(type='DefaultSampler', shuffle=True),
@@ -11,7 +11,7 @@ train_dataloader = dict(
                   dict(type='mmext.BatchRandomFlip', prob=0.5)]))
 val_dataloader = dict(
     batch_size=256,
-    num_workers=1,
+    num_workers=0,
     collate_fn=dict(type='mmext.collate_images'),
     sampler=dict(type='DefaultSampler', shuffle=False),
     dataset=dict(test_mode=True, pipeline=[dict(type='mmext.BatchCenterPad', size=32)]))

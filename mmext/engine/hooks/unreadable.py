@@ -8,6 +8,7 @@ from mmengine.dist import is_main_process
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
+from mmext.data.loading import read_log
 from mmext.errors import shorten
 from mmext.registry import HOOKS
 
@@ -33,8 +34,6 @@ class UnreadableImagesHook(Hook):
     def tell(runner: Runner, log_name: str, missing: list[str], verb: str) -> None:
         if not is_main_process():
             return
-        from mmext.detection.loading import read_log
-
         path = os.path.join(runner.work_dir, log_name)
         noted = read_log(path)
         unreadable = {**dict.fromkeys(missing, 'missing'), **noted}

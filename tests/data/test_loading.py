@@ -9,7 +9,7 @@ import mmcv
 import numpy as np
 import pytest
 
-from mmext.detection.loading import LoadImage, decode, read_log
+from mmext.data.loading import LoadImage, decode, read_log
 from mmext.errors import UserError
 
 
