@@ -4,8 +4,8 @@
     benchmarks/memory.py --names iresnet164_cifar iresnet1001_cifar iresnet3002_cifar --batch 32
 
 Each measurement has a process of its own. Memory is that of the process (on a GPU: of torch's allocator) at its peak,
-less what it was with model and optimiser built. On a processor, glibc is told to give freed tensors back for it
-at once (its habit of keeping them doubles the figure); time is measured in another process, without that.
+less what it was with model and optimiser built. On a processor glibc is told to give freed tensors back at once (its
+habit of keeping them doubles the figure); time is measured in another process, without that.
 """
 
 from __future__ import annotations
