@@ -1,4 +1,4 @@
-"""ImageNet in its own layout, train/<class>/ and val/<class>/: 224-pixel crops, random in training, central in tests."""
+"""ImageNet in its own layout, train/<class>/, val/<class>/: 224-pixel crops, random in training, central in tests."""
 
 data_root = 'data/imagenet/'
 

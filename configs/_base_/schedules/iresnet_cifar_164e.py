@@ -1,5 +1,5 @@
-"""iResNet paper, CIFAR: ImageNet's optimiser. The paper prints no length: 164 epochs of batch 128, x0.1 after 81 and 122,
-are those of the pre-activation paper (arXiv 1603.05027), whose 164-layer net is the baseline."""
+"""iResNet paper, CIFAR: ImageNet's optimiser. 164 epochs of batch 128, x0.1 after 81 and 122, are not printed there but
+in the pre-activation paper (arXiv 1603.05027), whose 164-layer net is the baseline."""
 
 train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=164, val_interval=1)
 val_cfg = dict(type='ValLoop')
