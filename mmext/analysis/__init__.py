@@ -1,1 +1,1 @@
-"""What models and logs say: parameters, FLOPs."""
+"""What models and logs say: parameters, FLOPs, pictures of blocks, what runs reached."""

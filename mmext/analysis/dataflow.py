@@ -57,9 +57,9 @@ def record(steps: Sequence[Callable], value: Any, modules: Iterable[nn.Module],
            names: Sequence[Callable[[Any], Mapping[str, Tensor]]]) -> Graph:
     """Runs ``steps[0](value)``, gives the result to the next step and so on, and records what they do.
 
-    The layers that ``complexity`` counts are nodes, and so is every function of torch outside them. A tensor is known by
-    its identity, so that what a function does in place is seen by everyone who reads that tensor afterwards, as it is
-    when the network runs. What no output depends on is left out.
+    The layers that ``complexity`` counts are nodes, and so is every function of torch outside them. A tensor is known
+    by its identity, so that what a function does in place is seen by everyone who reads that tensor afterwards, as it
+    is when the network runs. What no output depends on is left out.
 
     Args:
         steps: any code that calls the modules and torch.

@@ -1,206 +1,191 @@
-"""Where the boxes and lines of a data-flow graph stand: one column, and the other ways in lanes beside it.
-
-The longest way from the first input to the first output is the column. Every other way leaves it, runs down a lane on
-one side, past the layers of its own, and comes back; ways get sides and lanes so that they cross as seldom as can be.
-Units are points, y grows downwards, x = 0 is the middle of the column.
-"""
+"""Where the boxes and lines of a data-flow graph stand. The column is at x = 0, the other ways beside it."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from functools import cache
-from itertools import combinations, product
+from dataclasses import dataclass, replace
+from itertools import pairwise
 
-from matplotlib.font_manager import FontProperties
-from matplotlib.textpath import TextPath
+from mmext.analysis.dataflow import Graph
+from mmext.analysis.lanes import Bundle, Way, bundled, choose_lanes, longest_way, other_ways
+from mmext.analysis.shapes import Drawing, Line, Point, Shape, shape_of
 
-from mmext.analysis.dataflow import Graph, Node, Source
-
-FONT = 'DejaVu Sans'
-FONT_SIZE = 7.5
-LINE_HEIGHT = 9.5
-SIGN = 13  # diameter of a circle
 ARROW = 13  # length of a line between two boxes
 FORK = 8  # by how much it is longer where other ways begin
 DOT = 6  # from a box to the dot where other ways begin
 LANE = 12  # between two lanes
-TEXTS = ('input', 'state', 'output')
-UNBOXED = (*TEXTS, 'sign')
-
-Point = tuple[float, float]
-
-
-@dataclass
-class Shape:
-    """A box, circle or text, by its centre."""
-
-    node: Node
-    x: float
-    y: float
-    width: float
-    height: float
-
-    @property
-    def top(self) -> float:
-        return self.y - self.height / 2
-
-    @property
-    def bottom(self) -> float:
-        return self.y + self.height / 2
+CLEAR = 4  # above and below what stands in a lane
 
 
 @dataclass(frozen=True)
-class Line:
-    """Level and upright pieces; ``head``: it ends in an arrow."""
+class Span:
+    """From one height to another, something reaches so far outwards."""
 
-    points: tuple[Point, ...]
-    dashed: bool = False
-    head: bool = True
-
-
-@dataclass
-class Way:
-    """From a node past some layers of its own to another node; ``start`` and ``end`` are heights."""
-
-    source: Source
-    layers: tuple[int, ...]
-    target: int
-    start: float = 0.
-    end: float = 0.
+    top: float
+    bottom: float
+    reach: float
 
 
-@dataclass
-class Bundle:
-    """Ways of one tensor that share a lane, on the right (side 1) or the left (-1); one with layers is alone."""
-
-    ways: list[Way]
-    side: int = 1
-    lane: int = 0
-
-    @property
-    def start(self) -> float:
-        return self.ways[0].start
-
-    @property
-    def end(self) -> float:
-        return max(way.end for way in self.ways)
-
-    def overlaps(self, other: Bundle) -> bool:
-        return self.side == other.side and self.start < other.end and other.start < self.end
-
-    def crossings(self, other: Bundle) -> list[float]:
-        """Where level lines of this bundle cross the other's lane, if the other's is nearer to the column."""
-        return [y for y in {self.start, *(way.end for way in self.ways)} if other.start < y < other.end]
+def arrange(graph: Graph) -> Drawing:
+    """Lays a graph out."""
+    return Layout(graph).drawing()
 
 
-@dataclass
-class Drawing:
-    """What is to be drawn, and how far it reaches from x = 0 and y = 0."""
+class Layout:
+    """The shapes of a graph's column, and the lanes of its other ways."""
 
-    shapes: list[Shape] = field(default_factory=list)
-    lines: list[Line] = field(default_factory=list)
-    dots: set[Point] = field(default_factory=set)
+    def __init__(self, graph: Graph) -> None:
+        self.nodes = graph.nodes
+        self.column = longest_way(graph)
+        self.ways = other_ways(graph, self.column)
+        self.forks = {way.source.node for way in self.ways if way.source.part is None}
+        self.readers = [sum(source.node == number for node in graph.nodes for source in node.sources)
+                        for number in range(len(graph.nodes))]
+        self.room: dict[int, float] = {}
+        self.place_column()
+        self.bundles = bundled(self.ways)
+        choose_lanes(self.bundles)
+        for way in self.ways:  # in the order of their ends, so that room for one is not taken from those before
+            layers = self.stack(way.layers)
+            lacking = layers[-1].bottom + 2 * ARROW - (way.end - way.start) if layers else 0.
+            self.room[way.target] = self.room.get(way.target, 0.) + max(0., lacking)
+            self.place_column()
 
-    def reach(self, side: int) -> float:
-        xs = [side * x for line in self.lines for x, _ in line.points]
-        return max([*xs, *(side * shape.x + shape.width / 2 for shape in self.shapes)])
+    def gap(self, before: int, number: int) -> float:
+        """Between two nodes; none where the norm or ReLU of a convolution that nothing else reads sticks to it."""
+        if (self.readers[before] == 1 and self.nodes[number].kind in ('norm', 'relu')
+                and self.nodes[before].kind in ('conv', 'norm')):
+            return 0.
+        return ARROW + (FORK if before in self.forks else 0.) + self.room.get(number, 0.)
 
-    @property
-    def height(self) -> float:
-        return max(shape.bottom for shape in self.shapes)
+    def stack(self, numbers: Sequence[int], x: float = 0., top: float = 0.) -> list[Shape]:
+        """Nodes under each other, boxes equally wide."""
+        shapes: list[Shape] = []
+        for i, number in enumerate(numbers):
+            below = shapes[-1].bottom + self.gap(numbers[i - 1], number) if i else top
+            shapes.append(shape_of(self.nodes[number], x, below))
+        boxes = [shape for shape in shapes if shape.is_box]
+        for box in boxes:
+            box.width = max(other.width for other in boxes)
+        return shapes
+
+    def place_column(self) -> None:
+        """Puts the column's shapes, and says at which heights the other ways start and end."""
+        self.shapes = dict(zip(self.column, self.stack(self.column)))
+        first, last = self.shapes[self.column[0]], self.shapes[self.column[-1]]
+        for way in self.ways:
+            source, target = self.shapes.get(way.source.node, first), self.shapes.get(way.target, last)
+            if way.source.part is not None:
+                way.start = source.y
+            else:
+                way.start = source.bottom + (DOT if way.source.node in self.shapes else 0.)
+            way.end = target.y if way.target in self.shapes else target.top
+
+    def drawing(self) -> Drawing:
+        drawing = Drawing(list(self.shapes.values()))
+        for before, number in pairwise(self.column):
+            upper, lower = self.shapes[before], self.shapes[number]
+            if upper.bottom < lower.top:
+                drawing.lines.append(Line(((0., upper.bottom), (0., lower.top)), head=lower.node.kind != 'state'))
+        for side in (1, -1):
+            beside = sorted((bundle for bundle in self.bundles if bundle.side == side), key=lambda bundle: bundle.lane)
+            taken = self.taken_by_column()
+            for bundle in beside:
+                self.draw(bundle, side, beside, taken, drawing)
+        return drawing
+
+    def taken_by_column(self) -> list[Span]:
+        """The column is as wide as its widest box; its first and last text as wide as they are."""
+        shapes = list(self.shapes.values())
+        first, *inner, last = shapes
+        spans = [Span(shape.top, shape.bottom, shape.width / 2) for shape in (first, last)]
+        return [*spans, Span(inner[0].top, inner[-1].bottom, max(shape.width for shape in inner) / 2)]
+
+    def draw(self, bundle: Bundle, side: int, beside: Sequence[Bundle], taken: list[Span], drawing: Drawing) -> None:
+        """Adds a bundle as near to the column as what is taken allows, and takes its room."""
+        layers = self.stack(bundle.ways[0].layers)
+        x, down = self.place(bundle, layers, beside, taken)
+        for shape in layers:
+            shape.y, shape.x = shape.y + down, side * x
+        taken += [Span(span.top, span.bottom, x + span.reach) for span in self.spans(bundle, layers)]
+        drawing.shapes += layers
+        dashed = any(shape.node.kind == 'conv' for shape in layers)
+        for way in bundle.ways:
+            arrival = self.arrive(way, side * x, beside, drawing)
+            if way.end < bundle.end:  # it turns off the line of the longest
+                drawing.dots.add(arrival[0])
+                drawing.lines.append(Line(tuple(arrival)))
+                continue
+            points = self.leave(way, side * x, beside, drawing)
+            for shape in layers:
+                if points[-1][1] < shape.top:
+                    drawing.lines.append(Line((*points, (shape.x, shape.top)), dashed, shape.node.kind != 'state'))
+                points = [(shape.x, shape.bottom)]
+            drawing.lines.append(Line((*points, *arrival), dashed))
+
+    def place(self, bundle: Bundle, layers: Sequence[Shape], beside: Sequence[Bundle],
+              taken: Sequence[Span]) -> tuple[float, float]:
+        """How far out a bundle's lane is, and how far down its layers are.
+
+        Layers stand where the lane can be nearest to the column, if possible in the middle, and not on a line that
+        crosses the lane.
+        """
+        if not layers:
+            return self.distance(self.spans(bundle, layers), taken), 0.
+        height = layers[-1].bottom
+        crossed = [y for other in beside if other.lane > bundle.lane for y in other.crossings(bundle)]
+        middle = (bundle.start + bundle.end - height) / 2
+        most = int((bundle.end - bundle.start - height) / 2 - ARROW)
+        places = []
+        for down in (middle + step for step in range(-most, most + 1)):
+            moved = [replace(shape, y=shape.y + down) for shape in layers]
+            on_line = any(down - 4 < y < down + height + 4 for y in crossed)
+            places.append((on_line, self.distance(self.spans(bundle, moved), taken), abs(down - middle), down))
+        _, x, _, down = min(places)
+        return x, down
+
+    def spans(self, bundle: Bundle, layers: Sequence[Shape]) -> list[Span]:
+        """What a bundle needs on each side of its lane: its line, its layers, the texts at its ends."""
+        first, last = self.shapes[self.column[0]], self.shapes[self.column[-1]]
+        texts = [shape_of(self.nodes[number], top=(first if self.nodes[number].kind == 'input' else last).top)
+                 for way in bundle.ways for number in (way.source.node, way.target) if number not in self.shapes]
+        return [Span(bundle.start, bundle.end, 0.),
+                *(Span(shape.top, shape.bottom, shape.width / 2) for shape in (*layers, *texts))]
+
+    @staticmethod
+    def distance(needed: Sequence[Span], taken: Sequence[Span]) -> float:
+        """From the column to a lane that needs such spans."""
+        return max(other.reach + LANE + span.reach for span in needed for other in taken
+                   if span.top < other.bottom + CLEAR and other.top < span.bottom + CLEAR)
+
+    def leave(self, way: Way, x: float, beside: Sequence[Bundle], drawing: Drawing) -> list[Point]:
+        """The points from a way's source into the lane at x."""
+        if way.source.node not in self.shapes:
+            label = shape_of(self.nodes[way.source.node], x, self.shapes[self.column[0]].top)
+            drawing.shapes.append(label)
+            return [(x, label.bottom)]
+        if way.source.part is None:
+            drawing.dots.add((0., way.start))
+            return [(0., way.start), (x, way.start)]
+        source = self.shapes[way.source.node]
+        others = [other.ways[0] for other in sorted(beside, key=lambda other: -other.lane)
+                  if other.ways[0].source.node == way.source.node]
+        y = port(source, others.index(way), len(others))
+        return [(source.width / 2 if x > 0 else -source.width / 2, y), (x, y)]
+
+    def arrive(self, way: Way, x: float, beside: Sequence[Bundle], drawing: Drawing) -> list[Point]:
+        """The points from the lane at x to a way's target."""
+        if way.target not in self.shapes:
+            label = shape_of(self.nodes[way.target], x, self.shapes[self.column[-1]].top)
+            drawing.shapes.append(label)
+            return [(x, label.top)]
+        target = self.shapes[way.target]
+        others = [other for bundle in sorted(beside, key=lambda bundle: bundle.lane) for other in bundle.ways
+                  if other.target == way.target]
+        y = port(target, others.index(way), len(others))
+        return [(x, y), (target.width / 2 if x > 0 else -target.width / 2, y)]
 
 
-def longest_way(graph: Graph) -> list[int]:
-    """The numbers of the nodes from the first input to the first output; the first operand where two are as long."""
-    lengths, before = {0: 1}, {}
-    for number, node in enumerate(graph.nodes):
-        reached = [source.node for source in node.sources if source.node in lengths]
-        if reached:
-            before[number] = max(reached, key=lengths.get)
-            lengths[number] = lengths[before[number]] + 1
-    way = [next(number for number, node in enumerate(graph.nodes) if node.kind == 'output')]
-    while way[-1] != 0:
-        way.append(before[way[-1]])
-    return way[::-1]
-
-
-def other_ways(graph: Graph, column: Sequence[int]) -> list[Way]:
-    """The ways beside the column, in the order in which they end.
-
-    Raises:
-        ValueError: one of them forks or gathers others outside the column.
-    """
-    ends = [*column[1:], *(n for n, node in enumerate(graph.nodes) if node.kind == 'output' and n != column[-1])]
-    starts = {*column, *(n for n, node in enumerate(graph.nodes) if node.kind == 'input')}
-    before = dict(zip(column[1:], column))
-    ways: list[Way] = []
-    passed: set[int] = set()
-    for target in ends:
-        sources = list(graph.nodes[target].sources)
-        if target in before:
-            sources.remove(next(source for source in sources if source.node == before[target]))
-        for source in sources:
-            layers: list[int] = []
-            while source.node not in starts:
-                node = graph.nodes[source.node]
-                if len(node.sources) != 1 or source.node in passed:
-                    raise ValueError(f'no place for {node.label!r}: a way beside the column that forks or gathers')
-                passed.add(source.node)
-                layers.insert(0, source.node)
-                source = node.sources[0]
-            ways.append(Way(source, tuple(layers), target))
-    return ways
-
-
-def bundled(ways: Sequence[Way]) -> list[Bundle]:
-    """Ways of the same tensor and without layers together."""
-    bundles: list[Bundle] = []
-    for way in ways:
-        same = [bundle for bundle in bundles if bundle.ways[0].source == way.source
-                and not bundle.ways[0].layers and not way.layers]
-        if same:
-            same[0].ways.append(way)
-        else:
-            bundles.append(Bundle([way]))
-    return bundles
-
-
-def choose_lanes(bundles: Sequence[Bundle]) -> None:
-    """Sides with the fewest crossings, then the fewest lanes, then the right one; short ways in the inner lanes."""
-    def cost(sides: Sequence[int]) -> tuple:
-        crossings = assign(bundles, sides)
-        lanes = {(bundle.side, bundle.lane) for bundle in bundles}
-        return crossings, len(lanes), [-side for side in sides]
-
-    assign(bundles, min(product((1, -1), repeat=len(bundles)), key=cost))
-
-
-def assign(bundles: Sequence[Bundle], sides: Sequence[int]) -> int:
-    """Gives bundles these sides, and lanes; returns how often they cross."""
-    for bundle, side in zip(bundles, sides):
-        bundle.side = side
-    ordered = sorted(bundles, key=lambda bundle: bundle.end - bundle.start)
-    for i, bundle in enumerate(ordered):
-        bundle.lane = max((inner.lane + 1 for inner in ordered[:i] if bundle.overlaps(inner)), default=0)
-    return sum(len(outer.crossings(inner)) for inner, outer in combinations(ordered, 2) if outer.overlaps(inner))
-
-
-@cache
-def text_width(text: str) -> float:
-    return TextPath((0, 0), text, prop=FontProperties(family=FONT, size=FONT_SIZE)).get_extents().width
-
-
-def lines_of(label: str) -> list[str]:
-    """A label's lines: what makes it long stands on the second."""
-    return label.replace(' + half', '\n+ half').split('\n')
-
-
-def shape_of(node: Node, x: float = 0., top: float = 0.) -> Shape:
-    lines = lines_of(node.label)
-    width = height = SIGN
-    if node.kind != 'sign':
-        text = node.kind in TEXTS
-        width = max(map(text_width, lines)) + (2 if text else 10)
-        height = LINE_HEIGHT * len(lines) + (1 if text else 5)
-    return Shape(node, x, top + height / 2, width, height)
+def port(shape: Shape, place: int, places: int) -> float:
+    """The height of a line's end at a shape's side, so that several stand under each other."""
+    return shape.y + (place - (places - 1) / 2) * shape.height / 2 / max(1, places - 1)

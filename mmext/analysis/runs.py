@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 import statistics
 from collections.abc import Sequence
@@ -51,24 +52,27 @@ def summarise(work_dir: str | Path, metric: str, averaged: int = 1) -> Summary:
     choose = min if any(word in metric for word in LOWER_IS_BETTER) else max
     best_epoch = choose(values, key=values.get)
     scores = list(values.values())
-    return Summary(Path(work_dir).resolve().name, seed_of(folders_of(Path(work_dir))[-1]), max(values),
+    return Summary(Path(work_dir).resolve().name, seed_of(folders_of(Path(work_dir))), max(values),
                    values[best_epoch], best_epoch, scores[-1], averaged, statistics.fmean(scores[-averaged:]))
 
 
 def read_metric(work_dir: Path, metric: str) -> dict[int, float]:
-    """Epoch -> value, in order, of a run and of what it was resumed with."""
+    """Epoch -> value, in order, of a run and of what it was resumed with, which counts from where it set in."""
     values: dict[int, float] = {}
     known: set[str] = set()
     for folder in folders_of(work_dir):
+        found: dict[int, float] = {}
         for number, line in enumerate((folder / SCALARS).read_text().splitlines(), 1):
             try:
                 record = json.loads(line)
             except json.JSONDecodeError:
                 raise UserError(f'{folder / SCALARS}, line {number}: not JSON; was the run killed while it wrote? '
                                 'Remove the line') from None
-            known.update(name for name in record if '/' in name)
-            if metric in record:
-                values[record['step']] = record[metric]
+            measured = {name: value for name, value in record.items() if '/' in name}  # a validation's, not a loss
+            known.update(measured)
+            if metric in measured:
+                found[record['step']] = measured[metric]
+        values = {epoch: value for epoch, value in values.items() if epoch < min(found, default=math.inf)} | found
     if not values:
         raise UserError(f'{work_dir}: no {metric!r} in its log, which has {shorten(sorted(known), 8) or "no metrics"}'
                         f'{nearest(metric, known)}')
@@ -89,9 +93,13 @@ def config_of(folder: Path) -> str:
     return path.read_text() if path.is_file() else ''
 
 
-def seed_of(folder: Path) -> str:
-    match = re.search(r'^randomness = dict\(.*?\bseed=(\d+)', config_of(folder), re.M | re.S)
-    return match[1] if match else '-'
+def seed_of(folders: Sequence[Path]) -> str:
+    """The seed that a run was given; it is not said again where the run was resumed."""
+    for folder in folders:
+        match = re.search(r'^randomness = dict\([^)]*\bseed=(\d+)', config_of(folder), re.M)
+        if match:
+            return match[1]
+    return '-'
 
 
 def mean_and_deviation(values: Sequence[float]) -> tuple[float, float | None]:

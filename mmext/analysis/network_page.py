@@ -1,0 +1,222 @@
+"""``docs/networks.md``: its tables and pictures made from the code, and found stale where the code has moved on.
+
+The page is written by hand but for its tables, each between ``<!-- table NAME -->`` and ``<!-- end of table -->``.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+import torch
+from torch import Size, nn
+
+from mmext.analysis import complexity, pictures, published, subjects
+from mmext.analysis.complexity import CONVENTIONS, Call, Complexity
+from mmext.analysis.drawing import describe, description_in, draw_svg
+from mmext.backbones.names import PAPERS, catalogue, find_backbone, list_backbones
+from mmext.engine.files import write_whole
+from mmext.errors import UserError
+
+PAGE, FOLDER = 'networks.md', 'networks'
+TASKS = ('classifier', 'recognizer3d')
+COLUMNS = ('name', 'config', 'stem', 'classes', 'input', 'params, M', 'printed', 'MACs, G', 'FLOPs, G', 'printed',
+           'counted as', 'Table')
+MARKED = re.compile(r'(<!-- table (\w+) -->\n).*?(<!-- end of table -->)', re.DOTALL)
+
+
+@dataclass(frozen=True)
+class Row:
+    """A network with a classifier on it; what its paper printed, where it did."""
+
+    name: str
+    stem: str
+    num_classes: int
+    input: tuple[int, ...]
+    convention: str | None = None
+    params_M: float | None = None
+    gflops: float | None = None
+    table: str = ''
+
+    @property
+    def network(self) -> tuple[str, str, tuple[int, ...]]:
+        return self.name, self.stem, self.input
+
+
+@cache
+def rows_of(paper: str) -> tuple[Row, ...]:
+    """What the paper printed, in its order, then our other networks of that paper.
+
+    Those are counted as the first printed row on the same stem is.
+    """
+    printed = [Row(row['name'], row['stem'], row['num_classes'], tuple(row['input']), row['flops'], row['params_M'],
+                   row['gflops'], row['table'])
+               for row in published.rows() if row['paper'] == paper and row['task'] in TASKS]
+    known = {row.name for row in printed}
+    rows = list(printed)
+    for name in list_backbones(by_paper=True)[paper]:
+        cls, _ = catalogue()[name]
+        if name not in known and cls.__module__.startswith('mmext.'):
+            stem = default_stem(name)
+            like = next(row for row in printed if row.stem == stem)
+            rows.append(Row(name, stem, like.num_classes, like.input, like.convention))
+    return tuple(rows)
+
+
+@cache
+def default_stem(name: str) -> str:
+    cls, arguments = find_backbone(name)
+    with torch.device('meta'):
+        return cls(**arguments, num_stages=1).stem
+
+
+def count(rows: Iterable[Row]) -> Iterator[tuple[Row, Complexity]]:
+    """Counts classifiers; a network that stands in several rows is built once, and its linear layer exchanged."""
+    rows = list(rows)
+    for network in dict.fromkeys(row.network for row in rows):
+        same = [row for row in rows if row.network == network]
+        name, stem, shape = network
+        subject = subjects.classifier(name, same[0].num_classes, shape, stem)
+        *calls, last = complexity.trace(subject.model.eval(), shape, subject.forward)
+        for row in same:
+            subject.model.fc = nn.Linear(last.given[1], row.num_classes, device='meta')
+            params = sum(parameter.numel() for parameter in subject.model.parameters())
+            called = [*calls, Call(subject.model.fc, last.given, Size((1, row.num_classes)))]
+            yield row, Complexity(params, complexity.macs(called), CONVENTIONS[row.convention or 'macs'](called))
+
+
+def line(row: Row, counted: Complexity) -> str:
+    """A row of a table, as Markdown."""
+    params, macs, flops = (number / unit for number, unit in
+                           ((counted.params, 1e6), (counted.macs, 1e9), (counted.flops, 1e9)))
+    return markdown(f'`{row.name}`', f'`{config(row)}`', row.stem, row.num_classes, '×'.join(map(str, row.input[1:])),
+                    f'{params:.3f}', compared(row.params_M, params), f'{macs:.3f}',
+                    f'{flops:.3f}' if row.convention else '', compared(row.gflops, flops), row.convention or '',
+                    row.table)
+
+
+def config(row: Row) -> str:
+    """The backbone of a config: dict(type='mmext.ResNet', depth=18, stem='conv3x3')."""
+    cls, arguments = find_backbone(row.name)
+    arguments = dict(arguments)
+    if row.stem != default_stem(row.name):
+        arguments['stem'] = row.stem
+    if len(row.input) == 4:
+        arguments['dims'] = 3
+    words = [f'{key}={value!r}' for key, value in dict(type=f'mmext.{cls.__name__}', **arguments).items()]
+    return f'dict({", ".join(words)})'
+
+
+def compared(printed: float | None, counted: float) -> str:
+    """A printed figure; starred where ours neither rounds nor is cut to it."""
+    if printed is None:
+        return ''
+    text = f'{printed:g}'
+    decimals = len(text.partition('.')[2]) or -(len(text) - len(text.rstrip('0')))
+    agrees = -.5 <= (counted - printed) * 10**decimals < 1
+    return text if agrees else rf'{text} \*'
+
+
+def markdown(*cells: object) -> str:
+    return f'| {" | ".join(map(str, cells))} |'
+
+
+def table(paper: str) -> str:
+    """A whole table, its rows in the order of ``rows_of``."""
+    counted = dict(count(rows_of(paper)))
+    return '\n'.join([markdown(*COLUMNS), '|' + '---|' * len(COLUMNS),
+                      *(line(row, counted[row]) for row in rows_of(paper))]) + '\n'
+
+
+def with_tables(page: str, make: Callable[[str], str]) -> str:
+    """The page with its tables made anew."""
+    return MARKED.sub(lambda match: match[1] + make(match[2]) + match[3], page)
+
+
+def read_page(docs: Path) -> str:
+    """The page as it is.
+
+    Raises:
+        UserError: it can't be read, or lacks the place of a table or a picture.
+    """
+    path = docs / PAGE
+    try:
+        page = path.read_text(encoding='utf-8')
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f'{path}: can\'t be read ({error}); its text is written by hand, restore it') from None
+    marked = [match[2] for match in MARKED.finditer(page)]
+    if sorted(marked) != sorted(PAPERS):
+        raise UserError(f'{path}: tables {marked}; need one <!-- table NAME --> ... <!-- end of table --> for each of '
+                        f'{", ".join(PAPERS)}')
+    missing = [name for name in pictures.PICTURES if f'({FOLDER}/{name}.svg)' not in page]
+    if missing:
+        raise UserError(f'{path}: does not show {FOLDER}/{missing[0]}.svg')
+    return page
+
+
+def make(docs: Path) -> Iterator[Path]:
+    """Writes the pictures and the page's tables, and yields each file when it is written.
+
+    Raises:
+        UserError: the page lacks the place of a table or a picture.
+    """
+    page = read_page(docs)
+    (docs / FOLDER).mkdir(exist_ok=True)
+    for name, (title, _) in pictures.PICTURES.items():
+        yield write_text(docs / FOLDER / f'{name}.svg', draw_svg(title, pictures.panels(name)))
+    yield write_text(docs / PAGE, with_tables(page, table))
+
+
+def write_text(path: Path, text: str) -> Path:
+    write_whole(path, lambda temporary: temporary.write_text(text, encoding='utf-8'))
+    return path
+
+
+def stale(docs: Path) -> list[str]:
+    """What is not as the code says; the tables, which take long to count, are looked at where the pictures are right.
+
+    Raises:
+        UserError: the page lacks the place of a table or a picture.
+    """
+    read_page(docs)
+    return list(stale_pictures(docs)) or list(stale_tables(docs))
+
+
+def stale_pictures(docs: Path) -> Iterator[str]:
+    """Which pictures are missing, show what the code no longer computes, or are drawn by nothing."""
+    for name in pictures.PICTURES:
+        path = docs / FOLDER / f'{name}.svg'
+        if not path.is_file():
+            yield f'{path}: missing'
+        elif description_in(path.read_text(encoding='utf-8')) != describe(pictures.panels(name)):
+            yield f'{path}: not what the code computes'
+    for path in sorted((docs / FOLDER).glob('*')):
+        if path.suffix != '.svg' or path.stem not in pictures.PICTURES:
+            yield f'{path}: drawn by nothing, delete it'
+
+
+def stale_tables(docs: Path, chosen: Callable[[Row], bool] = lambda row: True) -> Iterator[str]:
+    """Which tables lack a network, have one that there is not, or say other figures than the code counts.
+
+    Args:
+        docs: the folder of the page.
+        chosen: the rows whose figures are counted.
+    """
+    for paper, lines in lines_in(read_page(docs)).items():
+        rows = rows_of(paper)
+        if [found.split('`')[1] for found in lines] != [row.name for row in rows]:
+            yield f'{docs / PAGE}: table {paper} has other rows than the code'
+            continue
+        found = dict(zip(rows, lines))
+        for row, counted in count(filter(chosen, rows)):
+            if found[row] != line(row, counted):
+                yield f'{docs / PAGE}: {row.name} in table {paper}'
+
+
+def lines_in(page: str) -> dict[str, list[str]]:
+    """The rows of each table, by the paper."""
+    return {match[2]: [text for text in match[0].splitlines() if text.startswith('| `')]
+            for match in MARKED.finditer(page)}
