@@ -14,9 +14,10 @@ from pathlib import Path
 import torch
 from torch import Size, nn
 
-from mmext.analysis import complexity, pictures, published, subjects
+from mmext.analysis import complexity, published, subjects
 from mmext.analysis.complexity import CONVENTIONS, Call, Complexity
-from mmext.analysis.drawing import describe, description_in, draw_svg
+from mmext.analysis.pictures import contents as pictures
+from mmext.analysis.pictures.svg import describe, description_in, draw_svg
 from mmext.backbones.names import PAPERS, catalogue, find_backbone, list_backbones
 from mmext.engine.files import write_whole
 from mmext.errors import UserError

@@ -10,14 +10,14 @@ import pytest
 import torch
 from torch import Tensor, fx, nn
 
-from mmext.analysis import pictures
 from mmext.analysis.complexity import COUNTED
-from mmext.analysis.dataflow import Graph, Node, Source, layer_label, record
-from mmext.analysis.drawing import Panel, describe, description_in, draw_svg
-from mmext.analysis.lanes import Bundle, Way, choose_lanes, longest_way, other_ways
-from mmext.analysis.layout import arrange
-from mmext.analysis.pictures import PICTURES, Piece, graph_of
-from mmext.analysis.shapes import Drawing
+from mmext.analysis.pictures import contents as pictures
+from mmext.analysis.pictures.contents import PICTURES, Piece, graph_of
+from mmext.analysis.pictures.dataflow import Graph, Node, Source, layer_label, record
+from mmext.analysis.pictures.lanes import Bundle, Way, choose_lanes, longest_way, other_ways
+from mmext.analysis.pictures.layout import arrange
+from mmext.analysis.pictures.shapes import Drawing
+from mmext.analysis.pictures.svg import Panel, describe, description_in, draw_svg
 from mmext.backbones import cresnet, formula, names, residual
 from tests.backbones.helpers import on_meta
 

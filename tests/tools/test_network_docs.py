@@ -11,8 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from mmext.analysis import complexity, network_page, pictures, subjects
+from mmext.analysis import complexity, network_page, subjects
 from mmext.analysis.network_page import PAGE, Row, compared, count, line, rows_of
+from mmext.analysis.pictures import contents as pictures
 from mmext.backbones import cresnet, resnet
 from mmext.backbones.names import PAPERS, find_backbone, list_backbones
 from tests.backbones.helpers import user_error

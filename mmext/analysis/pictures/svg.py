@@ -15,9 +15,9 @@ from matplotlib.figure import Figure
 from matplotlib.patches import PathPatch
 from matplotlib.path import Path
 
-from mmext.analysis.dataflow import Graph
-from mmext.analysis.layout import arrange
-from mmext.analysis.shapes import FONT, FONT_SIZE, LINE_HEIGHT, Drawing, Point, Shape, lines_of, text_width
+from mmext.analysis.pictures.dataflow import Graph
+from mmext.analysis.pictures.layout import arrange
+from mmext.analysis.pictures.shapes import FONT, FONT_SIZE, LINE_HEIGHT, Drawing, Point, Shape, lines_of, text_width
 
 FILLS = {'conv': '#cfe0f2', 'norm': '#fdf1c9', 'relu': '#f6d9c8', 'pool': '#d5e8d0', 'linear': '#ddd5ec',
          'other': '#e9e9e9', 'sign': '#ffffff'}

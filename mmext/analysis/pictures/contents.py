@@ -10,8 +10,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from mmext.analysis.dataflow import Graph, record, tensors_in
-from mmext.analysis.drawing import Panel
+from mmext.analysis.pictures.dataflow import Graph, record, tensors_in
+from mmext.analysis.pictures.svg import Panel
 from mmext.backbones import create_backbone
 from mmext.backbones.recursion import History
 
