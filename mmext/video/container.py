@@ -1,0 +1,71 @@
+"""Opening of video files, and why one can't be opened."""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import av
+from av.container import InputContainer
+from av.stream import Disposition
+from av.video.stream import VideoStream
+
+from mmext.errors import UserError
+
+PICTURES = Disposition.attached_pic | Disposition.timed_thumbnails | Disposition.still_image
+DAMAGED = 'not a video, or damaged'
+TEXT_FORMATS = ('tty', )  # ffmpeg draws a text file as a video of letters
+
+
+class VideoError(UserError):
+    """A video that can't be read. The message names the file; ``reason`` alone says why."""
+
+    def __init__(self, path: str, reason: str | None = None) -> None:
+        super().__init__(path if reason is None else f'{path}: unreadable video ({reason})')
+        self.reason = reason
+
+
+@contextmanager
+def errors_of(path: str) -> Iterator[None]:
+    """Whatever the library raises becomes a VideoError of one line."""
+    try:
+        yield
+    except (av.error.InvalidDataError, av.error.EOFError):
+        raise VideoError(path, DAMAGED) from None
+    except (av.error.FFmpegError, OSError) as error:
+        cut = error.errno == errno.EIO  # how Matroska's reader tells of a file that ends within an element
+        raise VideoError(path, 'truncated, or it can\'t be read' if cut else error.strerror or str(error)) from None
+
+
+def open_video(path: str, threads: int = 1) -> tuple[InputContainer, VideoStream]:
+    """Opens a file and its first stream of moving pictures.
+
+    Args:
+        path: of the file.
+        threads: of the codec.
+
+    Raises:
+        VideoError: missing, a folder, empty, not a video, or without a video stream.
+    """
+    if not os.path.exists(path):
+        raise VideoError(path, 'no such file')
+    if os.path.isdir(path):
+        raise VideoError(path, 'a folder')
+    if not os.path.getsize(path):
+        raise VideoError(path, 'empty file')
+    with errors_of(path):
+        container = av.open(path, metadata_errors='replace')
+    streams = [stream for stream in container.streams.video if not stream.disposition & PICTURES]
+    if not streams or container.format.name in TEXT_FORMATS:
+        kinds = sorted({stream.type for stream in container.streams}) if not streams else []
+        container.close()
+        raise VideoError(path, f'no video stream, only {" and ".join(kinds)}' if kinds else DAMAGED)
+    stream = streams[0]
+    if stream.codec_context is None:
+        container.close()
+        raise VideoError(path, 'its codec is not supported')
+    stream.codec_context.thread_count = threads
+    stream.codec_context.thread_type = 'AUTO' if threads != 1 else 'NONE'
+    return container, stream

@@ -1,0 +1,152 @@
+"""Data sets of labelled videos, checked while they are built, and watched while they are read."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Callable, Sequence
+
+from mmaction.datasets.base import BaseActionDataset
+from mmengine.logging import print_log
+
+from mmext.errors import UserError, shorten
+from mmext.registry import DATASETS
+from mmext.video.lists import Entry, missing_files, read_list, read_something, read_templates
+
+ENOUGH = 20  # videos tried before their unreadable share says anything
+
+
+class LabelledVideos(BaseActionDataset):
+    """What data sets of videos have in common. Data infos are dict(filename, label).
+
+    Args:
+        ann_file: the label file.
+        pipeline: transforms of a video.
+        data_prefix: ``video``: the folder that the paths start from.
+        num_classes: labels are below it; by default the number of ``metainfo``'s classes, or unchecked.
+        on_missing: what a file that is not there means: 'skip' (goes on without it and says how many) or 'raise'. By
+            default 'raise' in test mode and 'skip' otherwise.
+        max_unreadable: in training, the share of missing or unreadable files that stops the run; 1.0 never does.
+        max_refetch: how often another video is drawn in place of one that the pipeline leaves out.
+        kwargs: as for mmengine's.
+
+    Attributes:
+        missing: the files that are not there, sorted.
+
+    Raises:
+        UserError: the label file can't be used, or files are missing; later: too many turn out to be unreadable.
+    """
+
+    def __init__(self, ann_file: str, pipeline: Sequence[dict | Callable] = (), data_prefix: dict | None = None,
+                 num_classes: int | None = None, on_missing: str | None = None, max_unreadable: float = 0.1,
+                 test_mode: bool = False, max_refetch: int = 1000, **kwargs) -> None:
+        if on_missing not in (None, 'skip', 'raise'):
+            raise UserError(f"{type(self).__name__}: on_missing={on_missing!r} is none of 'skip', 'raise'")
+        self.on_missing = on_missing or ('raise' if test_mode else 'skip')
+        self.max_unreadable = max_unreadable
+        self.missing: list[str] = []
+        self.tried = self.failed = 0
+        super().__init__(ann_file, list(pipeline), data_prefix=data_prefix or dict(video=''), num_classes=num_classes,
+                         test_mode=test_mode, max_refetch=max_refetch, **kwargs)
+
+    def read_entries(self) -> list[Entry]:
+        """Paths and labels of the label file."""
+        raise NotImplementedError
+
+    def load_data_list(self) -> list[dict]:
+        entries = self.read_entries()
+        folder = self.data_prefix['video'] or ''
+        if folder and not os.path.isdir(folder):
+            raise UserError(f'{folder}: no such video folder; is --data-root right?')
+        infos = [dict(filename=os.path.join(folder, name), label=label) for name, label in entries]
+        self.missing = missing_files(info['filename'] for info in infos)
+        absent = set(self.missing)
+        here = [info for info in infos if info['filename'] not in absent]
+        if self.missing:
+            self.tell_missing(len(infos), len(here))
+        return here
+
+    def tell_missing(self, all_of: int, here: int) -> None:
+        """A warning, or an error where they are too many."""
+        names = shorten(map(os.path.basename, self.missing))
+        text = f'{all_of - here} of the {all_of} videos of {self.ann_file}, which are missing ({names})'
+        folder = self.data_prefix['video'] or '.'
+        if not here or self.on_missing == 'raise':
+            raise UserError(f'{folder}: {text}; restore them, or give --skip-unreadable to tools/test.py')
+        if not self.test_mode and all_of - here > self.max_unreadable * all_of:
+            raise UserError(f'{folder}: {text}; more than max_unreadable={self.max_unreadable:g} of them')
+        print_log(f'{folder}: goes on without {text}', 'current', logging.WARNING)
+
+    def __getitem__(self, idx: int) -> dict:
+        """A video through the pipeline; in training another one where it can't be read."""
+        for _ in range(1 if self.test_mode else self.max_refetch + 1):
+            data = self.prepare_data(idx)
+            if not self.test_mode:
+                self.watch(data is None)
+            if data is not None:
+                return data
+            if self.test_mode:
+                raise UserError(f'{self.get_data_info(idx)["filename"]}: left out by the pipeline, and a test needs '
+                                "every video; set on_error='raise' to see why")
+            idx = self._rand_another()
+        raise UserError(f'{self.ann_file}: {self.max_refetch + 1} videos drawn one after the other were unreadable')
+
+    def watch(self, failed: bool) -> None:
+        """Counts; each worker process its own, anew in each epoch unless workers persist."""
+        self.tried += 1
+        self.failed += failed
+        if self.tried >= ENOUGH and self.failed > self.max_unreadable * self.tried:
+            raise UserError(f'{self.ann_file}: {self.failed} of the {self.tried} videos tried are unreadable, more '
+                            f'than max_unreadable={self.max_unreadable:g}; the log in the work dir names them')
+
+
+@DATASETS.register_module()
+class VideoDataset(LabelledVideos):
+    """Videos in mmaction2's list files, as of Kinetics-400: lines 'path label'.
+
+    Args:
+        ann_file: the list file.
+        delimiter: between path and label.
+        kwargs: as for ``LabelledVideos``.
+
+    Raises:
+        UserError: see ``read_list`` and ``LabelledVideos``.
+    """
+
+    def __init__(self, ann_file: str, *args, delimiter: str = ' ', **kwargs) -> None:
+        self.delimiter = delimiter
+        super().__init__(ann_file, *args, **kwargs)
+
+    def read_entries(self) -> list[Entry]:
+        classes = self._metainfo.get('classes')
+        return read_list(self.ann_file, self.num_classes or (len(classes) if classes else None), self.delimiter)
+
+
+@DATASETS.register_module()
+class SthV2Dataset(LabelledVideos):
+    """Something-Something-v2 (Goyal et al., arXiv 1706.04261) from its label files as they are downloaded.
+
+    The classes are the templates of ``labels.json``, in the order of the labels.
+
+    Args:
+        ann_file: ``train.json`` or ``validation.json``.
+        label_file: ``labels.json``; relative to ``data_root``.
+        suffix: of the video files, which are named by their ids.
+        kwargs: as for ``LabelledVideos``.
+
+    Raises:
+        UserError: see ``read_templates``, ``read_something`` and ``LabelledVideos``; or ``num_classes`` is not theirs.
+    """
+
+    def __init__(self, ann_file: str, *args, label_file: str = 'labels.json', suffix: str = '.webm', **kwargs) -> None:
+        self.label_file = label_file
+        self.suffix = suffix
+        super().__init__(ann_file, *args, **kwargs)
+
+    def read_entries(self) -> list[Entry]:
+        label_file = os.path.join(self.data_root or '', self.label_file)
+        classes = read_templates(label_file)
+        if self.num_classes not in (None, len(classes)):
+            raise UserError(f'{label_file}: {len(classes)} classes, but num_classes is {self.num_classes}')
+        self._metainfo['classes'] = classes
+        return read_something(self.ann_file, classes, self.suffix)

@@ -1,0 +1,122 @@
+"""Which videos there are and what they show: Kinetics' list files, and Something-Something's JSON as downloaded."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable
+from pathlib import Path
+
+from mmext.errors import UserError, nearest, shorten
+
+Entry = tuple[str, int]  # a path relative to the video folder, and a label
+
+
+def read_list(path: str | Path, num_classes: int | None = None, delimiter: str | None = ' ') -> list[Entry]:
+    """Reads a list file of lines 'path label', as mmaction2 has them. A path may have delimiters in it.
+
+    Args:
+        path: of the file.
+        num_classes: labels are below it; None leaves that unchecked.
+        delimiter: between path and label.
+
+    Raises:
+        UserError: it is missing or has no lines; a line has no label, or one that is not an integer or out of range.
+    """
+    entries = []
+    for number, line in enumerate(text_of(path).splitlines(), 1):
+        if not line.strip():
+            continue
+        name, found, label = line.strip().rpartition(delimiter)
+        where = f'{path}: line {number}'
+        if not found or not name.strip():
+            raise UserError(f'{where}: {line.strip()!r} has no label; a line is "path{delimiter}label"')
+        try:
+            entries.append((name.strip(), int(label)))
+        except ValueError:
+            raise UserError(f'{where}: the label {label!r} is not an integer') from None
+        require_label(where, entries[-1][1], num_classes)
+    if not entries:
+        raise UserError(f'{path}: no lines; a line is "path{delimiter}label"')
+    return entries
+
+
+def require_label(where: str, label: int, num_classes: int | None) -> None:
+    if label < 0 or num_classes is not None and label >= num_classes:
+        raise UserError(f'{where}: label {label} is not in 0 to {"..." if num_classes is None else num_classes - 1}; '
+                        'labels count from 0, and num_classes is how many there are')
+
+
+def read_templates(path: str | Path) -> tuple[str, ...]:
+    """The classes of Something-Something's labels.json, an object template -> label as text, in the labels' order.
+
+    Raises:
+        UserError: missing, another file, or its labels are not 0, 1, ...
+    """
+    content = json_of(path)
+    if not isinstance(content, dict) or not content:
+        raise UserError(f'{path}: not the labels.json of Something-Something, an object of template: label')
+    try:
+        by_label = {int(label): template for template, label in content.items()}
+    except (TypeError, ValueError):
+        raise UserError(f'{path}: a label is not a number; get the file anew') from None
+    if sorted(by_label) != list(range(len(content))):
+        raise UserError(f'{path}: its {len(content)} labels are not 0 to {len(content) - 1}; get the file anew')
+    return tuple(by_label[label] for label in range(len(content)))
+
+
+def read_something(path: str | Path, classes: Iterable[str], suffix: str = '.webm') -> list[Entry]:
+    """Reads Something-Something's train.json or validation.json, a list of objects with id and template.
+
+    Templates have their objects in brackets there ('Pushing [something]'), and in labels.json not.
+
+    Raises:
+        UserError: missing, not such a list, an entry lacks a key, or its template is none of the classes.
+    """
+    content = json_of(path)
+    if not isinstance(content, list) or not content:
+        raise UserError(f'{path}: not a label file of Something-Something, a list of objects with id and template')
+    label_of = {template: label for label, template in enumerate(classes)}
+    entries = []
+    for i, entry in enumerate(content):
+        absent = [key for key in ('id', 'template') if not isinstance(entry, dict) or key not in entry]
+        if absent:
+            hint = '; test.json has no labels, use validation.json' if absent == ['template'] else ''
+            raise UserError(f'{path}: [{i}] has no {shorten(absent)}{hint}')
+        template = str(entry['template']).replace('[', '').replace(']', '')
+        if template not in label_of:
+            raise UserError(f'{path}: [{i}] (id {entry["id"]}): its template {template!r} is not in labels.json'
+                            f'{nearest(template, label_of, 1)}')
+        entries.append((f'{entry["id"]}{suffix}', label_of[template]))
+    return entries
+
+
+def text_of(path: str | Path) -> str:
+    try:
+        return Path(path).read_text(encoding='utf-8')
+    except FileNotFoundError:
+        raise UserError(f'{path}: no such label file; is --data-root right?') from None
+    except OSError as error:
+        raise UserError(f'{path}: {error.strerror}') from None
+    except UnicodeDecodeError:
+        raise UserError(f'{path}: not a text file') from None
+
+
+def json_of(path: str | Path) -> object:
+    try:
+        return json.loads(text_of(path))
+    except ValueError as error:
+        raise UserError(f'{path}: not JSON, or cut short ({error})') from None
+
+
+def missing_files(paths: Iterable[str]) -> list[str]:
+    """The paths that are no files, sorted. Each folder is listed once, which is quicker than to ask for each file."""
+    listed: dict[str, set[str]] = {}
+    missing = set()
+    for path in paths:
+        folder, name = os.path.split(path)
+        if folder not in listed:
+            listed[folder] = set(os.listdir(folder or '.')) if os.path.isdir(folder or '.') else set()
+        if name not in listed[folder]:
+            missing.add(path)
+    return sorted(missing)
