@@ -38,9 +38,9 @@ def main() -> None:
     from mmext.backbones.convert import rename, renaming
     from mmext.backbones.weights import read_checkpoint, require_match, weights_of
     from mmext.classification import create_classifier
-    from mmext.engine.files import require_writable, write_whole
+    from mmext.engine.files import require_target, write_whole
 
-    require_writable(args.out.parent, 'the second argument')
+    require_target(args.out, 'the second argument')
     weights = weights_of(read_checkpoint(args.checkpoint))
     head = next((weights[name] for name in ('fc.weight', 'linear.weight') if name in weights), None)
     if head is None:

@@ -34,8 +34,10 @@ def main() -> None:
     from rich.table import Table
 
     from mmext.analysis.runs import Summary, mean_and_deviation, summarise
-    from mmext.engine.files import write_json
+    from mmext.engine.files import require_target, write_json
 
+    if args.out:
+        require_target(args.out)
     recipes: dict[str, list[Summary]] = defaultdict(list)
     for run in args.runs:
         summary = summarise(run, args.metric, args.last)

@@ -43,7 +43,7 @@ def main() -> None:
             type='DetVisualizationHook', draw=True, test_out_dir=os.path.abspath(args.show_dir),
             score_thr=args.show_score)
     if args.out:
-        files.require_writable(os.path.dirname(args.out) or '.', '--out')
+        files.require_target(args.out)
     run.set_up(config, args.work_dir, cli.run_name(args), args.launcher)
     metrics = run.test(config, args.checkpoint, skip_unreadable=args.skip_unreadable)
     if is_main_process():

@@ -26,7 +26,7 @@ FORMULAS = {
 }
 TERM = re.compile(r'(?P<sign>[+-]?)\s*(?P<factor>\d+(?:\.\d+)?)?\s*\*?\s*'
                   r'(?:W\[(?P<weight>[^]]*)\]\s*)?X\[(?P<state>[^]]*)\]\s*')
-RECTIFIED = re.compile(r'\s*relu\(([^()]*)\)\s*(.*)')
+RECTIFIED = re.compile(r'\s*relu\(([^()]*)\)\s*([+-].*)?')
 
 
 @dataclass(frozen=True)
@@ -96,7 +96,7 @@ def parse_formula(text: str) -> Formula:
     text = FORMULAS.get(text, text)
     match = RECTIFIED.fullmatch(text)
     rectified, added = match.groups() if match else ('', text)
-    formula = Formula(parse_terms(rectified, text), parse_terms(added, text))
+    formula = Formula(parse_terms(rectified, text), parse_terms(added or '', text))
     if not any(term.is_branch for term in formula.terms):
         raise UserError(f'formula {text!r}: it lacks W[i] X[i-1], what block i itself computes')
     return formula

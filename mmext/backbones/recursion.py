@@ -95,6 +95,13 @@ class Recursion(nn.Module):
         way = getattr(self, self.ways[term])
         return value if way is None else way(value)
 
+    def zero_branch(self) -> None:
+        formula = self.formula
+        if all(term.is_branch for term in formula.rectified) and not any(term.is_branch for term in formula.added):
+            raise UserError('zero_init_residual: the formula has its branch alone in relu(...), where it would not '
+                            'learn from zero')
+        super().zero_branch()
+
 
 class SqueezeExcitation(nn.Module):
     """Scales every channel by what two linear layers make of all channels' means (arXiv 1709.01507, section 3)."""

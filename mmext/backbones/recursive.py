@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from torch import Tensor, nn
 
-from mmext.backbones.backbone import Backbone, choose
+from mmext.backbones.backbone import Backbone, check_range, choose
 from mmext.backbones.formula import parse_formula
 from mmext.backbones.layers import Layers
 from mmext.backbones.plan import Arch, StagePlan, basic, bottleneck
@@ -106,6 +106,8 @@ class RecursiveResNeXt(RecursiveResNet):
     family = 'resnext29'
 
     def __init__(self, depth: int = 29, cardinality: int = 2, base_width: int = 64, **kwargs) -> None:
+        check_range('cardinality', cardinality, 1, 1000)
+        check_range('base_width', base_width, 1, 1000)
         self.cardinality, self.base_width = cardinality, base_width
         super().__init__(depth, **kwargs)
 
@@ -136,6 +138,8 @@ class RecursiveRes2NeXt(RecursiveResNet):
     scales: ClassVar[int] = 4
 
     def __init__(self, depth: int = 29, cardinality: int = 6, base_width: int = 24, **kwargs) -> None:
+        check_range('cardinality', cardinality, 1, 1000)
+        check_range('base_width', base_width, 1, 1000)
         self.cardinality, self.base_width = cardinality, base_width
         super().__init__(depth, **kwargs)
 

@@ -148,7 +148,7 @@ class AllCNN(Backbone):
         self.half_identity = half_identity
         super().__init__(depth, **kwargs)
         if len(self.stages) == 3:
-            self.smallest_input = 3 * self.reductions[-1][1]
+            self.smallest_input = (2 * self.stages[-1].dilation + 1) * self.reductions[-1][1]
 
     @classmethod
     def names(cls) -> dict[str, dict]:
@@ -162,7 +162,8 @@ class AllCNN(Backbone):
         for i in range(stage.blocks):
             out_channels = channels if stage.blocks_before == 1 and i == 0 else stage.out_channels
             conv = layers.conv(channels, out_channels, 1 if last and i == 2 else 3, stage.stride if i == 0 else 1,
-                               padded=not (last and i == 1), half_identity=self.half_identity)
+                               dilation=stage.dilation, padded=not (last and i == 1),
+                               half_identity=self.half_identity)
             blocks.append(ConvBlock(conv, layers.norm(out_channels), layers.relu()))
             channels = out_channels
         return blocks

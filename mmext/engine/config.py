@@ -103,8 +103,8 @@ def class_names(config: Config, classes: str) -> tuple[str, ...]:
         raise UserError('--classes auto: this config has no data set')
     first, root = datasets[0], Path(datasets[0].get('data_root') or '')
     if first['type'] == 'mmext.ImageFolder':
-        from mmext.classification.folders import class_folders
-        return tuple(class_folders(root / 'train', 'is --data-root right?'))
+        from mmext.classification.folders import ImageFolder, class_folders
+        return tuple(class_folders(root / 'train', ImageFolder.hint))
     if 'ann_file' not in first:
         raise UserError(f'--classes: the classes of {first["type"]} are its own')
     from mmext.detection.annotations import category_names, read_annotations

@@ -21,6 +21,13 @@ def require_writable(folder: str | Path, option: str = '--work-dir') -> None:
         raise UserError(f"{folder}: can't write there ({error.strerror}); choose another with {option}") from None
 
 
+def require_target(path: str | Path, option: str = '--out') -> None:
+    """A file can be written at this path, whose folder is made. UserError says why not."""
+    if Path(path).is_dir():
+        raise UserError(f"{path}: can't write there (it is a folder); give a file name with {option}")
+    require_writable(Path(path).parent, option)
+
+
 def write_json(path: str | Path, content: dict) -> None:
     """Writes JSON, whole or not at all."""
     write_whole(path, lambda temporary: temporary.write_text(json.dumps(content, indent=1) + '\n'))

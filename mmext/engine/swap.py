@@ -45,7 +45,7 @@ def swap_backbone(config: Config, name: str) -> None:
 def own_stem(named: dict) -> Stem:
     """The stem that a network has by default."""
     with torch.device('meta'):
-        return STEMS[MODELS.build(dict(named)).stem]
+        return STEMS[MODELS.build(dict(named, num_stages=1)).stem]  # a deep network takes seconds to build
 
 
 def connect(model: dict, channels: list[int]) -> None:

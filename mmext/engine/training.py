@@ -13,7 +13,8 @@ def apply_training_flags(config: Config, *, amp: bool, auto_scale_lr: bool, seed
     """Writes ``--amp --auto-scale-lr --seed --deterministic`` into a config.
 
     Raises:
-        UserError: mixed precision without a GPU, or a config that does not say which batch its learning rate is for.
+        UserError: mixed precision without a GPU, a config that does not say which batch its learning rate is for, or a
+            seed that numpy's generator does not take.
     """
     if amp:
         if not torch.cuda.is_available():
@@ -26,6 +27,8 @@ def apply_training_flags(config: Config, *, amp: bool, auto_scale_lr: bool, seed
         config.auto_scale_lr.enable = True
     config.setdefault('randomness', {})
     if seed is not None:
+        if not 0 <= seed < 2**32:
+            raise UserError(f'--seed {seed}: need a number from 0 to {2**32 - 1}')
         config.randomness.seed = seed
     if deterministic:
         config.randomness.deterministic = True
