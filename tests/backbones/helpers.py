@@ -20,10 +20,12 @@ def on_meta(name: str, **options) -> Backbone:
 
 
 def uneven(name: str, seed: int = 0, **options) -> Backbone:
-    """A network whose norms all differ from the identity and from each other, so that a misplaced one shows."""
+    """A network whose norms and biases all differ from the identity and each other, so that a misplaced one shows."""
     torch.manual_seed(seed)
     backbone = create_backbone(name, **options)
     for module in backbone.modules():
+        if isinstance(module, (nn.Conv2d, nn.Conv3d)) and module.bias is not None:
+            nn.init.normal_(module.bias, std=0.3)
         if isinstance(module, nn.modules.batchnorm._BatchNorm):
             nn.init.uniform_(module.weight, 0.5, 1.5)
             nn.init.normal_(module.bias, std=0.3)

@@ -1,6 +1,7 @@
-"""The networks once more, written from the papers alone: a textbook module and a function over a state dict.
+"""The iResNet paper's networks once more, written from it alone: a textbook module and a function over a state dict.
 
-Neither uses anything of mmext, so that a mistake in a block's wiring can't be in both.
+Neither uses anything of mmext, so that a mistake in a block's wiring can't be in both. The other papers' networks are
+in the files beside this one.
 """
 
 from __future__ import annotations
@@ -46,7 +47,36 @@ NETS = {
 }
 
 
-class Reference:
+class Functions:
+    """The layers of every network here, as functions of the tensors in ``state``.
+
+    Args:
+        state: a network's parameters and buffers by name; in training the buffers are updated.
+        training: as ``nn.Module.training``.
+
+    ``used`` has the names of the layers that were called.
+    """
+
+    def __init__(self, state: Mapping[str, Tensor], training: bool) -> None:
+        self.state, self.training = state, training
+        self.used: set[str] = set()
+
+    def conv(self, name: str, x: Tensor, stride: int = 1, dilation: int = 1, groups: int = 1) -> Tensor:
+        self.used.add(name)
+        weight = self.state[f'{name}.weight']
+        return F.conv2d(x, weight, self.state.get(f'{name}.bias'), stride, dilation * (weight.shape[-1] // 2), dilation,
+                        groups)
+
+    def bn(self, name: str, x: Tensor) -> Tensor:
+        self.used.add(name)
+        get = self.state.get
+        if self.training:
+            get(f'{name}.num_batches_tracked').add_(1)
+        return F.batch_norm(x, get(f'{name}.running_mean'), get(f'{name}.running_var'), get(f'{name}.weight'),
+                            get(f'{name}.bias'), self.training, 0.1, 1e-5)
+
+
+class Reference(Functions):
     """A network as a function: one tensor of ``state`` after another, in the order of the paper's figures.
 
     Args:
@@ -59,19 +89,9 @@ class Reference:
 
     def __init__(self, net: Net, state: Mapping[str, Tensor], training: bool, strides: Sequence[int] = (1, 2, 2, 2),
                  dilations: Sequence[int] = (1, 1, 1, 1), inplace_relu: bool = False) -> None:
-        self.net, self.state, self.training = net, state, training
+        super().__init__(state, training)
+        self.net = net
         self.strides, self.dilations, self.inplace_relu = strides, dilations, inplace_relu
-
-    def conv(self, name: str, x: Tensor, stride: int = 1, dilation: int = 1, groups: int = 1) -> Tensor:
-        weight = self.state[f'{name}.weight']
-        return F.conv2d(x, weight, None, stride, dilation * (weight.shape[-1] // 2), dilation, groups)
-
-    def bn(self, name: str, x: Tensor) -> Tensor:
-        get = self.state.get
-        if self.training:
-            get(f'{name}.num_batches_tracked').add_(1)
-        return F.batch_norm(x, get(f'{name}.running_mean'), get(f'{name}.running_var'), get(f'{name}.weight'),
-                            get(f'{name}.bias'), self.training, 0.1, 1e-5)
 
     def __call__(self, x: Tensor) -> list[Tensor]:
         x = F.relu(self.bn('bn1', self.conv('conv1', x, 1 if self.net.cifar else 2)))

@@ -9,9 +9,11 @@ from torch.utils.checkpoint import checkpoint
 
 from mmext.backbones import Backbone
 from mmext.backbones.checkpointing import run_checkpointed, segment_length
+from mmext.backbones.formula import FORMULAS
 from tests.backbones.helpers import assert_same, copied, images, on_meta, uneven
 
 GN = dict(type='GN', num_groups=4)
+SMALL = dict(cardinality=2, base_width=8)
 CASES = {
     'iresnet18': ('iresnet18', {}),
     'iresnet18, authors': ('iresnet18', dict(relu_shortcut=True)),
@@ -28,13 +30,31 @@ CASES = {
     'iresnet18, clips': ('iresnet18', dict(dims=3)),
     'resnet164_cifar, long segments': ('resnet164_cifar', {}),
     'iresnet164_cifar, long segments': ('iresnet164_cifar', {}),
+    **{name: (name, dict(num_stages=2)) for name in ('cresnet15_a1', *(f'cresnet27_{variant}' for variant in (
+        'a', 'a1', 'a2', 'b', 'b1', 'b2', 'b3', 'c', 'c1')))},
+    **{f'cresnet27_{variant}, authors': (f'cresnet27_{variant}', dict(num_stages=2, authors_wiring=True))
+       for variant in ('b1', 'b3')},
+    **{f'resnet18_recursive, {formula}': ('resnet18_recursive', dict(num_stages=2, formula=formula))
+       for formula in (*FORMULAS, 'relu(W[i] X[i-1]) + 0.5 X[i-1] - 2 W[i-2] X[i-3] + X[0]')},
+    'resnet34_recursive, segments': ('resnet34_recursive', dict(num_stages=3, initial_state='stem')),
+    'resnet50_recursive': ('resnet50_recursive', dict(num_stages=2)),
+    'seresnet18_recursive': ('seresnet18_recursive', dict(num_stages=3)),
+    'seresnet50': ('seresnet50', dict(num_stages=2)),
+    'resnext29': ('resnext29_2x64d_recursive', SMALL),
+    'res2next29': ('res2next29_6c24w4s_recursive', SMALL),
+    'resnet18_recursive, frozen stages': ('resnet18_recursive', dict(frozen_stages=2, norm_eval=True)),
+    'resnet18_recursive, clips': ('resnet18_recursive', dict(num_stages=2, dims=3)),
+    **{name: (name, {}) for name in ('rir_cnn32', 'rir_resnet32', 'rir_init32', 'rir32', 'all_cnn_c',
+                                     'all_cnn_c_init')},
+    'rir32, group norm': ('rir32', dict(norm_cfg=GN)),
+    'rir32, frozen stages': ('rir32', dict(frozen_stages=1)),
     'iresnet164_cifar, frozen stage': ('iresnet164_cifar', dict(frozen_stages=1, norm_eval=True)),
 }
 
 
 def input_for(backbone: Backbone, seed: int, **options) -> Tensor:
-    size = (4, 32, 32) if backbone.dims == 3 else (16, 16) if len(backbone.arch.blocks) == 3 else (32, 32)
-    return images(2, 3, *size, seed=seed, **options)
+    side = 32 if backbone.stem == 'conv7x7' else 16
+    return images(2, 3, *(4, side, side)[3 - backbone.dims:], seed=seed, **options)
 
 
 def train(backbone: Backbone, steps: int = 2) -> list[dict[str, Tensor]]:

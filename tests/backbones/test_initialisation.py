@@ -16,13 +16,16 @@ EVERY_WIRING = ['resnet18', 'resnet164_cifar', 'preact_resnet50', 'resstage50', 
                 'iresnet164_cifar']
 
 
-@pytest.mark.parametrize(('name', 'dims'), [('iresnet50', 2), ('resnext50_32x4d', 2), ('iresnet18', 3)])
+@pytest.mark.parametrize(('name', 'dims'), [('iresnet50', 2), ('resnext50_32x4d', 2), ('iresnet18', 3),
+                                            ('cresnet27_b2', 2), ('seresnet18_recursive', 2), ('rir32', 2),
+                                            ('rir_init32', 3)])
 def test_convolutions_start_kaiming_normal(name: str, dims: int) -> None:
     """Standard deviation sqrt(2 / fan out), fan out = output channels x kernel elements, as torch counts it."""
     torch.manual_seed(0)
     for layer, module in create_backbone(name, dims=dims).named_modules():
         if isinstance(module, (nn.Conv2d, nn.Conv3d)):
             weight = module.weight
+            assert module.bias is None or not module.bias.any(), layer
             expected = math.sqrt(2 / (module.out_channels * math.prod(module.kernel_size)))
             tolerance = 5 / math.sqrt(2 * weight.numel())  # five standard errors
             assert weight.std().item() == pytest.approx(expected, rel=tolerance), layer
@@ -59,6 +62,25 @@ def test_zero_initialised_blocks_are_their_shortcut(name: str) -> None:
                 shortcut = x if block.downsample is None else block.downsample(x)
                 expected = tail(block, name, j == len(stage) - 1, shortcut)
                 assert torch.equal(block(x.clone()), expected), f'layer{i}.{j}'
+
+
+@pytest.mark.parametrize(('name', 'options'), [
+    ('resnet18_recursive', dict(formula='resnet')), ('resnet18_recursive', {}), ('resnet50_recursive', {}),
+    ('resnext29_2x64d_recursive', {}), ('res2next29_6c24w4s_recursive', dict(cardinality=2, base_width=8)),
+    ('resnet18_recursive', dict(formula='W[i] X[i-1] + X[i-1]')),
+])
+def test_zero_initialised_recursions_learn(name: str, options: dict) -> None:
+    """Not all in the first step: what a block adds at zero, the next one takes away under eq. 20."""
+    torch.manual_seed(0)
+    backbone = create_backbone(name, zero_init_residual=True, **options)
+    norms = [module.last_norm for module in backbone.modules() if isinstance(module, Residual)]
+    assert norms and not any(norm.weight.any() for norm in norms)
+    optimizer = torch.optim.SGD(backbone.parameters(), lr=0.01)
+    for step in range(3):
+        optimizer.zero_grad()
+        backbone(images(2, 3, 16, 16, seed=step))[-1].square().mean().backward()
+        optimizer.step()
+    assert all(norm.weight.any() for norm in norms)
 
 
 @pytest.mark.parametrize('name', EVERY_WIRING)

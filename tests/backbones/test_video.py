@@ -10,7 +10,9 @@ from mmext import create_backbone
 from mmext.backbones import Backbone
 from tests.backbones.helpers import images, on_meta, uneven
 
-FAMILIES = ['resnet18', 'preact_resnet50', 'resmax50', 'iresnet18', 'iresnet50', 'iresgroup50']
+OTHERS = ['cresnet15_a1', 'cresnet27_b2', 'resnet18_recursive', 'rir32', 'all_cnn_c_init']
+FAMILIES = ['resnet18', 'preact_resnet50', 'resmax50', 'iresnet18', 'iresnet50', 'iresgroup50', *OTHERS, 'cresnet27_c',
+            'seresnet50', 'resnext29_2x64d_recursive', 'res2next29_6c24w4s', 'rir_resnet32', 'all_cnn_c']
 
 
 def shapes(backbone: nn.Module, *size: int) -> list[tuple[int, ...]]:
@@ -20,18 +22,21 @@ def shapes(backbone: nn.Module, *size: int) -> list[tuple[int, ...]]:
 
 @pytest.mark.parametrize('name', FAMILIES)
 def test_time_is_halved_in_stages_3_and_4(name: str) -> None:
-    backbone = on_meta(name, dims=3)
+    backbone = on_meta(name, dims=3, stem='conv7x7')
     channels = backbone.feature_info.channels()
-    assert backbone.feature_info.reduction() == [4, 8, 16, 32]
-    assert shapes(backbone, 16, 64, 64) == [(2, channels[0], 16, 16, 16), (2, channels[1], 16, 8, 8),
-                                            (2, channels[2], 8, 4, 4), (2, channels[3], 4, 2, 2)]
+    assert backbone.feature_info.reduction() == [4, 8, 16, 32][:len(channels)]
+    sides = [16, 8, 2 if name.startswith('all_cnn') else 4, 2]
+    assert shapes(backbone, 16, 64, 64) == [(2, channel, frames, side, side)
+                                            for channel, frames, side in zip(channels, (16, 16, 8, 4), sides)]
 
 
-@pytest.mark.parametrize('name', ['resnet18', 'iresnet18', 'preact_resnet50'])
+@pytest.mark.parametrize('name', ['resnet18', 'iresnet18', 'preact_resnet50', 'cresnet15_a1', 'resnet18_recursive',
+                                  'rir32'])
 def test_a_small_clip_for_real(name: str) -> None:
     with torch.no_grad():
-        features = create_backbone(name, dims=3)(images(2, 3, 4, 32, 32))
-    assert [feature.shape[2:] for feature in features] == [(4, 8, 8), (4, 4, 4), (2, 2, 2), (1, 1, 1)]
+        features = create_backbone(name, dims=3, stem='conv7x7')(images(2, 3, 4, 32, 32))
+    expected = [(4, 8, 8), (4, 4, 4), (2, 2, 2), (1, 1, 1)]
+    assert [feature.shape[2:] for feature in features] == expected[:len(features)]
     assert all(feature.isfinite().all() for feature in features)
 
 
@@ -85,11 +90,12 @@ def with_centre_taps(name: str, flat: Backbone, **options) -> Backbone:
     return inflated
 
 
-@pytest.mark.parametrize('name', ['resnet50', 'preact_resnet50', 'iresnet18', 'iresgroup50'])
+@pytest.mark.parametrize('name', ['resnet50', 'preact_resnet50', 'iresnet18', 'iresgroup50', *OTHERS])
 def test_a_frame_at_a_time_is_the_2d_network(name: str) -> None:
     flat = uneven(name).double().eval()
-    inflated = with_centre_taps(name, flat, temporal_strides=(1, 1, 1, 1))
-    clip = images(1, 3, 3, 32, 32).double()
+    inflated = with_centre_taps(name, flat, temporal_strides=(1, 1, 1, 1)[:len(flat.stages)])
+    side = 12 if name in OTHERS else 32
+    clip = images(1, 3, 3, side, side).double()
     with torch.no_grad():
         videos = inflated(clip)
         for t in range(3):
@@ -97,11 +103,13 @@ def test_a_frame_at_a_time_is_the_2d_network(name: str) -> None:
                 torch.testing.assert_close(video[:, :, t], image, rtol=1e-9, atol=1e-9)
 
 
-@pytest.mark.parametrize('name', ['resnet18', 'iresnet18', 'iresnet50'])
+@pytest.mark.parametrize('name', ['resnet18', 'iresnet18', 'iresnet50', 'cresnet15_a1', 'resnet18_recursive',
+                                  'seresnet18', 'rir32', 'all_cnn_c_init'])
 def test_strided_time_sees_a_still_as_the_2d_network_does(name: str) -> None:
     flat = uneven(name).double().eval()
     inflated = with_centre_taps(name, flat)
-    frame = images(1, 3, 32, 32).double()
+    side = 32 if flat.stem == 'conv7x7' else 12
+    frame = images(1, 3, side, side).double()
     with torch.no_grad():
         for video, image in zip(inflated(frame[:, :, None].repeat(1, 1, 8, 1, 1)), flat(frame)):
             torch.testing.assert_close(video, image[:, :, None].expand_as(video), rtol=1e-9, atol=1e-9)

@@ -1,0 +1,133 @@
+"""Recursion formulas as text: what they mean, and one clear line where they mean nothing."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+import torch
+
+from mmext.backbones import RecursiveResNet, formula
+from mmext.backbones.formula import FORMULAS, Formula, Term, parse_formula
+from tests.backbones.helpers import images, on_meta, uneven, user_error
+
+OWN = Term(1, 1, True)  # W[i] X[i-1]
+SHORTCUT = Term(1, 1, False)  # X[i-1]
+MEANT = {
+    'resnet': Formula((OWN, SHORTCUT), ()),
+    'eq20': Formula((OWN, SHORTCUT), (Term(-1, 2, True), )),
+    'eq21': Formula((OWN, ), (Term(1, None, False), )),
+    'appendix1': Formula((OWN, ), (Term(1, 2, False), )),
+    'appendix2': Formula((OWN, ), (Term(1, 2, True), )),
+}
+
+
+def test_formulas_need_no_torch() -> None:
+    tree = ast.parse(Path(formula.__file__).read_text())
+    imports = [node for node in ast.walk(tree) if isinstance(node, (ast.Import, ast.ImportFrom))]
+    modules = [getattr(node, 'module', None) or node.names[0].name for node in imports]
+    assert 'mmext.errors' in modules
+    assert not any(name.partition('.')[0] == 'torch' for name in modules)
+
+
+@pytest.mark.parametrize('name', MEANT)
+def test_the_five_mean_what_the_paper_says(name: str) -> None:
+    assert parse_formula(name) == parse_formula(FORMULAS[name]) == MEANT[name]
+    assert list(FORMULAS) == list(MEANT)
+
+
+@pytest.mark.parametrize(('text', 'meant'), [
+    ('W[i] X[i-1]', Formula((), (OWN, ))),
+    ('relu(W[i]X[i-1]+X[i-1])-W[i-1]X[i-2]', MEANT['eq20']),
+    ('  relu( W[ i ]  X[i - 1] +  X[ i -1 ] )  -  W[i- 1] X[i -2]  ', MEANT['eq20']),
+    ('X[i-1] + W[i] X[i-1]', Formula((), (SHORTCUT, OWN))),
+    ('-X[i-1] + W[i] X[i-1]', Formula((), (Term(-1, 1, False), OWN))),
+    ('relu(+W[i] X[i-1])', Formula((OWN, ), ())),
+    ('relu(X[i-1]) + 0.5 W[i] X[i-1]', Formula((SHORTCUT, ), (Term(0.5, 1, True), ))),
+    ('2*W[i] X[i-1] - 1.25 * X[i-3] + 3X[0]', Formula((), (Term(2, 1, True), Term(-1.25, 3, False),
+                                                             Term(3, None, False)))),
+    ('relu(W[i] X[i-1]) + 0.5 X[i-1] - 2 W[i-2] X[i-3] + X[0]',
+     Formula((OWN, ), (Term(0.5, 1, False), Term(-2, 3, True), Term(1, None, False)))),
+])
+def test_spaces_signs_and_factors(text: str, meant: Formula) -> None:
+    assert parse_formula(text) == meant
+
+
+@pytest.mark.parametrize(('text', 'outputs', 'branches', 'origin'), [
+    ('resnet', 1, 0, False), ('eq20', 1, 1, False), ('eq21', 1, 0, True), ('appendix1', 2, 0, False),
+    ('appendix2', 1, 1, False), ('W[i] X[i-1] - 2 W[i-2] X[i-3] + X[0]', 1, 2, True),
+    ('W[i] X[i-1] + X[i-4] + W[i-1] X[i-2]', 4, 1, False),
+])
+def test_no_more_is_kept_than_is_read(text: str, outputs: int, branches: int, origin: bool) -> None:
+    parsed = parse_formula(text)
+    assert (parsed.outputs_kept, parsed.branches_kept, parsed.origin_kept) == (outputs, branches, origin)
+    net = uneven('resnet18_recursive', formula=text, num_stages=1).eval()
+    with torch.no_grad():
+        state = net.layer1(net.begin(images(1, 64, 2, 2)))
+    assert (len(state.outputs), len(state.branches), state.origin is not None) == (outputs, branches, origin)
+
+
+WRONG = {
+    'the block itself': ('W[i] X[i]', 'X[i] does not exist when block i is computed', 'the newest is X[i-1]'),
+    'the block itself, alone': ('W[i] X[i-1] + X[i]', 'X[i] does not exist', 'X[i-1]'),
+    'the next block': ('W[i] X[i-1] + X[i+1]', 'X[i+1] does not exist', 'X[i-1]'),
+    'the next branch': ('W[i] X[i-1] + W[i+1] X[i]', 'X[i]', 'does not exist'),
+    'the next branch of the newest': ('W[i] X[i-1] + W[i+1] X[i-1]', 'no block W[i+1]'),
+    'a numbered block': ('W[i] X[i-1] + X[3]', 'X[3] does not exist for every block', '[i-1]', 'X[0]'),
+    'a numbered branch': ('W[3] X[i-1]', 'W[3] does not exist for every block'),
+    'the stem as a branch': ('W[i] X[i-1] + W[0] X[0]', 'no block W[0]'),
+    'a wrong pair': ('W[i] X[i-1] + W[i-1] X[i-3]', 'W[i-1] reads the block before it and not X[i-3]'),
+    'a wrong pair with the stem': ('W[i] X[i-1] + W[i-1] X[0]', 'W[i-1] reads the block before it and not X[0]'),
+    'a letter': ('W[i] X[i-1] + X[i-j]', 'X[i-j] does not exist for every block'),
+    'no branch': ('relu(X[i-1]) - W[i-1] X[i-2]', 'it lacks W[i] X[i-1]'),
+    'nothing': ('', 'it lacks W[i] X[i-1]'),
+    'nothing but relu': ('relu()', 'it lacks W[i] X[i-1]'),
+    'garbage': ('hello', "can't read 'hello'", 'write terms such as'),
+    'garbage behind': ('W[i] X[i-1] and more', "can't read 'and more'"),
+    'an unknown name': ('eq22', "can't read 'eq22'", 'resnet, eq20, eq21, appendix1, appendix2'),
+    'no sign between': ('W[i] X[i-1] X[i-1]', "can't read 'X[i-1]'"),
+    'no sign after relu': ('relu(W[i] X[i-1]) X[0]', "can't read 'relu(W[i] X[i-1]) X[0]'"),
+    'two signs': ('W[i] X[i-1] -- X[i-1]', "can't read '-- X[i-1]'"),
+    'a sign at the end': ('W[i] X[i-1] +', "can't read '+'"),
+    'another function': ('tanh(W[i] X[i-1])', "can't read 'tanh"),
+    'relu in the middle': ('X[0] + relu(W[i] X[i-1])', "can't read '+ relu", 'the first ones perhaps in relu'),
+    'two relus': ('relu(W[i] X[i-1]) + relu(X[i-1])', "can't read '+ relu"),
+    'nested relus': ('relu(relu(W[i] X[i-1]))', "can't read"),
+    'relu left open': ('relu(W[i] X[i-1]', "can't read 'relu("),
+    'an index left open': ('W[i X[i-1]', "W[i X[i-1]"),
+    'a number': (20, 'formula=20', 'need a text such as', 'eq20'),
+    'none': (None, 'formula=None', 'need a text'),
+}
+
+
+@pytest.mark.parametrize('case', WRONG)
+def test_what_a_formula_cannot_say(case: str) -> None:
+    text, *fragments = WRONG[case]
+    with user_error('formula', *fragments):
+        parse_formula(text)
+    with user_error('formula', *fragments):
+        on_meta('resnet18_recursive', formula=text)
+
+
+@pytest.mark.parametrize(('name', 'blocks'), [('resnet18_recursive', 8), ('resnet50_recursive', 16),
+                                              ('resnext29_2x64d_recursive', 9)])
+@pytest.mark.parametrize('term', ['X[i-{}]', '3 W[i-{less}] X[i-{}]'])
+def test_a_formula_reaches_no_further_than_the_network(name: str, blocks: int, term: str) -> None:
+    reach = [f'relu(W[i] X[i-1]) + {term.format(back, less=back - 1)}' for back in (blocks, blocks + 1, 50)]
+    on_meta(name, formula=reach[0])
+    for back, text in zip((blocks + 1, 50), reach[1:]):
+        with user_error(f'X[i-{back}] does not exist in a network of {blocks} blocks'):
+            on_meta(name, formula=text)
+
+
+def test_the_default_is_the_paper_s_design() -> None:
+    with torch.device('meta'):
+        net = RecursiveResNet(18)
+    assert (net.formula, net.initial_state) == (MEANT['eq20'], 'zeros')
+
+
+@pytest.mark.parametrize('initial_state', ['ones', None, True])
+def test_an_unknown_initial_state(initial_state: object) -> None:
+    with user_error(f'initial_state={initial_state!r}', 'zeros, stem'):
+        on_meta('resnet18_recursive', initial_state=initial_state)
