@@ -19,8 +19,9 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--show-dir', metavar='DIR', help='draw every image there, ground truth beside detections')
     parser.add_argument('--show-score', type=float, default=0.3, help='least score to be drawn (default: %(default)s)')
     parser.add_argument('--per-class', action='store_true', help='AP and counts of each class')
+    parser.add_argument('--views', metavar='CLIPSxCROPS', help="of a video: 10x3, or 1x1 (default: the config's)")
     parser.add_argument('--skip-unreadable', action='store_true',
-                        help='go on where images are missing or unreadable; their objects count as missed')
+                        help='go on where images or videos are missing or unreadable, with black ones in their place')
     return parser.parse_args()
 
 
@@ -32,7 +33,7 @@ def main() -> None:
 
     config = cli.config_from(args)
     if args.per_class:
-        if config.test_evaluator.get('type') not in ('mmext.CocoMetric', 'mmext.Accuracy'):
+        if config.test_evaluator.get('type') not in ('mmext.CocoMetric', 'mmext.Accuracy', 'mmext.ActionAccuracy'):
             raise UserError("--per-class: needs a config whose test_evaluator is mmext's CocoMetric or Accuracy")
         config.test_evaluator.per_class = True
     if args.show_dir:
@@ -42,6 +43,9 @@ def main() -> None:
         config.default_hooks.visualization = dict(
             type='DetVisualizationHook', draw=True, test_out_dir=os.path.abspath(args.show_dir),
             score_thr=args.show_score)
+    if args.views:
+        from mmext.video.views import set_views
+        set_views(config, args.views)
     if args.out:
         files.require_target(args.out)
     run.set_up(config, args.work_dir, cli.run_name(args), args.launcher)

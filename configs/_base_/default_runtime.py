@@ -11,7 +11,7 @@ default_hooks = dict(
 custom_hooks = [
     dict(type='mmext.EpochSeedHook'),
     dict(type='mmext.FiniteLossHook', interval=10),
-    dict(type='mmext.UnreadableImagesHook'),
+    dict(type='mmext.UnreadableFilesHook'),
     dict(type='mmext.ProgressHook'),
 ]
 

@@ -45,24 +45,38 @@ def classifier(name: str, num_classes: int = 1000, shape: Sequence[int] | None =
 
 def from_config(path: str | Path, backbone: str | None = None, options: dict | None = None,
                 shape: Sequence[int] | None = None) -> Subject:
-    """The model of a config; its input is the size that the test pipeline resizes to unless one is given.
+    """The model of a config; its input is that of the validation in training, unless one is given.
 
     Raises:
         UserError: the config is unusable, or does not say what its input is.
     """
     config = load_config(path, backbone=backbone, options=options)
     init_default_scope(config.get('default_scope', 'mmengine'))
-    shape = tuple(shape or (3, *input_size(config, path)))
+    shape = tuple(shape or input_shape(config, path))
     config.model.backbone['init_cfg'] = None
     with torch.device('meta'):
         model = MODELS.build(config.model)
-    return Subject(str(path), model, shape, getattr(model, '_forward', model))
+    return Subject(str(path), model, shape, forward_of(model))
 
 
-def input_size(config: dict, path: str | Path) -> tuple[int, int]:
-    """(height, width) of the test pipeline's Resize."""
-    for step in config.get('test_pipeline', []):
-        if step['type'].rpartition('.')[2] == 'Resize':
-            width, height = step['scale']
-            return height, width
-    raise UserError(f'{path}: no test_pipeline with a Resize; give --input C H W')
+def forward_of(model: nn.Module) -> Callable:
+    """What a batch is put into: a recognizer takes (N, clips, C, T, H, W), and goes on to its head."""
+    if hasattr(model, 'cls_head'):
+        return lambda clips: model(clips[:, None], mode='tensor', stage='head')
+    return getattr(model, '_forward', model)
+
+
+def input_shape(config: dict, path: str | Path) -> tuple[int, ...]:
+    """(C, [T,] height, width), from the frames and the last size that the pipeline names; a crop is the last word."""
+    size, frames = None, ()
+    for step in config.get('val_pipeline') or config.get('test_pipeline', []):
+        kind = step['type'].rpartition('.')[2]
+        if kind == 'Resize' and min(step['scale']) > 0:
+            size = step['scale'][::-1]
+        elif 'crop_size' in step:
+            size = (step['crop_size'], step['crop_size'])
+        elif 'clip_len' in step:
+            frames = (step['clip_len'], )
+    if size is None:
+        raise UserError(f'{path}: no test_pipeline with a Resize; give --input C H W')
+    return (3, *frames, *size)

@@ -5,6 +5,7 @@ from mmext.backbones.cresnet import CResNet
 from mmext.backbones.iresnet import IResNet, ResMax, ResStage
 from mmext.backbones.names import create_backbone, list_backbones
 from mmext.backbones.recursive import RecursiveRes2NeXt, RecursiveResNet, RecursiveResNeXt, RecursiveSEResNet
+from mmext.backbones.register import register_backbone
 from mmext.backbones.resgroup import IResGroup, IResGroupFix, ResGroup, ResGroupFix
 from mmext.backbones.resnet import PreActResNet, ResNet, ResNeXt
 from mmext.backbones.rir import AllCNN, RiR
@@ -12,5 +13,5 @@ from mmext.backbones.rir import AllCNN, RiR
 __all__ = [
     'AllCNN', 'Backbone', 'CResNet', 'IResGroup', 'IResGroupFix', 'IResNet', 'PreActResNet', 'RecursiveRes2NeXt',
     'RecursiveResNeXt', 'RecursiveResNet', 'RecursiveSEResNet', 'ResGroup', 'ResGroupFix', 'ResMax', 'ResNeXt',
-    'ResNet', 'ResStage', 'RiR', 'create_backbone', 'list_backbones'
+    'ResNet', 'ResStage', 'RiR', 'create_backbone', 'list_backbones', 'register_backbone'
 ]

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping, Sequence
-from typing import Any, ClassVar, NamedTuple, TypeVar
+from collections.abc import Sequence
+from typing import Any, ClassVar, NamedTuple
 
 from mmengine.model import BaseModule
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from mmext.backbones.checkpointing import run_checkpointed
+from mmext.backbones.checks import check_odd, check_out_indices, check_range, choose
 from mmext.backbones.layers import Layers
 from mmext.backbones.plan import CIFAR_BLOCKS, STEMS, Arch, StagePlan, per_stage, plan_stages
 from mmext.backbones.weights import load_pretrained
-from mmext.errors import UserError, nearest
+from mmext.errors import UserError
 
 State = Any  # what a family's blocks hand on: a feature map, or a tuple of tensors
-Row = TypeVar('Row')
 
 
 class Feature(NamedTuple):
@@ -60,11 +60,15 @@ class Backbone(BaseModule):
             square root of depth.
         zero_init_residual: every residual branch starts at zero; in families whose branches can.
         dims: 2, or 3 for the inflated network (section 4 of the iResNet paper).
-        temporal_strides: per stage, in 3D only.
-        stem_temporal_stride: in 3D only.
+        temporal_strides: per stage, in 3D; (1, 1, 2, 2) by default.
+        temporal_kernels: per stage, in 3D: how many frames its 3x3 convolutions span, odd; 1 leaves the stage as it is
+            in 2D. (3, 3, 3, 3) by default.
+        stem_temporal_stride, stem_temporal_kernel: of the stem's first convolution in 3D; the kernel is the stem's own
+            by default (5 for conv7x7, 1 for conv1x1, else 3).
+        bare: hand on the one feature map itself and not a tuple of one, as mmaction2's heads take it.
         init_cfg: ``dict(type='Pretrained', checkpoint=..., prefix=None, strict=True)`` loads weights in
-            ``init_weights`` and refuses a checkpoint that lacks some of them; any other of mmengine's initialisers.
-            None: Kaiming normal (fan out).
+            ``init_weights`` and refuses a checkpoint that lacks some of them; in 3D it inflates 2D weights
+            (``inflate='repeat'`` or 'centre'). Any other of mmengine's initialisers. None: Kaiming normal (fan out).
 
     Raises:
         UserError: an argument that the network can't have.
@@ -81,7 +85,8 @@ class Backbone(BaseModule):
                  strides: Sequence[int] | None = None, dilations: Sequence[int] | None = None,
                  out_indices: Sequence[int] | None = None, frozen_stages: int = -1, norm_cfg: dict | None = None,
                  norm_eval: bool = False, with_cp: bool = False, zero_init_residual: bool = False, dims: int = 2,
-                 temporal_strides: Sequence[int] | None = None, stem_temporal_stride: int = 1,
+                 temporal_strides: Sequence[int] | None = None, temporal_kernels: Sequence[int] | None = None,
+                 stem_temporal_stride: int = 1, stem_temporal_kernel: int | None = None, bare: bool = False,
                  init_cfg: dict | None = None) -> None:
         self.pretrained, others = split_init_cfg(init_cfg)
         super().__init__(others)
@@ -93,24 +98,32 @@ class Backbone(BaseModule):
         check_range('num_stages', stages, 1, len(arch.blocks))
         self.out_indices = check_out_indices(range(stages) if out_indices is None else out_indices, stages)
         check_range('frozen_stages', frozen_stages, -1, stages)
+        if bare and len(self.out_indices) > 1:
+            raise UserError(f'bare: only one feature map can be handed on so, and out_indices={self.out_indices}')
         check_range('stem_temporal_stride', stem_temporal_stride, 1, 16)
         self.frozen_stages = frozen_stages
         self.norm_eval = norm_eval
         self.with_cp = with_cp
         self.dims = dims
         self.zero_init_residual = zero_init_residual
+        self.bare = bare
         self.stem_temporal_stride = stem_temporal_stride
+        self.stem_temporal_kernel, *_ = check_odd('stem_temporal_kernel', [
+            STEMS[self.stem].temporal_kernel if stem_temporal_kernel is None else stem_temporal_kernel])
         self.stages = plan_stages(
             arch, stem=self.stem, num_stages=stages, improved_projection=self.improved_projection,
             strides=per_stage('strides', strides, (1, 2, 2, 2), stages),
             temporal_strides=per_stage('temporal_strides', temporal_strides, (1, 1, 2, 2), stages),
+            temporal_kernels=check_odd('temporal_kernels', per_stage('temporal_kernels', temporal_kernels,
+                                                                     (3, 3, 3, 3), stages)),
             dilations=per_stage('dilations', dilations, (1, 1, 1, 1), stages))
 
         layers = Layers(dims, norm_cfg, self.conv_bias)
         self.smallest_input = self.reductions[-1][1]
         self.make_stem(layers, in_channels)
         for i, stage in enumerate(self.stages, 1):
-            self.add_module(f'layer{i}', nn.Sequential(*self.make_blocks(layers, stage)))
+            blocks = self.make_blocks(layers.spanning(stage.temporal_kernel), stage)
+            self.add_module(f'layer{i}', nn.Sequential(*blocks))
         self.bn_last = None
         if self.closing_norm and stages == len(arch.blocks):
             self.bn_last = layers.norm(arch.out_channels[-1])
@@ -144,7 +157,7 @@ class Backbone(BaseModule):
         """conv1 bn1 relu, (conv2 bn2 relu), (maxpool)."""
         stem = STEMS[self.stem]
         channels = self.arch.stem_channels
-        kernel, stride = (stem.temporal_kernel, stem.kernels[0]), (self.stem_temporal_stride, stem.stride)
+        kernel, stride = (self.stem_temporal_kernel, stem.kernels[0]), (self.stem_temporal_stride, stem.stride)
         self.conv1 = layers.conv(in_channels, channels, kernel, stride)
         self.bn1 = layers.norm(channels)
         if len(stem.kernels) > 1:
@@ -204,8 +217,11 @@ class Backbone(BaseModule):
             x = self.relu(self.bn2(self.conv2(x)))
         return x if self.maxpool is None else self.maxpool(x)
 
-    def forward(self, x: Tensor) -> tuple[Tensor, ...]:
-        """(N, C, [T,] H, W) -> one feature map for each of ``out_indices``, as ``feature_info`` tells."""
+    def forward(self, x: Tensor) -> tuple[Tensor, ...] | Tensor:
+        """(N, C, [T,] H, W) -> one feature map for each of ``out_indices``, as ``feature_info`` tells.
+
+        A tuple of them, or with ``bare`` the only one itself.
+        """
         self.check_size(x)
         state = self.begin(self.forward_stem(x))
         features = []
@@ -215,7 +231,7 @@ class Backbone(BaseModule):
             features.append(self.feature(state))
         if self.bn_last is not None:
             features[-1] = self.relu_last(self.bn_last(features[-1]))
-        return tuple(features[index] for index in self.out_indices)
+        return features[self.out_indices[0]] if self.bare else tuple(features[index] for index in self.out_indices)
 
     def check_size(self, x: Tensor) -> None:
         """Raises a UserError where the input has another number of dimensions or is smaller than one output cell."""
@@ -251,29 +267,9 @@ def split_init_cfg(init_cfg: dict | Sequence[dict] | None) -> tuple[list[dict], 
     pretrained = [{key: value for key, value in config.items() if key != 'type'} for config in configs
                   if config.get('type') == 'Pretrained']
     for options in pretrained:
-        for key in sorted(set(options) - {'checkpoint', 'prefix', 'strict', 'map_location'}):
-            raise UserError(f"init_cfg of type 'Pretrained': no key {key!r}; there are checkpoint, prefix and strict")
+        for key in sorted(set(options) - {'checkpoint', 'prefix', 'strict', 'inflate', 'map_location'}):
+            raise UserError(f"init_cfg of type 'Pretrained': no key {key!r}; there are checkpoint, prefix, strict and "
+                            'inflate')
         if not options.get('checkpoint'):
             raise UserError("init_cfg of type 'Pretrained': no checkpoint is named")
     return pretrained, [config for config in configs if config.get('type') != 'Pretrained'] or None
-
-
-def check_out_indices(out_indices: Sequence[int], stages: int) -> tuple[int, ...]:
-    if not isinstance(out_indices, Sequence) or not out_indices:
-        raise UserError(f'out_indices={out_indices!r}: need one or more stages, such as (1, 2, 3)')
-    for index in out_indices:
-        check_range('out_indices', index, 0, stages - 1)
-    return tuple(out_indices)
-
-
-def choose(owner: str, name: str, value: Hashable, table: Mapping[Hashable, Row]) -> Row:
-    """``table[value]``; UserError with the owner's choices where there is none."""
-    if not isinstance(value, Hashable) or value not in table:
-        close = nearest(value, filter(lambda key: isinstance(key, str), table)) if isinstance(value, str) else ''
-        raise UserError(f'{owner} has no {name} {value!r}; there are {", ".join(map(str, table))}{close}')
-    return table[value]
-
-
-def check_range(name: str, value: int, low: int, high: int) -> None:
-    if not isinstance(value, int) or not low <= value <= high:
-        raise UserError(f'{name}: {value!r} is not between {low} and {high}')

@@ -7,11 +7,12 @@ from dataclasses import dataclass, replace
 
 from torch import Tensor, nn
 
-from mmext.backbones.backbone import Backbone, choose
+from mmext.backbones.backbone import Backbone
+from mmext.backbones.checks import choose
 from mmext.backbones.layers import Layers, Size
 from mmext.backbones.plan import Arch, StagePlan, per_stage
+from mmext.backbones.register import register_backbone
 from mmext.errors import UserError
-from mmext.registry import MODELS
 
 INPUT = 0
 SOLID, NEEDED, TRANSITION, DASHED = 'solid', 'needed', 'transition', 'dashed'
@@ -140,7 +141,7 @@ class CrossBlock(nn.Module):
         return outs[-1]
 
 
-@MODELS.register_module()
+@register_backbone
 class CResNet(Backbone):
     """C-ResNet: the Cross-Block (A), the six-layer Cross-Bottleneck (B) and the three-layer one (C).
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 
 from mmext.backbones.plan import CIFAR_BLOCKS, IMAGENET_BLOCKS, basic, bottleneck, cifar_bottleneck
+from mmext.backbones.register import register_backbone
 from mmext.backbones.residual import END, FIRST_END, FIRST_MIDDLE, MIDDLE, START, ResidualBackbone, Wiring
 from mmext.backbones.resnet import DEEP, ResNet
 from mmext.errors import UserError
-from mmext.registry import MODELS
 
 
 def resstage(blocks: int) -> list[Wiring]:
@@ -24,7 +24,7 @@ def resstage(blocks: int) -> list[Wiring]:
     return [START, FIRST_MIDDLE, *[MIDDLE] * (blocks - 3), END]
 
 
-@MODELS.register_module()
+@register_backbone
 class ResStage(ResidualBackbone):
     """Blocks have a role in their stage, so that the main path has one ReLU a stage and not one a block (Fig. 1c).
 
@@ -48,7 +48,7 @@ class ResStage(ResidualBackbone):
         return roles
 
 
-@MODELS.register_module()
+@register_backbone
 class ResMax(ResNet):
     """ResNet with the improved projection (Fig. 2): its max-pool takes over from the stem's."""
 
@@ -57,7 +57,7 @@ class ResMax(ResNet):
     improved_projection = True
 
 
-@MODELS.register_module()
+@register_backbone
 class IResNet(ResStage):
     """ResStage with the improved projection. Depth 164 to 3002 are the CIFAR nets."""
 

@@ -44,16 +44,19 @@ class Layers:
         norm_cfg: the norm layer as OpenMMLab's configs write it: BN, SyncBN or GN (with ``num_groups``), and
             ``requires_grad``, ``eps``, ``momentum``. In 3D, BN means BatchNorm3d.
         conv_bias: whether convolutions have a bias where nothing else is said.
+        temporal_kernel: what a convolution whose size is one number above 1 spans in time, in 3D; odd.
 
     Raises:
         UserError: ``dims`` is neither 2 nor 3, or ``norm_cfg`` names no type.
     """
 
-    def __init__(self, dims: int = 2, norm_cfg: dict | None = None, conv_bias: bool = False) -> None:
+    def __init__(self, dims: int = 2, norm_cfg: dict | None = None, conv_bias: bool = False,
+                 temporal_kernel: int = 3) -> None:
         if dims not in (2, 3):
             raise UserError(f'dims={dims!r}: a backbone has 2 dimensions (images) or 3 (clips)')
         self.dims = dims
         self.conv_bias = conv_bias
+        self.temporal_kernel = temporal_kernel
         self.norm_cfg = dict(norm_cfg or dict(type='BN'))
         if 'type' not in self.norm_cfg:
             raise UserError(f'norm_cfg={norm_cfg!r} has no type; write for example norm_cfg=dict(type=\'BN\')')
@@ -64,6 +67,10 @@ class Layers:
         """A size, one number per dimension."""
         return (temporal(size), spatial(size), spatial(size))[3 - self.dims:]
 
+    def spanning(self, temporal_kernel: int) -> Layers:
+        """The same, with another temporal kernel."""
+        return Layers(self.dims, self.norm_cfg, self.conv_bias, temporal_kernel)
+
     def conv(self, in_channels: int, out_channels: int, kernel: Size, stride: Size = 1, *, dilation: int = 1,
              groups: int = 1, bias: bool | None = None, padded: bool = True,
              half_identity: bool = False) -> nn.Module:
@@ -71,6 +78,8 @@ class Layers:
 
         ``padded=False`` has no spatial padding; ``half_identity`` makes it a convolution of ResNet Init.
         """
+        if isinstance(kernel, int) and kernel > 1:
+            kernel = (self.temporal_kernel, kernel)
         kernels = self.extent(kernel)
         dilations = self.extent((1, dilation))
         paddings = tuple(d * (k - 1) // 2 for k, d in zip(kernels, dilations))

@@ -67,7 +67,8 @@ class Arch:
 @dataclass(frozen=True)
 class StagePlan:
     """One stage. ``stride`` is (temporal, spatial), taken by the first block; ``pooled`` says whether that block's
-    projection is the improved one (a 3x3 max-pool carries its stride); ``blocks_before`` are in earlier stages."""
+    projection is the improved one (a 3x3 max-pool carries its stride); ``blocks_before`` are in earlier stages;
+    ``temporal_kernel`` is what a 3x3 convolution spans in 3D."""
 
     blocks: int
     blocks_before: int
@@ -78,6 +79,7 @@ class StagePlan:
     stride: tuple[int, int]
     dilation: int
     pooled: bool
+    temporal_kernel: int = 3
 
 
 def basic(depth: int) -> Arch:
@@ -98,7 +100,8 @@ def cifar_bottleneck(depth: int) -> Arch:
 
 
 def plan_stages(arch: Arch, *, stem: str, num_stages: int, strides: Sequence[int], temporal_strides: Sequence[int],
-                dilations: Sequence[int], improved_projection: bool) -> tuple[StagePlan, ...]:
+                temporal_kernels: Sequence[int], dilations: Sequence[int],
+                improved_projection: bool) -> tuple[StagePlan, ...]:
     """Lays out the stages of a network.
 
     With the improved projection the stem has no max-pool: its stride moves into the first block of stage 1, so
@@ -112,7 +115,8 @@ def plan_stages(arch: Arch, *, stem: str, num_stages: int, strides: Sequence[int
             blocks=arch.blocks[i], blocks_before=sum(arch.blocks[:i]), in_channels=in_channels[i],
             width=arch.widths[i], out_channels=arch.out_channels[i], groups=arch.groups[i], dilation=dilations[i],
             stride=(temporal_strides[i], strides[i] * 2 if folded and i == 0 else strides[i]),
-            pooled=improved_projection and (i > 0 or folded)) for i in range(num_stages))
+            pooled=improved_projection and (i > 0 or folded),
+            temporal_kernel=temporal_kernels[i]) for i in range(num_stages))
 
 
 def per_stage(name: str, given: Sequence[int] | None, default: Sequence[int], num_stages: int) -> tuple[int, ...]:

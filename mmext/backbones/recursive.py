@@ -7,18 +7,19 @@ from typing import ClassVar
 
 from torch import Tensor, nn
 
-from mmext.backbones.backbone import Backbone, check_range, choose
+from mmext.backbones.backbone import Backbone
+from mmext.backbones.checks import check_range, choose
 from mmext.backbones.formula import parse_formula
 from mmext.backbones.layers import Layers
 from mmext.backbones.plan import Arch, StagePlan, basic, bottleneck
 from mmext.backbones.recursion import RECURSIVE_BLOCKS, History, Shape
+from mmext.backbones.register import register_backbone
 from mmext.errors import UserError
-from mmext.registry import MODELS
 
 RESNET = {**{depth: basic(depth) for depth in (18, 34)}, **{depth: bottleneck(depth) for depth in (50, 101)}}
 
 
-@MODELS.register_module()
+@register_backbone
 class RecursiveResNet(Backbone):
     """ResNet's blocks under a recursion formula, the paper's design (eq. 20) by default.
 
@@ -78,7 +79,7 @@ def with_and_without(name: str, arguments: dict) -> dict[str, dict]:
     return {name: dict(arguments, formula='resnet'), f'{name}_recursive': dict(arguments)}
 
 
-@MODELS.register_module()
+@register_backbone
 class RecursiveSEResNet(RecursiveResNet):
     """Squeeze-and-excitation networks (arXiv 1709.01507) under a formula; every convolution has a bias."""
 
@@ -92,7 +93,7 @@ class RecursiveSEResNet(RecursiveResNet):
                 for name, arguments in with_and_without(f'seresnet{depth}', dict(depth=depth)).items()}
 
 
-@MODELS.register_module()
+@register_backbone
 class RecursiveResNeXt(RecursiveResNet):
     """ResNeXt-29 for 32-pixel images (arXiv 1611.05431, section 5.3) under a formula: three stages of three blocks.
 
@@ -123,7 +124,7 @@ class RecursiveResNeXt(RecursiveResNet):
         return choose('RecursiveResNeXt', 'depth', depth, {29: arch})
 
 
-@MODELS.register_module()
+@register_backbone
 class RecursiveRes2NeXt(RecursiveResNet):
     """Res2NeXt-29 (arXiv 1904.01169, section 4.3) under a formula: three stages of three blocks.
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from mmext.backbones.iresnet import ResStage
 from mmext.backbones.plan import bottleneck
+from mmext.backbones.register import register_backbone
 from mmext.backbones.resnet import ResNet
-from mmext.registry import MODELS
 
 DEPTHS = (50, 101, 152)
 GROUPS = (8, 16, 32, 64)
@@ -17,7 +17,7 @@ def resgroup(groups: tuple[int, ...]) -> dict:
     return {depth: bottleneck(depth, width=256, expansion=0.5, groups=groups) for depth in DEPTHS}
 
 
-@MODELS.register_module()
+@register_backbone
 class ResGroup(ResNet):
     """ResGroup block in ResNet's wiring; the number of groups doubles from stage to stage."""
 
@@ -25,7 +25,7 @@ class ResGroup(ResNet):
     archs = resgroup(GROUPS)
 
 
-@MODELS.register_module()
+@register_backbone
 class ResGroupFix(ResNet):
     """ResGroup with 64 groups in every stage."""
 
@@ -33,7 +33,7 @@ class ResGroupFix(ResNet):
     archs = resgroup(FIXED_GROUPS)
 
 
-@MODELS.register_module()
+@register_backbone
 class IResGroup(ResStage):
     """ResGroup with ResStage's wiring and the improved projection."""
 
@@ -42,7 +42,7 @@ class IResGroup(ResStage):
     improved_projection = True
 
 
-@MODELS.register_module()
+@register_backbone
 class IResGroupFix(ResStage):
     """ResGroupFix with ResStage's wiring and the improved projection."""
 

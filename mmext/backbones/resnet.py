@@ -6,8 +6,8 @@ The iResNet paper's baselines, as its Tables I, II and VI have them.
 from __future__ import annotations
 
 from mmext.backbones.plan import CIFAR_BLOCKS, basic, bottleneck, cifar_bottleneck
+from mmext.backbones.register import register_backbone
 from mmext.backbones.residual import POST, PRE, ResidualBackbone, Wiring
-from mmext.registry import MODELS
 
 DEEP = (50, 101, 152, 200)
 RESNET = {
@@ -17,7 +17,7 @@ RESNET = {
 }
 
 
-@MODELS.register_module()
+@register_backbone
 class ResNet(ResidualBackbone):
     """Norm after every convolution, ReLU after the addition. Depth 164 to 3002 are the CIFAR nets."""
 
@@ -29,7 +29,7 @@ class ResNet(ResidualBackbone):
         return [POST] * blocks
 
 
-@MODELS.register_module()
+@register_backbone
 class PreActResNet(ResidualBackbone):
     """Norm and ReLU before every convolution, and once more after stage 4, if it is built.
 
@@ -45,7 +45,7 @@ class PreActResNet(ResidualBackbone):
         return [PRE] * blocks
 
 
-@MODELS.register_module()
+@register_backbone
 class ResNeXt(ResNet):
     """ResNet with 32 groups of 4 channels (32x4d) in the first stage's 3x3 convolutions."""
 

@@ -6,11 +6,12 @@ from collections.abc import Sequence
 
 from torch import Tensor, nn
 
-from mmext.backbones.backbone import Backbone, check_range, choose
+from mmext.backbones.backbone import Backbone
+from mmext.backbones.checks import check_range, choose
 from mmext.backbones.layers import Layers
 from mmext.backbones.plan import Arch, StagePlan, per_stage
+from mmext.backbones.register import register_backbone
 from mmext.errors import UserError
-from mmext.registry import MODELS
 
 # What a variant has: convolutions with ResNet Init inside, and a shortcut around the block.
 VARIANTS = {'cnn': (False, False), 'resnet': (False, True), 'init': (True, False), 'rir': (True, True)}
@@ -70,7 +71,7 @@ class RiRBlock(nn.Module):
         return out
 
 
-@MODELS.register_module()
+@register_backbone
 class RiR(Backbone):
     """ResNet in ResNet and the three networks that it is compared with.
 
@@ -128,7 +129,7 @@ class ConvBlock(nn.Module):
         return self.relu(self.bn1(self.conv1(x)))
 
 
-@MODELS.register_module()
+@register_backbone
 class AllCNN(Backbone):
     """ALL-CNN-C (Springenberg et al., arXiv 1412.6806, Table 1) with batch norm, plain or with ResNet Init.
 

@@ -10,6 +10,7 @@ from mmengine.logging import print_log
 from mmengine.runner import CheckpointLoader
 from torch import Tensor, nn
 
+from mmext.backbones.inflate import inflate as inflate_weights
 from mmext.errors import UserError, shorten
 
 OPTIONAL = 'num_batches_tracked'  # absent from checkpoints older than torch 0.4.1, and of no use here
@@ -47,7 +48,7 @@ def weights_of(checkpoint: dict) -> dict[str, Tensor]:
 
 
 def load_pretrained(backbone: nn.Module, checkpoint: str | Path, prefix: str | None = None, strict: bool = True,
-                    map_location: str = 'cpu') -> None:
+                    inflate: str = 'repeat', map_location: str = 'cpu') -> None:
     """Loads a classifier's, a detector's or the authors' own weights into a backbone.
 
     What the backbone has no part for (a classifier's fc, stages it was built without) is dropped.
@@ -57,6 +58,7 @@ def load_pretrained(backbone: nn.Module, checkpoint: str | Path, prefix: str | N
         checkpoint: a file or URL.
         prefix: what the backbone's names begin with there, such as ``backbone``; found out if None.
         strict: False loads what fits, even if tensors are missing, left over or have another shape.
+        inflate: how a 3D backbone takes 2D weights: 'repeat' or 'centre' (see ``inflate.inflate``).
         map_location: accepted because mmengine's ``Pretrained`` has it; weights are read on the CPU and copied.
 
     Raises:
@@ -71,6 +73,7 @@ def load_pretrained(backbone: nn.Module, checkpoint: str | Path, prefix: str | N
     parts = {name.partition('.')[0] for name in own}
     given = {name.removeprefix(prefix): value for name, value in weights.items()
              if name.startswith(prefix) and name.removeprefix(prefix).partition('.')[0] in parts}
+    given = inflate_weights(given, own, inflate)
     fitting = fitting_weights(own, given)
     if strict or not fitting:
         require_match(backbone, given, checkpoint, '; strict=False loads what fits' if strict and fitting else '')

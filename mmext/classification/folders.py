@@ -104,6 +104,11 @@ class ImageFolder(BaseDataset):
         super().__init__(data_root=data_root, data_prefix=dict(img_path=self.split), metainfo=metainfo,
                          pipeline=pipeline, test_mode=test_mode, max_refetch=max_refetch)
 
+    @classmethod
+    def classes_from(cls, config: dict) -> tuple[str, ...]:
+        """The class folders of such a data set's training images."""
+        return tuple(class_folders(Path(config.get('data_root') or '', 'train'), cls.hint))
+
     def load_data_list(self) -> list[dict]:
         folder = Path(self.data_prefix['img_path'])
         found = class_folders(folder, self.hint)

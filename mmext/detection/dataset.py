@@ -8,7 +8,7 @@ import os
 from mmdet.datasets import CocoDataset as MMDetCocoDataset
 from mmengine.logging import print_log
 
-from mmext.detection.annotations import check_classes, read_annotations
+from mmext.detection.annotations import category_names, check_classes, read_annotations
 from mmext.errors import UserError, shorten
 from mmext.registry import DATASETS
 
@@ -31,6 +31,11 @@ class CocoDataset(MMDetCocoDataset):
         self.on_missing = on_missing or ('raise' if kwargs.get('test_mode') else 'skip')
         self.missing: list[str] = []
         super().__init__(*args, **kwargs)
+
+    @staticmethod
+    def classes_from(config: dict) -> tuple[str, ...]:
+        """The categories that the annotations of such a data set name."""
+        return category_names(read_annotations(os.path.join(config.get('data_root') or '', config['ann_file'])))
 
     def load_data_list(self) -> list[dict]:
         content = read_annotations(self.ann_file)

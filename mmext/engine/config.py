@@ -7,7 +7,7 @@ from pathlib import Path
 
 from mmengine.config import Config, ConfigDict
 
-from mmext.engine.options import apply_options, check_own_components
+from mmext.engine.options import apply_options, check_own_components, find_component
 from mmext.engine.swap import swap_backbone
 from mmext.errors import UserError, nearest
 
@@ -101,22 +101,27 @@ def class_names(config: Config, classes: str) -> tuple[str, ...]:
     datasets = datasets_of(config)
     if not datasets:
         raise UserError('--classes auto: this config has no data set')
-    first, root = datasets[0], Path(datasets[0].get('data_root') or '')
-    if first['type'] == 'mmext.ImageFolder':
-        from mmext.classification.folders import ImageFolder, class_folders
-        return tuple(class_folders(root / 'train', ImageFolder.hint))
-    if 'ann_file' not in first:
-        raise UserError(f'--classes: the classes of {first["type"]} are its own')
-    from mmext.detection.annotations import category_names, read_annotations
-    return category_names(read_annotations(root / first['ann_file']))
+    return with_choice_of_classes(datasets[0], config).classes_from(datasets[0])
+
+
+def with_choice_of_classes(dataset: dict, config: Config) -> type:
+    """The class of a data set that can be given other classes; UserError where they are its own."""
+    component = find_component(dataset['type'], config.get('default_scope'))
+    if hasattr(component, 'classes_from'):
+        return component
+    if dataset['type'].rpartition('.')[2] == 'CocoDataset':
+        from mmext.detection import CocoDataset
+        return CocoDataset
+    raise UserError(f'--classes: the classes of {dataset["type"]} are its own')
 
 
 def set_classes(config: Config, classes: Sequence[str]) -> None:
     """Gives the data sets these classes, and every head their number."""
     for dataset in datasets_of(config):
-        if dataset['type'] != 'mmext.ImageFolder' and 'ann_file' not in dataset:
-            raise UserError(f'--classes: the classes of {dataset["type"]} are its own')
+        with_choice_of_classes(dataset, config)
         dataset['metainfo'] = dict(dataset.get('metainfo') or {}, classes=tuple(classes))
+        if dataset.get('num_classes'):
+            dataset['num_classes'] = len(classes)
     replace_values(config.model, lambda key, value: len(classes) if key == 'num_classes' else value)
 
 

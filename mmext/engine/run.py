@@ -15,6 +15,7 @@ from mmext.classification import Classifier
 from mmext.engine.config import datasets_of
 from mmext.engine.files import require_writable
 from mmext.engine.hooks.unreadable import TEST_LOG, TRAIN_LOG
+from mmext.engine.options import arguments, find_component
 from mmext.errors import UserError
 
 
@@ -39,11 +40,17 @@ def set_up(config: Config, work_dir: str | None, default_name: str, launcher: st
 
 
 def note_unreadable(config: Config, loader: str, log_name: str, on_error: str | None = None) -> None:
-    """Has a loader note its unreadable images in the work dir and, if that is given, deal with them as ``on_error``."""
+    """Has a loader note its unreadable files in the work dir and, if that is given, deal with them as ``on_error``."""
+    scope = config.get('default_scope')
     for step in (step for dataset in datasets_of(config, loader) for step in dataset['pipeline']):
-        if step['type'] == 'mmext.LoadImage':
+        if takes(step, 'log_file', scope):
             step['on_error'] = on_error or step.get('on_error', 'raise')
             step['log_file'] = os.path.join(config.work_dir, log_name)
+
+
+def takes(part: dict, argument: str, scope: str | None) -> bool:
+    """Whether a component of ours has an argument."""
+    return part['type'].startswith('mmext.') and argument in arguments(find_component(part['type'], scope))
 
 
 def train(config: Config, *, resume: str | None = None) -> Runner:
@@ -67,7 +74,7 @@ def train(config: Config, *, resume: str | None = None) -> Runner:
     else:
         Path(config.work_dir, TRAIN_LOG).unlink(missing_ok=True)
     note_unreadable(config, 'train_dataloader', TRAIN_LOG)
-    note_unreadable(config, 'val_dataloader', TRAIN_LOG, 'blank')  # one such image does not end a training
+    note_unreadable(config, 'val_dataloader', TRAIN_LOG, 'blank')  # one such file does not end a training
     runner = Runner.from_cfg(config)
     require_batches(runner.train_loop.dataloader)
     require_classes(bare(runner.model), runner.train_dataloader.dataset)
@@ -91,16 +98,19 @@ def require_batches(loader: DataLoader) -> None:
     """Raises a UserError where the training set makes no whole batch."""
     if not len(loader):
         source = getattr(loader.dataset, 'ann_file', None) or loader.dataset.data_root
-        raise UserError(f'{source}: its {len(loader.dataset)} usable images do not make one batch; lower '
+        raise UserError(f'{source}: its {len(loader.dataset)} usable samples do not make one batch; lower '
                         'train_dataloader.batch_size with --cfg-options')
 
 
 def require_classes(model: torch.nn.Module, dataset: Dataset) -> None:
-    """Raises a UserError where a classifier is for another number of classes than its data has."""
-    classes = len(dataset.metainfo['classes'])
-    if isinstance(model, Classifier) and model.num_classes != classes:
-        raise UserError(f'{dataset.data_root}: {classes} classes, but model.num_classes is {model.num_classes}; give '
-                        f'--classes auto, or --cfg-options model.num_classes={classes}')
+    """Raises a UserError where a classifier or recognizer is for another number of classes than its data has."""
+    key, head = 'model', model
+    if not isinstance(model, Classifier):
+        key, head = 'model.cls_head', getattr(model, 'cls_head', None)
+    classes = len(dataset.metainfo.get('classes') or ())
+    if hasattr(head, 'num_classes') and classes and head.num_classes != classes:
+        raise UserError(f'{dataset.data_root}: {classes} classes, but {key}.num_classes is {head.num_classes}; give '
+                        f'--classes auto, or --cfg-options {key}.num_classes={classes}')
 
 
 def test(config: Config, checkpoint: str, *, skip_unreadable: bool = False) -> dict[str, float]:
@@ -109,7 +119,7 @@ def test(config: Config, checkpoint: str, *, skip_unreadable: bool = False) -> d
     Args:
         config: the whole config.
         checkpoint: must hold exactly the model's weights.
-        skip_unreadable: put black images in place of unreadable ones instead of failing.
+        skip_unreadable: put black images or videos in place of unreadable ones instead of failing.
 
     Raises:
         UserError: the checkpoint is not this model's, or the data can't be used.
@@ -119,7 +129,7 @@ def test(config: Config, checkpoint: str, *, skip_unreadable: bool = False) -> d
     Path(config.work_dir, TEST_LOG).unlink(missing_ok=True)
     note_unreadable(config, 'test_dataloader', TEST_LOG, 'blank' if skip_unreadable else 'raise')
     for dataset in datasets_of(config, 'test_dataloader') if skip_unreadable else []:
-        if dataset['type'] == 'mmext.CocoDataset':
+        if takes(dataset, 'on_missing', config.get('default_scope')):
             dataset['on_missing'] = 'blank'
     runner = Runner.from_cfg(config)
     require_match(bare(runner.model), weights, checkpoint)

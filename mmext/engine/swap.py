@@ -18,9 +18,9 @@ COMMON = arguments(Backbone) - {'depth', 'init_cfg'}
 def swap_backbone(config: Config, name: str) -> None:
     """Puts a network by its name into ``config.model`` and adjusts neck and head.
 
-    What the config says of its backbone stays (num_stages, strides, out_indices, norm_cfg ...), except weights of
-    another network. The network keeps its paper's stem, unless the config names one of another stride: a stem for
-    32-pixel images gives way to one for large images, and the other way round.
+    A network of clips is replaced by one of clips. What the config says of its backbone stays (num_stages, strides,
+    out_indices, norm_cfg ...), except weights of another network. The network keeps its paper's stem, unless the config
+    names one of another stride: a stem for 32-pixel images gives way to one for large images, and the other way round.
 
     Raises:
         UserError: there is no such network, it can't have what the config asks for, or the config has no backbone.
@@ -29,8 +29,8 @@ def swap_backbone(config: Config, name: str) -> None:
     if 'backbone' not in model:
         raise UserError(f'--backbone {name}: this config has no model.backbone')
     cls, named = find_backbone(name)
-    named = dict(named, type=f'mmext.{cls.__name__}')
     old = model.backbone
+    named = dict(named, type=f'mmext.{cls.__name__}' + ('3d' if takes_clips(model) else ''))
     kept = {key: value for key, value in old.items() if key in COMMON - {'init_cfg'}}
     if kept.get('stem') and STEMS[kept['stem']].stride == own_stem(named).stride:
         del kept['stem']
@@ -40,6 +40,11 @@ def swap_backbone(config: Config, name: str) -> None:
         channels = MODELS.build(dict(new)).feature_info.channels()
     model['backbone'] = new
     connect(model, channels)
+
+
+def takes_clips(model: dict) -> bool:
+    """Whether a config's backbone is one of the 3D ones, by its name or by the recognizer's."""
+    return model['backbone']['type'].endswith('3d') or model['type'].rpartition('.')[2] == 'Recognizer3D'
 
 
 def own_stem(named: dict) -> Stem:

@@ -4,8 +4,10 @@ A config that uses them says ``custom_imports = dict(imports=['mmext', 'mmext.vi
 other tasks need not wait for it.
 """
 
-from mmext.video.datasets import SthV2Dataset, VideoDataset
+from mmext.video.datasets import FrameDataset, SthV2Dataset, VideoDataset
 from mmext.video.decode import VideoError, VideoReader
-from mmext.video.transforms import DecodeVideo, OpenVideo
+from mmext.video.metric import ActionAccuracy
+from mmext.video.transforms import DecodeFrames, DecodeVideo, OpenVideo
 
-__all__ = ['DecodeVideo', 'OpenVideo', 'SthV2Dataset', 'VideoDataset', 'VideoError', 'VideoReader']
+__all__ = ['ActionAccuracy', 'DecodeFrames', 'DecodeVideo', 'FrameDataset', 'OpenVideo', 'SthV2Dataset',
+           'VideoDataset', 'VideoError', 'VideoReader']

@@ -11,7 +11,7 @@ from mmengine.logging import print_log
 
 from mmext.errors import UserError, shorten
 from mmext.registry import DATASETS
-from mmext.video.lists import Entry, missing_files, read_list, read_something, read_templates
+from mmext.video.lists import missing_files, read_classes, read_frame_list, read_list, read_something, read_templates
 
 ENOUGH = 20  # videos tried before their unreadable share says anything
 
@@ -24,8 +24,9 @@ class LabelledVideos(BaseActionDataset):
         pipeline: transforms of a video.
         data_prefix: ``video``: the folder that the paths start from.
         num_classes: labels are below it; by default the number of ``metainfo``'s classes, or unchecked.
-        on_missing: what a file that is not there means: 'skip' (goes on without it and says how many) or 'raise'. By
-            default 'raise' in test mode and 'skip' otherwise.
+        on_missing: what a file that is not there means: 'skip' (goes on without it and says how many), 'raise', or
+            'blank' (it stays, for the pipeline to put black frames in its place). By default 'raise' in test mode and
+            'skip' otherwise.
         max_unreadable: in training, the share of missing or unreadable files that stops the run; 1.0 never does.
         max_refetch: how often another video is drawn in place of one that the pipeline leaves out.
         kwargs: as for mmengine's.
@@ -40,8 +41,8 @@ class LabelledVideos(BaseActionDataset):
     def __init__(self, ann_file: str, pipeline: Sequence[dict | Callable] = (), data_prefix: dict | None = None,
                  num_classes: int | None = None, on_missing: str | None = None, max_unreadable: float = 0.1,
                  test_mode: bool = False, max_refetch: int = 1000, **kwargs) -> None:
-        if on_missing not in (None, 'skip', 'raise'):
-            raise UserError(f"{type(self).__name__}: on_missing={on_missing!r} is none of 'skip', 'raise'")
+        if on_missing not in (None, 'skip', 'raise', 'blank'):
+            raise UserError(f"{type(self).__name__}: on_missing={on_missing!r} is none of 'skip', 'raise', 'blank'")
         self.on_missing = on_missing or ('raise' if test_mode else 'skip')
         self.max_unreadable = max_unreadable
         self.missing: list[str] = []
@@ -49,22 +50,23 @@ class LabelledVideos(BaseActionDataset):
         super().__init__(ann_file, list(pipeline), data_prefix=data_prefix or dict(video=''), num_classes=num_classes,
                          test_mode=test_mode, max_refetch=max_refetch, **kwargs)
 
-    def read_entries(self) -> list[Entry]:
-        """Paths and labels of the label file."""
+    def read_infos(self) -> list[dict]:
+        """What the label file says: dict(filename, label), the file relative to the video folder."""
         raise NotImplementedError
 
     def load_data_list(self) -> list[dict]:
-        entries = self.read_entries()
+        infos = self.read_infos()
         folder = self.data_prefix['video'] or ''
         if folder and not os.path.isdir(folder):
             raise UserError(f'{folder}: no such video folder; is --data-root right?')
-        infos = [dict(filename=os.path.join(folder, name), label=label) for name, label in entries]
+        for info in infos:
+            info['filename'] = os.path.join(folder, info['filename'])
         self.missing = missing_files(info['filename'] for info in infos)
         absent = set(self.missing)
         here = [info for info in infos if info['filename'] not in absent]
         if self.missing:
             self.tell_missing(len(infos), len(here))
-        return here
+        return infos if self.on_missing == 'blank' else here
 
     def tell_missing(self, all_of: int, here: int) -> None:
         """A warning, or an error where they are too many."""
@@ -100,26 +102,87 @@ class LabelledVideos(BaseActionDataset):
                             f'than max_unreadable={self.max_unreadable:g}; the log in the work dir names them')
 
 
-@DATASETS.register_module()
-class VideoDataset(LabelledVideos):
-    """Videos in mmaction2's list files, as of Kinetics-400: lines 'path label'.
+class ListedVideos(LabelledVideos):
+    """Videos in mmaction2's list files, whose labels are numbers.
 
     Args:
         ann_file: the list file.
-        delimiter: between path and label.
+        delimiter: between the fields of a line.
+        class_file: names of the classes, one a line, relative to ``data_root``; where there is no such file and
+            ``metainfo`` names none, they are called by their numbers.
         kwargs: as for ``LabelledVideos``.
 
     Raises:
-        UserError: see ``read_list`` and ``LabelledVideos``.
+        UserError: see ``read_list``, ``read_classes`` and ``LabelledVideos``; or the names are not ``num_classes``.
     """
 
-    def __init__(self, ann_file: str, *args, delimiter: str = ' ', **kwargs) -> None:
+    def __init__(self, ann_file: str, *args, delimiter: str = ' ', class_file: str = 'classes.txt', **kwargs) -> None:
         self.delimiter = delimiter
+        self.class_file = class_file
         super().__init__(ann_file, *args, **kwargs)
 
-    def read_entries(self) -> list[Entry]:
-        classes = self._metainfo.get('classes')
-        return read_list(self.ann_file, self.num_classes or (len(classes) if classes else None), self.delimiter)
+    @classmethod
+    def classes_from(cls, config: dict) -> tuple[str, ...]:
+        """The classes of such a data set: those of its class file, else the numbers up to the highest label."""
+        root = config.get('data_root') or ''
+        path = os.path.join(root, config.get('class_file', 'classes.txt'))
+        if os.path.isfile(path):
+            return read_classes(path)
+        entries = read_list(os.path.join(root, config['ann_file']), delimiter=config.get('delimiter', ' '))
+        return tuple(map(str, range(max(label for _, label in entries) + 1)))
+
+    def find_classes(self) -> int | None:
+        """How many classes there are, as far as anything but the labels tells; notes their names in the metainfo."""
+        path = os.path.join(self.data_root or '', self.class_file)
+        classes = self._metainfo.get('classes') or (read_classes(path) if os.path.isfile(path) else None)
+        if classes and self.num_classes not in (None, len(classes)):
+            raise UserError(f'{path if os.path.isfile(path) else self.ann_file}: {len(classes)} classes are named, but '
+                            f'num_classes is {self.num_classes}; give --classes auto')
+        self._metainfo['classes'] = tuple(classes) if classes else None
+        return len(classes) if classes else self.num_classes
+
+    def name_classes(self, infos: list[dict]) -> list[dict]:
+        """Numbers for names where there are no names."""
+        if self._metainfo['classes'] is None:
+            number = self.num_classes or max(info['label'] for info in infos) + 1
+            self._metainfo['classes'] = tuple(map(str, range(number)))
+        return infos
+
+
+@DATASETS.register_module()
+class VideoDataset(ListedVideos):
+    """Videos in list files of lines 'path label', as of Kinetics-400. See ``ListedVideos``."""
+
+    def read_infos(self) -> list[dict]:
+        entries = read_list(self.ann_file, self.find_classes(), self.delimiter)
+        return self.name_classes([dict(filename=name, label=label) for name, label in entries])
+
+
+@DATASETS.register_module()
+class FrameDataset(ListedVideos):
+    """Videos extracted into a folder of images each, in list files of lines 'folder frames label'.
+
+    Data infos have frame_dir, total_frames and filename_tmpl too, as mmaction2's samplers take them.
+
+    Args:
+        filename_tmpl: of the images.
+        start_index: number of the first image.
+        kwargs: as for ``ListedVideos``.
+    """
+
+    def __init__(self, ann_file: str, *args, filename_tmpl: str = 'img_{:05}.jpg', start_index: int = 1,
+                 **kwargs) -> None:
+        self.filename_tmpl = filename_tmpl
+        super().__init__(ann_file, *args, start_index=start_index, **kwargs)
+
+    def read_infos(self) -> list[dict]:
+        entries = read_frame_list(self.ann_file, self.find_classes(), self.delimiter)
+        return self.name_classes([dict(filename=folder, total_frames=frames, label=label)
+                                  for folder, frames, label in entries])
+
+    def get_data_info(self, idx: int) -> dict:
+        info = super().get_data_info(idx)
+        return dict(info, frame_dir=info['filename'], filename_tmpl=self.filename_tmpl)
 
 
 @DATASETS.register_module()
@@ -143,10 +206,19 @@ class SthV2Dataset(LabelledVideos):
         self.suffix = suffix
         super().__init__(ann_file, *args, **kwargs)
 
-    def read_entries(self) -> list[Entry]:
+    @classmethod
+    def classes_from(cls, config: dict) -> tuple[str, ...]:
+        """The templates of such a data set's label file."""
+        return read_templates(os.path.join(config.get('data_root') or '', config.get('label_file', 'labels.json')))
+
+    def read_infos(self) -> list[dict]:
         label_file = os.path.join(self.data_root or '', self.label_file)
         classes = read_templates(label_file)
+        if tuple(self._metainfo.get('classes') or classes) != classes:
+            raise UserError(f'{label_file}: its templates are the classes; leave out --classes, or give auto')
         if self.num_classes not in (None, len(classes)):
-            raise UserError(f'{label_file}: {len(classes)} classes, but num_classes is {self.num_classes}')
+            raise UserError(f'{label_file}: {len(classes)} classes, but num_classes is {self.num_classes}; give '
+                            '--classes auto')
         self._metainfo['classes'] = classes
-        return read_something(self.ann_file, classes, self.suffix)
+        return [dict(filename=name, label=label) for name, label in read_something(self.ann_file, classes,
+                                                                                   self.suffix)]

@@ -10,6 +10,7 @@ from pathlib import Path
 from mmext.errors import UserError, nearest, shorten
 
 Entry = tuple[str, int]  # a path relative to the video folder, and a label
+FrameEntry = tuple[str, int, int]  # a folder of frames, how many they are, and a label
 
 
 def read_list(path: str | Path, num_classes: int | None = None, delimiter: str | None = ' ') -> list[Entry]:
@@ -39,6 +40,35 @@ def read_list(path: str | Path, num_classes: int | None = None, delimiter: str |
     if not entries:
         raise UserError(f'{path}: no lines; a line is "path{delimiter}label"')
     return entries
+
+
+def read_frame_list(path: str | Path, num_classes: int | None = None, delimiter: str | None = ' ') -> list[FrameEntry]:
+    """Reads a list file of lines 'folder frames label', as mmaction2 has them for extracted frames.
+
+    Raises:
+        UserError: as ``read_list``, and where the number of frames is none.
+    """
+    entries = []
+    for i, (name, label) in enumerate(read_list(path, num_classes, delimiter)):
+        folder, found, frames = name.rpartition(delimiter)
+        if not found or not frames.isdigit() or not int(frames):
+            raise UserError(f'{path}: entry {i + 1}: {name!r} has no number of frames; a line is '
+                            f'"folder{delimiter}frames{delimiter}label"')
+        entries.append((folder.strip(), int(frames), label))
+    return entries
+
+
+def read_classes(path: str | Path) -> tuple[str, ...]:
+    """The names of the classes, one a line, in the order of their labels.
+
+    Raises:
+        UserError: there is no such file, or a name stands twice.
+    """
+    names = [line.strip() for line in text_of(path).splitlines() if line.strip()]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if not names or twice:
+        raise UserError(f'{path}: ' + (f'{shorten(twice)} twice' if twice else 'no names') + '; need a class a line')
+    return tuple(names)
 
 
 def require_label(where: str, label: int, num_classes: int | None) -> None:

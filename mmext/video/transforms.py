@@ -1,31 +1,30 @@
-"""Steps of a pipeline that read videos, of which some can't be read."""
+"""Steps of a pipeline that read videos, or folders of their frames, of which some can't be read."""
 
 from __future__ import annotations
 
-import numpy as np
-from mmcv.transforms import BaseTransform
+import os
+from collections.abc import Sequence
 
-from mmext.errors import UserError
+import numpy as np
+from mmengine import fileio
+
+from mmext.data.loading import decode
+from mmext.data.unreadable import Reader
 from mmext.registry import TRANSFORMS
 from mmext.video.decode import VideoError, VideoReader
 
+BLANK_FRAMES, BLANK_SIZE = 300, (256, 340)
 
-class VideoTransform(BaseTransform):
-    """What to do with a file that can't be read, the same when it is opened and when it is decoded.
+
+class VideoStep(Reader):
+    """What to do with a video that can't be read, the same when it is opened and when it is decoded.
 
     Args:
-        on_error: 'skip' (the data set draws another one, as in training) or 'raise'.
-        log_file: where skipped files are noted, a line each: path, tab, reason. Safe for many processes.
+        on_error, log_file: see ``Reader``; a blank video is black frames.
 
     Raises:
         UserError: with 'raise', naming the file.
     """
-
-    def __init__(self, on_error: str = 'raise', log_file: str | None = None) -> None:
-        if on_error not in ('skip', 'raise'):
-            raise UserError(f"{type(self).__name__}: on_error={on_error!r} is none of 'skip', 'raise'")
-        self.on_error = on_error
-        self.log_file = log_file
 
     def transform(self, results: dict) -> dict | None:
         try:
@@ -34,24 +33,29 @@ class VideoTransform(BaseTransform):
             reader = results.pop('video_reader', None)
             if reader is not None:
                 reader.close()
-            if self.on_error == 'raise':
-                raise UserError(f'{error}; mend or remove it, or give --skip-unreadable to tools/test.py') from None
-            note(self.log_file, results['filename'], error.reason)
-            return None
+            self.refuse(str(error), results['filename'], error.reason)
+            return None if self.on_error == 'skip' else self.blank(results)
 
     def read(self, results: dict) -> dict:
         raise NotImplementedError
 
+    def blank(self, results: dict) -> dict:
+        """The step's result for a video that has nothing to show."""
+        raise NotImplementedError
 
-def note(log_file: str | None, path: str, reason: str) -> None:
-    """Notes a file as left out; ``mmext.data.loading.read_log`` reads it."""
-    if log_file:
-        with open(log_file, 'a') as log:
-            log.write(f'{path}\t{" ".join(reason.split())}\n')
+
+class BlankVideo:
+    """Stands in for a ``VideoReader``: black frames."""
+
+    def images(self, frames: Sequence[int]) -> list[np.ndarray]:
+        return [np.zeros((*BLANK_SIZE, 3), np.uint8) for _ in frames]
+
+    def close(self) -> None:
+        """Nothing is open."""
 
 
 @TRANSFORMS.register_module()
-class OpenVideo(VideoTransform):
+class OpenVideo(VideoStep):
     """Opens ``filename``; in the place of mmaction2's ``DecordInit``.
 
     Adds video_reader (a ``VideoReader``), total_frames and avg_fps, and start_index = 0 where there is none, so that
@@ -60,7 +64,7 @@ class OpenVideo(VideoTransform):
     Args:
         threads: of the codec; one is best in a loader's worker.
         short_side: resize while decoding, so that the shorter side has that many pixels.
-        on_error, log_file: see ``VideoTransform``.
+        on_error, log_file: see ``VideoStep``.
     """
 
     def __init__(self, threads: int = 1, short_side: int | None = None, on_error: str = 'raise',
@@ -75,9 +79,14 @@ class OpenVideo(VideoTransform):
         results.setdefault('start_index', 0)
         return results
 
+    def blank(self, results: dict) -> dict:
+        results.update(video_reader=BlankVideo(), total_frames=BLANK_FRAMES, avg_fps=30.0)
+        results.setdefault('start_index', 0)
+        return results
+
 
 @TRANSFORMS.register_module()
-class DecodeVideo(VideoTransform):
+class DecodeVideo(VideoStep):
     """Decodes ``frame_inds`` of the open video and closes it; in the place of mmaction2's ``DecordDecode``.
 
     Adds imgs, a list of RGB arrays (height, width, 3) of uint8, and original_shape and img_shape, (height, width).
@@ -87,11 +96,48 @@ class DecodeVideo(VideoTransform):
         results['frame_inds'] = np.reshape(results['frame_inds'], -1)
         images = results['video_reader'].images(results['frame_inds'])
         results['video_reader'].close()
-        shape = images[0].shape[:2]
-        results.update(video_reader=None, imgs=images, original_shape=shape, img_shape=shape)
-        if 'gt_bboxes' in results:
-            scale = np.array([shape[1], shape[0]] * 2)
-            for key in ('gt_bboxes', 'proposals'):
-                if results.get(key) is not None:
-                    results[key] = (results[key] * scale).astype(np.float32)
-        return results
+        results['video_reader'] = None
+        return with_images(results, images)
+
+    def blank(self, results: dict) -> dict:
+        return with_images(dict(results, video_reader=None), BlankVideo().images(results['frame_inds']))
+
+
+@TRANSFORMS.register_module()
+class DecodeFrames(VideoStep):
+    """Reads the images ``frame_inds`` of a folder; in the place of mmaction2's ``RawFrameDecode``.
+
+    Needs frame_dir and filename_tmpl, such as 'img_{:05}.jpg'; adds what ``DecodeVideo`` does.
+    """
+
+    def read(self, results: dict) -> dict:
+        results['frame_inds'] = np.reshape(results['frame_inds'], -1)
+        found: dict[int, np.ndarray] = {}
+        for frame in results['frame_inds'].tolist():
+            if frame not in found:
+                found[frame] = read_frame(results['frame_dir'], results['filename_tmpl'].format(frame))
+        return with_images(results, [found[frame].copy() for frame in results['frame_inds'].tolist()])
+
+    def blank(self, results: dict) -> dict:
+        return with_images(results, BlankVideo().images(results['frame_inds']))
+
+
+def read_frame(folder: str, name: str) -> np.ndarray:
+    """An image file as RGB, uint8, (height, width, 3). VideoError names the folder and the file."""
+    try:
+        return np.ascontiguousarray(decode(fileio.get(os.path.join(folder, name)))[..., ::-1])
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+        raise VideoError(folder, f'{name}: {reason}') from None
+
+
+def with_images(results: dict, images: list[np.ndarray]) -> dict:
+    """The results with the decoded frames, their size, and boxes scaled to it."""
+    shape = images[0].shape[:2]
+    results.update(imgs=images, original_shape=shape, img_shape=shape)
+    if 'gt_bboxes' in results:
+        scale = np.array([shape[1], shape[0]] * 2)
+        for key in ('gt_bboxes', 'proposals'):
+            if results.get(key) is not None:
+                results[key] = (results[key] * scale).astype(np.float32)
+    return results

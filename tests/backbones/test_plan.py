@@ -10,7 +10,7 @@ import pytest
 from mmext.backbones import plan
 
 PLAIN = dict(stem='conv7x7', num_stages=4, strides=(1, 2, 2, 2), temporal_strides=(1, 1, 2, 2),
-             dilations=(1, 1, 1, 1))
+             temporal_kernels=(3, 3, 3, 3), dilations=(1, 1, 1, 1))
 
 
 def test_the_plan_needs_no_torch() -> None:

@@ -9,7 +9,8 @@ import mmcv
 import numpy as np
 import pytest
 
-from mmext.data.loading import LoadImage, decode, read_log
+from mmext.data.loading import LoadImage, decode
+from mmext.data.unreadable import read_log
 from mmext.errors import UserError
 
 

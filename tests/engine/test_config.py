@@ -26,12 +26,14 @@ def strings(node: object) -> list[str]:
 @pytest.mark.parametrize('name', CONFIGS)
 def test_data_root_moves_everything(name: str):
     before = load_config(ROOT / 'configs' / name)
-    assert any(text.startswith('data/coco') for text in strings(before._cfg_dict))
+    root = before.data_root
+    assert any(text.startswith(root) for text in strings(before._cfg_dict))
     config = load_config(ROOT / 'configs' / name, data_root='/elsewhere')
-    assert not [text for text in strings(config._cfg_dict) if 'data/coco' in text]
+    assert not [text for text in strings(config._cfg_dict) if root.rstrip('/') in text]
     assert {dataset.data_root for dataset in datasets_of(config)} == {'/elsewhere/'}
-    assert config.val_evaluator.ann_file == config.test_evaluator.ann_file == (
-        '/elsewhere/annotations/instances_val2017.json')
+    if 'ann_file' in before.val_evaluator:
+        assert config.val_evaluator.ann_file == config.test_evaluator.ann_file == (
+            '/elsewhere/annotations/instances_val2017.json')
 
 
 @pytest.mark.parametrize('name', ['iresnet50', 'resgroup101', 'resnet18', 'iresnet164_cifar', 'preact_resnet50',

@@ -111,9 +111,9 @@ def test_training_goes_on_without_unreadable_images(train, tool: Tool, data: Pat
     held_out.write_text('not an image either')
     done = train(data, options=['train_dataloader.num_workers=1'])
     assert done.returncode == 0, done.stderr[-3000:]
-    noted = dict(line.split('\t') for line in (tmp_path / 'run' / 'unreadable_images.txt').read_text().splitlines())
+    noted = dict(line.split('\t') for line in (tmp_path / 'run' / 'unreadable_files.txt').read_text().splitlines())
     assert sorted(noted) == [str(image) for image in (*images[:4], held_out)]
-    assert '5 unreadable image(s)' in done.stderr + done.stdout
+    assert '5 unreadable file(s)' in done.stderr + done.stdout
     assert images[3].name in done.stderr + done.stdout
     # The config that training leaves behind still lets a test fail.
     left = tmp_path / 'run' / 'ssd300_iresnet50_coco.py'
@@ -170,5 +170,5 @@ def test_testing_fails_at_an_unreadable_image(evaluate, data: Path, checkpoint: 
     assert image.name in line and '--skip-unreadable' in line
     done = evaluate(data, checkpoint, '--skip-unreadable', '--out', tmp_path / 'metrics.json')
     assert done.returncode == 0, done.stderr[-3000:]
-    assert '1 unreadable image(s)' in done.stderr + done.stdout
+    assert '1 unreadable file(s)' in done.stderr + done.stdout
     assert 'AP' in json.loads((tmp_path / 'metrics.json').read_text())

@@ -54,8 +54,8 @@ def test_class_folders_with_damaged_images(tool: Tool, folders: Path, place: Pat
     work_dir = place / 'run'
     printed = succeeded(tool('train.py', CONFIGS / 'iresnet_imagenet.py', *NET, '--data-root', data, '--work-dir',
                              work_dir, '--classes', 'auto', '--seed', 0, '--cfg-options', *OPTIONS))
-    assert 'Epoch(train) [1][4/4]' in printed and '2 unreadable image(s)' in printed and damaged.name in printed
-    noted = [line.partition('\t')[0] for line in (work_dir / 'unreadable_images.txt').read_text().splitlines()]
+    assert 'Epoch(train) [1][4/4]' in printed and '2 unreadable file(s)' in printed and damaged.name in printed
+    noted = [line.partition('\t')[0] for line in (work_dir / 'unreadable_files.txt').read_text().splitlines()]
     assert noted == [str(damaged), str(held_out)]
 
     # With the config that training left: the classes and the network are in it.
@@ -63,8 +63,8 @@ def test_class_folders_with_damaged_images(tool: Tool, folders: Path, place: Pat
     line = error_line(here(*test))
     assert line.startswith(f'error: {held_out}: unreadable image') and '--skip-unreadable' in line
     printed = succeeded(here(*test, '--skip-unreadable', '--per-class', '--out', place / 'metrics.json'))
-    assert '1 unreadable image(s)' in printed
-    assert (place / 'test' / 'unreadable_test_images.txt').read_text().startswith(f'{held_out}\t')
+    assert '1 unreadable file(s)' in printed
+    assert (place / 'test' / 'unreadable_test_files.txt').read_text().startswith(f'{held_out}\t')
     metrics = json.loads((place / 'metrics.json').read_text())
     assert {name: row['images'] for name, row in metrics.pop('per_class').items()} == dict.fromkeys(CLASSES, 1)
     assert metrics['top5'] == 1 and metrics['top1'] in (0, 0.2, 0.4, 0.6, 0.8, 1)

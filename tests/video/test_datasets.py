@@ -10,7 +10,7 @@ import torch
 from mmengine.registry import DATASETS
 
 import mmext  # noqa: F401  registers the names
-from mmext.data.loading import read_log
+from mmext.data.unreadable import read_log
 from mmext.engine import cli
 from mmext.errors import UserError
 from mmext.video.datasets import SthV2Dataset, VideoDataset

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from mmaction.datasets.transforms import DecordDecode, DecordInit, SampleFrames, UniformSample
 
-from mmext.data.loading import read_log
+from mmext.data.unreadable import read_log
 from mmext.errors import UserError
 from mmext.video.transforms import DecodeVideo, OpenVideo
 from tests.video.clips import copy, number_of, write

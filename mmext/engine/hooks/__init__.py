@@ -3,6 +3,6 @@
 from mmext.engine.hooks.finite_loss import FiniteLossHook
 from mmext.engine.hooks.progress import ProgressHook
 from mmext.engine.hooks.reproducible import EpochSeedHook, seed_worker
-from mmext.engine.hooks.unreadable import UnreadableImagesHook
+from mmext.engine.hooks.unreadable import UnreadableFilesHook
 
-__all__ = ['EpochSeedHook', 'FiniteLossHook', 'ProgressHook', 'UnreadableImagesHook', 'seed_worker']
+__all__ = ['EpochSeedHook', 'FiniteLossHook', 'ProgressHook', 'UnreadableFilesHook', 'seed_worker']

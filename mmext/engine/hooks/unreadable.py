@@ -1,4 +1,4 @@
-"""What became of the images that could not be read."""
+"""What became of the files that could not be read."""
 
 from __future__ import annotations
 
@@ -8,38 +8,53 @@ from mmengine.dist import is_main_process
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
-from mmext.data.loading import read_log
+from mmext.data.unreadable import read_log
 from mmext.errors import shorten
 from mmext.registry import HOOKS
 
-TRAIN_LOG = 'unreadable_images.txt'
-TEST_LOG = 'unreadable_test_images.txt'
+TRAIN_LOG = 'unreadable_files.txt'
+TEST_LOG = 'unreadable_test_files.txt'
 
 
 @HOOKS.register_module()
-class UnreadableImagesHook(Hook):
-    """Says at the end how many images were left out, and which, and lists them in the work dir.
+class UnreadableFilesHook(Hook):
+    """Says after each epoch how many images or videos were left out, and which, and lists them in the work dir.
 
-    ``LoadImage`` notes the files it can't read there, from every process; the data set knows the missing ones.
+    The steps that read files note those they can't read there, from every process; the data set knows the missing ones.
+    An epoch with no new ones says nothing; the end of the training names all.
     """
+
+    def __init__(self) -> None:
+        self.told: set[str] = set()
+
+    def after_train_epoch(self, runner: Runner) -> None:
+        noted = read_log(os.path.join(runner.work_dir, TRAIN_LOG))
+        new = {name: reason for name, reason in noted.items() if name not in self.told}
+        if new and is_main_process():
+            runner.logger.warning(f'epoch {runner.epoch + 1}: {len(new)} file(s) turned out unreadable, {len(noted)} '
+                                  f'so far: {listed(new)}; all in {os.path.join(runner.work_dir, TRAIN_LOG)}')
+        self.told |= set(new)
 
     def after_train(self, runner: Runner) -> None:
         missing = getattr(runner.train_dataloader.dataset, 'missing', [])
-        self.tell(runner, TRAIN_LOG, missing, 'trained without (and validated with black images in place of)')
+        self.tell(runner, TRAIN_LOG, missing, 'trained without (and validated with black ones in place of)')
 
     def after_test(self, runner: Runner) -> None:
-        self.tell(runner, TEST_LOG, [], 'tested with black images in place of')
+        self.tell(runner, TEST_LOG, [], 'tested with black ones in place of')
 
     @staticmethod
     def tell(runner: Runner, log_name: str, missing: list[str], verb: str) -> None:
         if not is_main_process():
             return
         path = os.path.join(runner.work_dir, log_name)
-        noted = read_log(path)
-        unreadable = {**dict.fromkeys(missing, 'missing'), **noted}
+        unreadable = {**dict.fromkeys(missing, 'missing'), **read_log(path)}
         if not unreadable:
             return
         with open(path, 'w') as log:
             log.writelines(f'{name}\t{reason}\n' for name, reason in sorted(unreadable.items()))
-        named = [f'{os.path.basename(name)}: {reason}' for name, reason in sorted(unreadable.items())]
-        runner.logger.warning(f'{verb} {len(unreadable)} unreadable image(s): {shorten(named, 5)}; all in {path}')
+        runner.logger.warning(f'{verb} {len(unreadable)} unreadable file(s): {listed(unreadable)}; all in {path}')
+
+
+def listed(files: dict[str, str]) -> str:
+    """The first few of some files, with reasons."""
+    return shorten([f'{os.path.basename(name)}: {reason}' for name, reason in sorted(files.items())], 5)

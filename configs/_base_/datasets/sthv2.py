@@ -1,0 +1,57 @@
+"""Something-Something-v2 as it is downloaded: labels.json, train.json, validation.json, and <id>.webm in one folder.
+
+A clip is 16 frames, one from each sixteenth of the video. Never flipped: its classes know left from right.
+Validation and test: one clip, the centre crop.
+"""
+
+data_root = 'data/sthv2/'
+
+train_pipeline = [
+    dict(type='mmext.OpenVideo', on_error='skip'),
+    dict(type='UniformSample', clip_len=16, num_clips=1),
+    dict(type='mmext.DecodeVideo', on_error='skip'),
+    dict(type='Resize', scale=(-1, 256)),
+    dict(type='MultiScaleCrop', input_size=224, scales=(1, 0.875, 0.75, 0.66), random_crop=False, max_wh_scale_gap=1),
+    dict(type='Resize', scale=(224, 224), keep_ratio=False),
+    dict(type='FormatShape', input_format='NCTHW'),
+    dict(type='PackActionInputs', meta_keys=('filename', 'img_shape')),
+]
+test_pipeline = [
+    dict(type='mmext.OpenVideo', on_error='raise'),
+    dict(type='UniformSample', clip_len=16, num_clips=1, test_mode=True),
+    dict(type='mmext.DecodeVideo', on_error='raise'),
+    dict(type='Resize', scale=(-1, 256)),
+    dict(type='CenterCrop', crop_size=224),
+    dict(type='FormatShape', input_format='NCTHW'),
+    dict(type='PackActionInputs', meta_keys=('filename', 'img_shape')),
+]
+
+train_dataloader = dict(
+    batch_size=8,
+    num_workers=8,
+    drop_last=True,  # a last batch of one clip has poor statistics for the batch norms
+    worker_init_fn=dict(type='mmext.seed_worker'),
+    sampler=dict(type='DefaultSampler', shuffle=True),
+    dataset=dict(
+        type='mmext.SthV2Dataset',
+        data_root=data_root,
+        ann_file='train.json',
+        data_prefix=dict(video='20bn-something-something-v2'),
+        num_classes=174,
+        pipeline=train_pipeline))
+val_dataloader = dict(
+    batch_size=8,
+    num_workers=8,
+    sampler=dict(type='DefaultSampler', shuffle=False),
+    dataset=dict(
+        type='mmext.SthV2Dataset',
+        data_root=data_root,
+        ann_file='validation.json',
+        data_prefix=dict(video='20bn-something-something-v2'),
+        num_classes=174,
+        test_mode=True,
+        pipeline=test_pipeline))
+test_dataloader = val_dataloader
+
+val_evaluator = dict(type='mmext.ActionAccuracy', topk=(1, 5))
+test_evaluator = val_evaluator

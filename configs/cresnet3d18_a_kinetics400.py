@@ -1,0 +1,3 @@
+_base_ = 'resnet3d50_kinetics400.py'
+
+model = dict(backbone=dict(type='mmext.CResNet3d', depth=18, variant='a'), cls_head=dict(in_channels=512))

@@ -1,0 +1,3 @@
+_base_ = 'resnet3d50_kinetics400_frames.py'
+
+model = dict(backbone=dict(type='mmext.IResNet3d'))

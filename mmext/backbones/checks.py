@@ -1,0 +1,39 @@
+"""Checks of the arguments that networks take."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping, Sequence
+from typing import TypeVar
+
+from mmext.errors import UserError, nearest
+
+Row = TypeVar('Row')
+
+
+def check_out_indices(out_indices: Sequence[int], stages: int) -> tuple[int, ...]:
+    if not isinstance(out_indices, Sequence) or not out_indices:
+        raise UserError(f'out_indices={out_indices!r}: need one or more stages, such as (1, 2, 3)')
+    for index in out_indices:
+        check_range('out_indices', index, 0, stages - 1)
+    return tuple(out_indices)
+
+
+def check_odd(name: str, kernels: Sequence[int]) -> Sequence[int]:
+    """Kernels that can be centred; UserError where one can't."""
+    for kernel in kernels:
+        if not isinstance(kernel, int) or kernel < 1 or kernel % 2 == 0:
+            raise UserError(f'{name}: {kernel!r} is not an odd number of frames')
+    return kernels
+
+
+def choose(owner: str, name: str, value: Hashable, table: Mapping[Hashable, Row]) -> Row:
+    """``table[value]``; UserError with the owner's choices where there is none."""
+    if not isinstance(value, Hashable) or value not in table:
+        close = nearest(value, filter(lambda key: isinstance(key, str), table)) if isinstance(value, str) else ''
+        raise UserError(f'{owner} has no {name} {value!r}; there are {", ".join(map(str, table))}{close}')
+    return table[value]
+
+
+def check_range(name: str, value: int, low: int, high: int) -> None:
+    if not isinstance(value, int) or not low <= value <= high:
+        raise UserError(f'{name}: {value!r} is not between {low} and {high}')

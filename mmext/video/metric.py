@@ -1,0 +1,35 @@
+"""What papers print of a recognizer: top-k accuracy and error, and the mean over classes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from mmext.classification.metric import Accuracy
+from mmext.registry import METRICS
+
+
+@METRICS.register_module()
+class ActionAccuracy(Accuracy):
+    """``Accuracy`` of mmaction2's recognizers, with ``error<k>`` = 1 - top<k> for each k, and ``mean_class``.
+
+    ``mean_class`` is the mean over the classes that have videos of each one's top-1 accuracy, as mmaction2's
+    ``mean_class_accuracy``.
+
+    Args:
+        kwargs: as for ``Accuracy``; in ``per_class``'s table, images are videos.
+    """
+
+    def process(self, data_batch: object, data_samples: Sequence[dict]) -> None:
+        """Notes label and rank of each video; samples are dicts with pred_score (num_classes,) and gt_label (1,)."""
+        super().process(data_batch, [dict(pred_scores=sample['pred_score'], gt_label=sample['gt_label'])
+                                     for sample in data_samples])
+
+    def compute_metrics(self, results: list[tuple[int, int]]) -> dict[str, float]:
+        """(label, rank) of all videos -> name: value, without the prefix."""
+        metrics = super().compute_metrics(results)
+        labels, found = np.array(results).reshape(-1, 2).T
+        metrics.update({f'error{k}': 1 - metrics[f'top{k}'] for k in self.topk})
+        metrics['mean_class'] = float(np.mean([np.mean(found[labels == label] == 0) for label in np.unique(labels)]))
+        return {name.replace('/images', '/videos'): value for name, value in metrics.items()}

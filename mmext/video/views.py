@@ -1,0 +1,39 @@
+"""How many clips and crops of a video a test looks at."""
+
+from __future__ import annotations
+
+import re
+
+from mmengine.config import Config
+
+from mmext.errors import UserError
+
+CROPS = {1: 'CenterCrop', 3: 'ThreeCrop'}
+
+
+def set_views(config: Config, views: str) -> None:
+    """Rewrites the test pipeline to so many clips of a video, and crops of a clip, whose scores are averaged.
+
+    Args:
+        config: of a recognizer.
+        views: '10x3' for 10 clips x 3 crops, whose side is the short side of the frames; '1x1' for one clip and the
+            centre crop, of the size in training; other numbers of clips alike.
+
+    Raises:
+        UserError: not such a text, or the config's test pipeline has no sampler or no crop.
+    """
+    numbers = re.fullmatch(r'(\d+)x(\d+)', views)
+    clips, crops = map(int, numbers.groups()) if numbers else (0, 0)
+    if not clips or crops not in CROPS:
+        raise UserError(f'--views {views}: need clips x crops such as 10x3 or 1x1; there are 1 crop and 3')
+    pipeline = config.test_dataloader.dataset.get('pipeline', [])
+    samplers = [step for step in pipeline if 'num_clips' in step]
+    places = [i for i, step in enumerate(pipeline) if step['type'] in CROPS.values()]
+    short = [step['scale'][1] for step in pipeline if step['type'] == 'Resize' and step['scale'][0] == -1]
+    trained = [step['scale'][1] for step in config.train_dataloader.dataset.pipeline if step['type'] == 'Resize']
+    if not (samplers and places and short and trained):
+        raise UserError('--views: needs a config whose test pipeline has a sampler with num_clips, a Resize of the '
+                        'short side and a CenterCrop or ThreeCrop')
+    for step in samplers:
+        step['num_clips'] = clips
+    pipeline[places[0]] = dict(type=CROPS[crops], crop_size=trained[-1] if crops == 1 else short[0])
