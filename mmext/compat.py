@@ -40,6 +40,7 @@ def install() -> None:
         'importlib_metadata': stand_in_for_importlib_metadata,
         'mmaction.models.localizers.drn': stand_in_for_drn_package,
         'mmaction.models.localizers.drn.drn': stand_in_for_drn,
+        'mmaction.mmengine': stand_in_for_functions,
     }))
 
 
@@ -233,6 +234,14 @@ def stand_in_for_drn(module: ModuleType) -> None:
 
     module.DRN = DRN
     note(stand_in_for_drn, 'mmaction2 imports without its DRN localizer')
+
+
+def stand_in_for_functions(module: ModuleType) -> None:
+    """No module named 'mmaction.mmengine', at any look for a function: mmaction2's registry names that place for them.
+
+    Nobody has reported it; https://github.com/open-mmlab/mmsegmentation/pull/2829 mends the same in mmsegmentation.
+    """
+    note(stand_in_for_functions, "mmaction2's functions can be looked for")
 
 
 def note(repair: Callable, effect: str) -> None:

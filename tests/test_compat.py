@@ -36,6 +36,7 @@ def test_both_libraries_in_one_process():
 @pytest.mark.parametrize('statement, symptom', [
     ('import mmaction.models', 'mmaction.models.localizers.drn'),
     ('from mmdet.models.dense_heads import SSDHead; SSDHead.loss_cls', 'loss_cls'),
+    ("from mmaction.registry import FUNCTION; FUNCTION.get('any')", 'mmaction.mmengine'),
 ])
 def test_without_the_repairs_the_defects_are_there(statement: str, symptom: str):
     without = run('-c', f'import mmengine; {statement}')
