@@ -106,6 +106,8 @@ def index_from_packets(container: InputContainer, stream: VideoStream, path: str
     if not packets.shown:
         raise VideoError(path, 'no frames')
     promised = len(stream.index_entries) if 'mp4' in container.format.name else stream.frames
+    if container.format.name == 'avi' and not ends_within_riff(path):
+        promised = 0  # its header counts dropped frames too, which have no packets
     if packets.corrupt or promised > len(packets.pts) or ends_early(container, stream, packets.end):
         raise truncated(path, promised, len(packets.shown))
     # AVI has no times of showing: they are guessed, wrongly for H.264 and for two MPEG-4 frames packed into one.
@@ -179,6 +181,13 @@ def ends_early(container: InputContainer, stream: VideoStream, end: int) -> bool
     container.seek(0)
     return all(float((packet.pts + (packet.duration or 0)) * packet.time_base) < says
                for packet in container.demux() if packet.pts is not None)
+
+
+def ends_within_riff(path: str) -> bool:
+    """Whether an AVI file is shorter than its outermost chunk, whose size stands after the four letters RIFF."""
+    with open(path, 'rb') as file:
+        head = file.read(8)
+    return len(head) == 8 and 8 + int.from_bytes(head[4:], 'little') > os.path.getsize(path)
 
 
 def truncated(path: str, promised: int, found: int) -> VideoError:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -59,13 +60,13 @@ def read_frame_list(path: str | Path, num_classes: int | None = None, delimiter:
 
 
 def read_classes(path: str | Path) -> tuple[str, ...]:
-    """The names of the classes, one a line, in the order of their labels.
+    """The names of the classes, one a line, in the order of their labels; spaces and underscores are the same.
 
     Raises:
-        UserError: there is no such file, or a name stands twice.
+        UserError: there is no such file, it is empty, or a name stands twice.
     """
     names = [line.strip() for line in text_of(path).splitlines() if line.strip()]
-    twice = sorted({name for name in names if names.count(name) > 1})
+    twice = [name for name, count in Counter(name.replace(' ', '_') for name in names).items() if count > 1]
     if not names or twice:
         raise UserError(f'{path}: ' + (f'{shorten(twice)} twice' if twice else 'no names') + '; need a class a line')
     return tuple(names)

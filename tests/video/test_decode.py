@@ -244,3 +244,15 @@ def test_real_clips(real_clips: list[Path]):
             assert len(video) == len(reference)
             assert np.array_equal(video.get(frames), [reference[frame] for frame in frames])
             assert np.array_equal(video[len(video) - 1], reference[-1])
+
+
+def test_dropped_frames_of_avi_are_no_truncation(tmp_path: Path):
+    """They are counted in its header, and have no packets."""
+    times = [40 * time for time in (0, 1, 2, 5, 6, 7, 8, 9)]
+    path = write(tmp_path / 'no_b.avi', 'no_b.avi', frames=8, pts=times)
+    with av.open(str(path)) as container:
+        assert container.streams.video[0].frames > 8
+    same(path, whole(path))
+    path.write_bytes(path.read_bytes()[:-2000])
+    with pytest.raises(VideoError, match='truncated'):
+        VideoReader(path)

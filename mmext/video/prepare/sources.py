@@ -1,0 +1,103 @@
+"""Which videos a command goes through: those of a label file, or all in a folder."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from mmext.engine.files import write_json, write_whole
+from mmext.errors import UserError
+from mmext.video.lists import json_of, missing_files, read_list, read_something, read_templates, text_of
+
+SUFFIXES = ('.mp4', '.webm', '.mkv', '.avi', '.mov', '.m4v', '.mpg', '.mpeg', '.ts', '.wmv', '.flv', '.3gp')
+
+
+@dataclass(frozen=True)
+class Source:
+    """Videos by their names.
+
+    Args:
+        path: of the label file, or the folder.
+        folder: the names start there.
+        names: in the order of the file; some may be there twice.
+        labels: of the names; empty for a folder.
+    """
+
+    path: Path
+    folder: Path
+    names: list[str] = field(repr=False)
+    labels: list[int] = field(default_factory=list, repr=False)
+
+    def file(self, name: str) -> str:
+        return os.path.join(self.folder, name)
+
+    def missing(self) -> set[str]:
+        """The names without a file."""
+        absent = set(missing_files(map(self.file, self.names)))
+        return {name for name in self.names if self.file(name) in absent}
+
+    def write_part(self, path: Path, kept: Callable[[str], bool]) -> int:
+        """Writes the label file with those videos alone, its lines or objects as they are; returns how many."""
+        chosen = [kept(name) for name in self.names]
+        if self.path.suffix == '.json':
+            content = [entry for entry, keep in zip(json_of(self.path), chosen) if keep]
+            write_json(path, content)
+        else:
+            lines = [line for line in text_of(self.path).splitlines() if line.strip()]
+            write_lines(path, [line for line, keep in zip(lines, chosen) if keep])
+        return sum(chosen)
+
+
+def read_source(path: str | Path, videos: str | Path | None = None, label_file: str | Path | None = None,
+                suffix: str = '.webm') -> Source:
+    """Reads a list file of lines 'path label', or Something-Something's train.json, or a folder.
+
+    Args:
+        path: of the file or the folder.
+        videos: the folder that a file's names start from; None for a folder.
+        label_file: of Something-Something; by default the labels.json beside ``path``.
+        suffix: of Something-Something's videos.
+
+    Raises:
+        UserError: there is no such file or folder, it can't be used, or it has no videos.
+    """
+    path = Path(path)
+    if path.is_dir():
+        if videos is not None:
+            raise UserError(f'{path}: a folder; --videos {videos} is for a list file, whose names start there')
+        names = sorted(find_videos(path))
+        if not names:
+            raise UserError(f'{path}: no videos in there ({", ".join(SUFFIXES)})')
+        return Source(path, path, names)
+    if path.suffix == '.json':
+        templates = read_templates(label_file or path.with_name('labels.json'))
+        entries = read_something(path, templates, suffix)
+    else:
+        entries = read_list(path)
+    if videos is None:
+        raise UserError(f'{path}: a list file; give the folder that its names start from with --videos')
+    require_folder(videos)
+    return Source(path, Path(videos), [os.path.normpath(name) for name, _ in entries], [label for _, label in entries])
+
+
+def require_folder(path: str | Path) -> None:
+    if not Path(path).is_dir():
+        raise UserError(f'{path}: {"not a folder" if Path(path).exists() else "no such video folder"}; '
+                        'is --videos right?')
+
+
+def find_videos(folder: str | Path) -> Iterator[str]:
+    """The video files in a folder and below, by their suffixes; names relative to it."""
+    for place, folders, files in os.walk(folder, followlinks=True):
+        folders[:] = [name for name in folders if not name.startswith('.')]
+        for name in files:
+            if not name.startswith('.') and os.path.splitext(name)[1].lower() in SUFFIXES:
+                yield os.path.relpath(os.path.join(place, name), folder)
+
+
+def write_lines(path: str | Path, lines: list[str]) -> None:
+    """Writes a text file, whole or not at all."""
+    text = ''.join(f'{line}\n' for line in lines)
+    write_whole(path, lambda temporary: temporary.write_text(text, encoding='utf-8'))

@@ -1,0 +1,69 @@
+"""Jobs that crash do not take others with them."""
+
+from __future__ import annotations
+
+import errno
+import multiprocessing
+import os
+import signal
+import time
+from pathlib import Path
+
+import pytest
+
+from mmext.errors import UserError
+from mmext.video.prepare.workers import Crash, each
+
+
+def work(job: tuple[str, int]) -> int:
+    kind, number = job
+    if kind == 'kill':
+        os.kill(os.getpid(), signal.SIGKILL)
+    if kind == 'raise':
+        raise ValueError(f'no\n{number}')
+    if kind == 'full':
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), 'out/a.mp4')
+    return number ** 2
+
+
+def hold(folder: str) -> None:
+    """Makes a file, and removes it when it is stopped."""
+    if not folder:
+        raise ValueError
+    path = Path(folder) / str(os.getpid())
+    try:
+        path.touch()
+        time.sleep(600)
+    finally:
+        path.unlink()
+
+
+def test_every_job_is_done_once_whatever_crashes():
+    jobs = [('kill' if i in (3, 4, 17) else 'raise' if i == 9 else 'square', i) for i in range(20)]
+    results = list(each(work, jobs, 2))
+    assert sorted(job for job, _ in results) == sorted(jobs)
+    for (kind, number), result in results:
+        if kind == 'kill':
+            assert isinstance(result, Crash) and 'crashes the process' in result.reason
+        else:
+            assert result == (Crash(f'ValueError: no {number}') if kind == 'raise' else number ** 2)
+
+
+@pytest.mark.parametrize('workers', [0, 1])
+def test_a_full_disk_ends_all(workers: int):
+    done = []
+    with pytest.raises(UserError, match=r'^out/a.mp4: No space left on device; what is done stays'):
+        for job, _ in each(work, [('square', 1), ('full', 2), *[('square', 3)] * 50], workers):
+            done.append(job)
+    assert len(done) < 10
+
+
+def test_stopped_workers_clean_up(tmp_path: Path):
+    """What Ctrl-C does: the generator is closed while jobs are under way."""
+    jobs = each(hold, ['', *[str(tmp_path)] * 6], 2)
+    job, result = next(jobs)
+    assert job == '' and isinstance(result, Crash)
+    while len(list(tmp_path.iterdir())) < 2:
+        time.sleep(0.01)
+    jobs.close()
+    assert not list(tmp_path.iterdir()) and not multiprocessing.active_children()
