@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import torch
 from mmengine.registry import MODELS, init_default_scope
 from torch import nn
 
+from mmext.analysis.speed.inputs import kind_of, sample_shape
 from mmext.backbones import create_backbone
 from mmext.classification import Classifier
 from mmext.engine.config import load_config
@@ -45,38 +47,23 @@ def classifier(name: str, num_classes: int = 1000, shape: Sequence[int] | None =
 
 def from_config(path: str | Path, backbone: str | None = None, options: dict | None = None,
                 shape: Sequence[int] | None = None) -> Subject:
-    """The model of a config; its input is that of the validation in training, unless one is given.
+    """The model of a config; its input is what the training pipeline makes, unless one is given.
 
     Raises:
         UserError: the config is unusable, or does not say what its input is.
     """
     config = load_config(path, backbone=backbone, options=options)
     init_default_scope(config.get('default_scope', 'mmengine'))
-    shape = tuple(shape or input_shape(config, path))
     config.model.backbone['init_cfg'] = None
     with torch.device('meta'):
         model = MODELS.build(config.model)
-    return Subject(str(path), model, shape, forward_of(model))
-
-
-def forward_of(model: nn.Module) -> Callable:
-    """What a batch is put into: a recognizer takes (N, clips, C, T, H, W), and goes on to its head."""
-    if hasattr(model, 'cls_head'):
-        return lambda clips: model(clips[:, None], mode='tensor', stage='head')
-    return getattr(model, '_forward', model)
-
-
-def input_shape(config: dict, path: str | Path) -> tuple[int, ...]:
-    """(C, [T,] height, width), from the frames and the last size that the pipeline names; a crop is the last word."""
-    size, frames = None, ()
-    for step in config.get('val_pipeline') or config.get('test_pipeline', []):
-        kind = step['type'].rpartition('.')[2]
-        if kind == 'Resize' and min(step['scale']) > 0:
-            size = step['scale'][::-1]
-        elif 'crop_size' in step:
-            size = (step['crop_size'], step['crop_size'])
-        elif 'clip_len' in step:
-            frames = (step['clip_len'], )
-    if size is None:
-        raise UserError(f'{path}: no test_pipeline with a Resize; give --input C H W')
-    return (3, *frames, *size)
+    kind = kind_of(model)
+    if not shape:
+        try:
+            shape = sample_shape(config, kind)
+        except UserError as error:
+            raise UserError(f'{path}: {str(error).partition(";")[0]}; give --input C H W') from None
+    if kind == 'recognizer' and len(shape) == 4 and getattr(model.backbone, 'dims', 2) == 3:
+        shape = (1, *shape)  # one clip
+    forward = partial(model, mode='tensor', stage='head') if kind == 'recognizer' else getattr(model, '_forward', model)
+    return Subject(str(path), model, tuple(shape), forward)

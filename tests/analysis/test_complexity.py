@@ -153,6 +153,16 @@ def test_an_input_of_other_dimensions_is_refused(shape: tuple) -> None:
 
 def test_a_config_without_a_size_is_refused(tmp_path: Path) -> None:
     config = tmp_path / 'plain.py'
-    config.write_text("model = dict(backbone=dict(type='mmext.ResNet', depth=18))")
-    with user_error(str(config), 'no test_pipeline'):
+    config.write_text("custom_imports = dict(imports=['mmext'])\n"
+                      "model = dict(type='mmext.Classifier', num_classes=5, backbone=dict(type='mmext.RiR'))")
+    with user_error(str(config), 'fixes no size', 'give --input C H W'):
         subjects.from_config(config)
+    assert subjects.from_config(config, shape=(3, 64, 64)).shape == (3, 64, 64)
+
+
+def test_a_recognizer_takes_one_clip_or_more() -> None:
+    config = ROOT / 'configs' / 'iresnet3d50_sthv2.py'
+    shapes = (3, 8, 64, 64), (3, 3, 8, 64, 64)
+    one, three = (subjects.from_config(config, 'iresnet18', shape=shape) for shape in shapes)
+    counted = [complexity.count(subject.model, subject.shape, 'macs', subject.forward).macs for subject in (one, three)]
+    assert one.shape == (1, 3, 8, 64, 64) and counted[1] == 3 * counted[0]

@@ -48,7 +48,7 @@ def test_network_and_its_size(name: str) -> None:
     """The four rows of Table V to the printed digit; the others read as many channels as their network gives."""
     net, data = name.split('_kinetics400')[0].split('_sthv2')[0], 'sthv2' if 'sthv2' in name else 'kinetics400'
     subject = from_config(FOLDER / f'{name}.py')
-    assert subject.shape == (3, 16, 224, 224)
+    assert subject.shape == (1, 3, 16, 224, 224)
     assert subject.model.cls_head.fc_cls.weight.shape == (CLASSES[data], NETS[net])
     rows = [row for row in published.rows() if row['task'] == 'recognizer3d' and row['num_classes'] == CLASSES[data]
             and f'{row["name"]}'.replace('net50', 'net3d50') == net]

@@ -1,0 +1,126 @@
+"""Peak memory of inference and training, from the allocator on a GPU, of a process of its own on a processor.
+
+A figure is what the model holds (weights, and in training the optimiser's state) and what a step needs on top of it at
+its peak, after one warm-up step: neither libraries nor compiled code are in it.
+"""
+
+from __future__ import annotations
+
+import gc
+import json
+import os
+import pickle
+import re
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from functools import partial
+from pathlib import Path
+
+import torch
+from mmengine.logging import MMLogger
+
+import mmext  # noqa: F401  repairs the stack before anything else is imported
+from mmext.analysis.speed.setup import Setup
+from mmext.analysis.speed.steps import Inference, TrainingStep, network, warmed
+from mmext.analysis.speed.subject import Spec, Subject
+from mmext.engine import cli
+from mmext.errors import UserError
+
+EXACT_ALLOCATOR = {'MALLOC_MMAP_THRESHOLD_': '65536'}  # glibc gives freed tensors back at once
+STEPS = 2  # the optimiser's state is there from the second on
+
+
+def peaks(spec: Spec, setup: Setup, training: bool, batches: Sequence[int]) -> list[int | None]:
+    """Bytes at the peak of a step with each batch size; None where memory does not suffice.
+
+    Raises:
+        UserError: the subject can't be run.
+    """
+    if setup.device != 'cpu':
+        return list(measured(spec, setup, training, batches))
+    work = pickle.dumps((spec, setup, training, tuple(batches)))
+    done = subprocess.run([sys.executable, '-m', __name__], input=work, capture_output=True,
+                          env={**os.environ, **EXACT_ALLOCATOR, 'PYTHONPATH': os.pathsep.join(filter(None, sys.path))})
+    lines = [line for line in done.stdout.decode().splitlines() if line.startswith('peak ')]
+    found = [json.loads(line.removeprefix('peak ')) for line in lines]
+    if done.returncode > 0:
+        last = done.stderr.decode().strip().splitlines()[-1]
+        raise UserError(last.removeprefix('error: ') if done.returncode == 2 else
+                        f'{spec.path}: the process that measures memory ended with code {done.returncode} ({last})')
+    return found + [None] * (len(batches) - len(found))  # the system ends a process that takes too much
+
+
+def measured(spec: Spec, setup: Setup, training: bool, batches: Sequence[int]) -> Iterator[int | None]:
+    """The figures of ``peaks``, in this process."""
+    setup.apply()
+    subject = Subject(spec)
+    if training:
+        step = TrainingStep(subject, setup)
+        model, optimizer = step.model, step.optimizer.optimizer
+    else:
+        model, optimizer = network(subject, setup), None
+
+    def run(batch: int) -> None:
+        call = partial(step.laps, subject.batch(batch)) if training else Inference(subject, model, setup, batch)
+        for _ in range(STEPS):
+            call()
+
+    def fits(batch: int) -> bool:
+        return warmed(spec.path, partial(run, batch), setup, 1)
+
+    for batch in batches:
+        ready = fits(min(batches))
+        gauge = Gauge(setup.device)
+        yield held(model, optimizer) + gauge.growth() if ready and fits(batch) else None
+
+
+def held(model: torch.nn.Module, optimizer: torch.optim.Optimizer | None) -> int:
+    """Bytes of weights, buffers and the optimiser's state."""
+    tensors = [*model.parameters(), *model.buffers()]
+    for state in optimizer.state.values() if optimizer else ():
+        tensors += [value for value in state.values() if isinstance(value, torch.Tensor)]
+    return sum(tensor.numel() * tensor.element_size() for tensor in tensors)
+
+
+class Gauge:
+    """How far memory rises above what it is now."""
+
+    def __init__(self, device: str) -> None:
+        self.device = device
+        gc.collect()
+        if device == 'cpu':
+            forget_peak()
+            self.before = status('VmRSS')
+        else:
+            torch.cuda.synchronize()
+            torch.cuda.empty_cache()
+            torch.cuda.reset_peak_memory_stats()
+            self.before = torch.cuda.memory_allocated()
+
+    def growth(self) -> int:
+        if self.device == 'cpu':
+            return status('VmHWM') - self.before
+        torch.cuda.synchronize()
+        return torch.cuda.max_memory_allocated() - self.before
+
+
+def status(key: str) -> int:
+    """Bytes of this process, as Linux tells them. ru_maxrss would begin at what the parent process had."""
+    return 1024 * int(re.search(rf'{key}:\s*(\d+) kB', Path('/proc/self/status').read_text())[1])
+
+
+def forget_peak() -> None:
+    """Lets VmHWM begin anew at what memory is now."""
+    Path('/proc/self/clear_refs').write_text('5')
+
+
+def main() -> None:
+    spec, setup, training, batches = pickle.loads(sys.stdin.buffer.read())
+    MMLogger.get_current_instance().setLevel('WARNING')
+    for peak in measured(spec, setup, training, batches):
+        print('peak', json.dumps(peak), flush=True)
+
+
+if __name__ == '__main__':
+    cli.run(main)

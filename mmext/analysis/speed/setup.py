@@ -1,0 +1,103 @@
+"""What all measurements of one run have in common: device, number format, memory layout, threads, compilation."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from mmext.errors import UserError
+
+DTYPES = {'fp32': torch.float32, 'tf32': torch.float32, 'bf16': torch.bfloat16, 'fp16': torch.float16}
+MEMORY_FORMATS = ('contiguous', 'channels_last')
+CHANNELS_LAST = {4: torch.channels_last, 5: torch.channels_last_3d}  # by a tensor's dimensions
+
+
+@dataclass(frozen=True)
+class Setup:
+    """How models are run.
+
+    Attributes:
+        device: 'cpu' or 'cuda'.
+        dtype: a key of ``DTYPES``. In bf16 and fp16 inference has weights of that format, training has fp32 weights
+            and autocast, as mmengine's AmpOptimWrapper.
+        memory_format: one of ``MEMORY_FORMATS``; channels_last means channels_last_3d for clips.
+        compile: a mode of ``torch.compile``; None runs eagerly.
+        threads: of the processor; None leaves torch's choice.
+        predict: inference goes on to predictions (a detector's: with non-maximum suppression).
+        cudnn_benchmark: cuDNN tries its algorithms on every new shape.
+    """
+
+    device: str = 'cpu'
+    dtype: str = 'fp32'
+    memory_format: str = 'contiguous'
+    compile: str | None = None
+    threads: int | None = None
+    predict: bool = False
+    cudnn_benchmark: bool = True
+
+    @property
+    def half(self) -> bool:
+        return self.dtype in ('bf16', 'fp16')
+
+    def check(self) -> None:
+        """Raises a UserError where this machine has no such device or number format."""
+        if self.threads is not None and self.threads < 1:
+            raise UserError(f'--threads {self.threads}: need 1 or more')
+        if self.device == 'cuda' and not torch.cuda.is_available():
+            raise UserError('--device cuda: torch sees no GPU; python -m mmext.doctor says more')
+        if self.device == 'cpu' and self.dtype in ('tf32', 'fp16'):
+            raise UserError(f'--dtype {self.dtype}: not on a processor; use fp32 or bf16, or --device cuda')
+        if self.device == 'cuda' and self.dtype in ('tf32', 'bf16') and torch.cuda.get_device_capability() < (8, 0):
+            raise UserError(f'--dtype {self.dtype}: {torch.cuda.get_device_name()} does not compute in it; use fp32 or '
+                            'fp16')
+
+    def apply(self) -> None:
+        """Sets torch's global switches accordingly."""
+        if self.threads:
+            torch.set_num_threads(self.threads)
+        torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = self.dtype == 'tf32'
+        torch.backends.cudnn.benchmark = self.cudnn_benchmark
+
+    def autocast(self) -> AbstractContextManager:
+        return torch.autocast(self.device, DTYPES[self.dtype]) if self.half else nullcontext()
+
+    def place(self, model: nn.Module) -> nn.Module:
+        """Moves a model to the device, its weights in the memory format."""
+        model = model.to(self.device)
+        if self.memory_format == 'channels_last':
+            for parameter in model.parameters():
+                parameter.data = self.arrange(parameter.data)
+        return model
+
+    def arrange(self, tensor: Tensor) -> Tensor:
+        """The same tensor in the memory format; of (N, clips, C, T, H, W) all clips as (N * clips, C, T, H, W)."""
+        if self.memory_format == 'contiguous':
+            return tensor.contiguous()
+        if tensor.ndim == 6:
+            return self.arrange(tensor.flatten(0, 1)).unflatten(0, tensor.shape[:2])
+        layout = CHANNELS_LAST.get(tensor.ndim)
+        return tensor.contiguous(memory_format=layout) if layout else tensor
+
+    def compiled(self, model: nn.Module) -> nn.Module:
+        """Compiles the model's forward in its place, as mmengine's ``compile`` does; a graph for each shape."""
+        if self.compile:
+            for name in ('recompile_limit', 'cache_size_limit'):  # of torch >= 2.7, and before
+                if hasattr(torch._dynamo.config, name):
+                    setattr(torch._dynamo.config, name, 1000)
+            model.forward = torch.compile(model.forward, mode=self.compile, dynamic=False)
+        return model
+
+    def synchronize(self) -> None:
+        """Waits until the device has done what it was given."""
+        if self.device == 'cuda':
+            torch.cuda.synchronize()
+
+
+def out_of_memory(error: BaseException) -> bool:
+    """Whether this is how torch says that memory is used up, on a GPU or on a processor."""
+    text = str(error)
+    return isinstance(error, (MemoryError, torch.OutOfMemoryError)) or (
+        isinstance(error, RuntimeError) and ("can't allocate memory" in text or 'not enough memory' in text))

@@ -1,0 +1,95 @@
+"""Clocks, several things measured in turn, and the figures that follow: percentiles and ratios."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from typing import TypeVar
+
+import numpy as np
+import torch
+
+from mmext.analysis.speed.setup import Setup
+
+T = TypeVar('T')
+Clock = Callable[[], float]
+
+
+def clock_of(setup: Setup) -> Clock:
+    """Seconds, read when the device has done all it was given."""
+    def now() -> float:
+        setup.synchronize()
+        return time.perf_counter()
+
+    return time.perf_counter if setup.device == 'cpu' else now
+
+
+class Stopwatch:
+    """Marks between the parts of a piece of work, and the seconds from each to the next.
+
+    On a GPU the marks are events among its work, so that nothing waits for it before ``laps`` is asked.
+    """
+
+    def __init__(self, device: str = 'cpu', clock: Clock = time.perf_counter) -> None:
+        self.device = device
+        self.clock = clock
+        self.marks: list = []
+
+    def mark(self) -> None:
+        if self.device == 'cpu':
+            self.marks.append(self.clock())
+            return
+        event = torch.cuda.Event(enable_timing=True)
+        event.record()
+        self.marks.append(event)
+
+    def laps(self) -> list[float]:
+        pairs = zip(self.marks, self.marks[1:])
+        if self.device == 'cpu':
+            return [after - before for before, after in pairs]
+        self.marks[-1].synchronize()
+        return [before.elapsed_time(after) / 1000 for before, after in pairs]
+
+
+def seconds_each(call: Callable[[], object], clock: Clock, calls: int) -> list[float]:
+    """The seconds of each of several calls, waited for one by one: latency."""
+    found = []
+    for _ in range(calls):
+        started = clock()
+        call()
+        found.append(clock() - started)
+    return found
+
+
+def seconds_mean(call: Callable[[], object], clock: Clock, calls: int) -> float:
+    """Seconds of a call in a row of them, waited for at the end: throughput."""
+    started = clock()
+    for _ in range(calls):
+        call()
+    return (clock() - started) / calls
+
+
+def in_turn(works: Sequence[Callable[[], T]], repeats: int, tick: Callable[[], object] = lambda: None) -> list[list[T]]:
+    """Does each work once a repeat, A B A B ..., so that a machine that slows down slows all of them.
+
+    Returns:
+        The results of each work, one a repeat.
+    """
+    found: list[list[T]] = [[] for _ in works]
+    for _ in range(repeats):
+        for results, work in zip(found, works):
+            results.append(work())
+            tick()
+    return found
+
+
+def percentiles(seconds: Sequence[float]) -> dict[str, float]:
+    """Median, p90 and p99, between samples linearly."""
+    median, p90, p99 = np.percentile(seconds, (50, 90, 99))
+    return dict(median=float(median), p90=float(p90), p99=float(p99))
+
+
+def ratio(values: Sequence[float], reference: Sequence[float]) -> dict[str, float]:
+    """Of the values of each repeat to the reference's of the same repeat: median, least and greatest."""
+    ratios = np.divide(values, reference)
+    return dict(median=float(np.median(ratios)), min=float(ratios.min()), max=float(ratios.max()))
