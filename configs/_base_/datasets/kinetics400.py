@@ -4,6 +4,8 @@ A clip is 16 frames, every fourth of the video, from a random place. Validation 
 Test: 10 clips x 3 crops of 256 x 256.
 """
 
+_base_ = 'clips.py'
+
 data_root = 'data/kinetics400/'
 
 train_pipeline = [
@@ -36,43 +38,14 @@ test_pipeline = [
     dict(type='PackActionInputs', meta_keys=('filename', 'img_shape')),
 ]
 
+videos = dict(type='mmext.VideoDataset', data_root=data_root, num_classes=400)
+held_out = dict(videos, ann_file='kinetics400_val_list_videos.txt', data_prefix=dict(video='videos_val'))
+
 train_dataloader = dict(
-    batch_size=8,
-    num_workers=8,
-    drop_last=True,  # a last batch of one clip has poor statistics for the batch norms
-    worker_init_fn=dict(type='mmext.seed_worker'),
-    sampler=dict(type='DefaultSampler', shuffle=True),
     dataset=dict(
-        type='mmext.VideoDataset',
-        data_root=data_root,
+        videos,
         ann_file='kinetics400_train_list_videos.txt',
         data_prefix=dict(video='videos_train'),
-        num_classes=400,
         pipeline=train_pipeline))
-val_dataloader = dict(
-    batch_size=8,
-    num_workers=8,
-    sampler=dict(type='DefaultSampler', shuffle=False),
-    dataset=dict(
-        type='mmext.VideoDataset',
-        data_root=data_root,
-        ann_file='kinetics400_val_list_videos.txt',
-        data_prefix=dict(video='videos_val'),
-        num_classes=400,
-        test_mode=True,
-        pipeline=val_pipeline))
-test_dataloader = dict(
-    batch_size=1,
-    num_workers=8,
-    sampler=dict(type='DefaultSampler', shuffle=False),
-    dataset=dict(
-        type='mmext.VideoDataset',
-        data_root=data_root,
-        ann_file='kinetics400_val_list_videos.txt',
-        data_prefix=dict(video='videos_val'),
-        num_classes=400,
-        test_mode=True,
-        pipeline=test_pipeline))
-
-val_evaluator = dict(type='mmext.ActionAccuracy', topk=(1, 5))
-test_evaluator = val_evaluator
+val_dataloader = dict(dataset=dict(held_out, pipeline=val_pipeline))
+test_dataloader = dict(batch_size=1, dataset=dict(held_out, pipeline=test_pipeline))

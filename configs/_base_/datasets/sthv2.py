@@ -4,6 +4,8 @@ A clip is 16 frames, one from each sixteenth of the video. Never flipped: its cl
 Validation and test: one clip, the centre crop.
 """
 
+_base_ = 'clips.py'
+
 data_root = 'data/sthv2/'
 
 train_pipeline = [
@@ -26,32 +28,12 @@ test_pipeline = [
     dict(type='PackActionInputs', meta_keys=('filename', 'img_shape')),
 ]
 
-train_dataloader = dict(
-    batch_size=8,
-    num_workers=8,
-    drop_last=True,  # a last batch of one clip has poor statistics for the batch norms
-    worker_init_fn=dict(type='mmext.seed_worker'),
-    sampler=dict(type='DefaultSampler', shuffle=True),
-    dataset=dict(
-        type='mmext.SthV2Dataset',
-        data_root=data_root,
-        ann_file='train.json',
-        data_prefix=dict(video='20bn-something-something-v2'),
-        num_classes=174,
-        pipeline=train_pipeline))
-val_dataloader = dict(
-    batch_size=8,
-    num_workers=8,
-    sampler=dict(type='DefaultSampler', shuffle=False),
-    dataset=dict(
-        type='mmext.SthV2Dataset',
-        data_root=data_root,
-        ann_file='validation.json',
-        data_prefix=dict(video='20bn-something-something-v2'),
-        num_classes=174,
-        test_mode=True,
-        pipeline=test_pipeline))
-test_dataloader = val_dataloader
+videos = dict(
+    type='mmext.SthV2Dataset',
+    data_root=data_root,
+    data_prefix=dict(video='20bn-something-something-v2'),
+    num_classes=174)
 
-val_evaluator = dict(type='mmext.ActionAccuracy', topk=(1, 5))
-test_evaluator = val_evaluator
+train_dataloader = dict(dataset=dict(videos, ann_file='train.json', pipeline=train_pipeline))
+val_dataloader = dict(dataset=dict(videos, ann_file='validation.json', pipeline=test_pipeline))
+test_dataloader = val_dataloader
