@@ -6,8 +6,9 @@ other tasks need not wait for it.
 
 from mmext.video.datasets import FrameDataset, SthV2Dataset, VideoDataset
 from mmext.video.decode import VideoError, VideoReader
+from mmext.video.hooks import ShowVideosHook
 from mmext.video.metric import ActionAccuracy
 from mmext.video.transforms import DecodeFrames, DecodeVideo, OpenVideo
 
-__all__ = ['ActionAccuracy', 'DecodeFrames', 'DecodeVideo', 'FrameDataset', 'OpenVideo', 'SthV2Dataset',
-           'VideoDataset', 'VideoError', 'VideoReader']
+__all__ = ['ActionAccuracy', 'DecodeFrames', 'DecodeVideo', 'FrameDataset', 'OpenVideo', 'ShowVideosHook',
+           'SthV2Dataset', 'VideoDataset', 'VideoError', 'VideoReader']

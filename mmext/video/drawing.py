@@ -1,0 +1,177 @@
+"""Videos and what a recognizer made of them: a contact sheet, and an animation of them side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+from matplotlib import font_manager
+from PIL import Image, ImageDraw, ImageFont
+
+from mmext.engine.files import write_whole
+
+RIGHT, WRONG, UNKNOWN = '#1a7f37', '#cf222e', '#57606a'
+INK, PALE = '#1f2328', '#6e7781'
+GAP = 6
+MILLISECONDS, PAUSE = 120, 700  # a frame of the animation, and its last one before it begins anew
+TEXT_WIDTH, THUMB = 270, (170, 96)  # of the sheet: the column of text, and the largest frame (width, height)
+TILE = (168, 132)  # of the animation: a frame's place (width, height)
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A video, and what a recognizer made of it.
+
+    Args:
+        frames: RGB, uint8, (T, height, width, 3).
+        name: what the video is called.
+        predicted: the class with the highest score.
+        score: that score, from 0 to 1.
+        true: its class; None where it is not known.
+    """
+
+    frames: np.ndarray
+    name: str
+    predicted: str
+    score: float
+    true: str | None = None
+
+    @property
+    def colour(self) -> str:
+        return UNKNOWN if self.true is None else RIGHT if self.true == self.predicted else WRONG
+
+    @property
+    def verdict(self) -> str:
+        """The prediction as text: its mark, class and score."""
+        mark = '' if self.true is None else '\u2713 ' if self.true == self.predicted else '\u2717 '
+        return f'{mark}predicted, {self.score:.2f}: {self.predicted}'
+
+
+def contact_sheet(videos: Sequence[Shown], title: str, columns: int = 8) -> Image.Image:
+    """A row for each video: true class, prediction and name, and its frames in the order of time.
+
+    Args:
+        videos: at least one.
+        title: above them.
+        columns: frames of a row, evenly spread over the video; all of them where it has fewer.
+    """
+    rows = [[fitted(frame, THUMB) for frame in evenly(video.frames, columns)] for video in videos]
+    wide, high = (max(image.size[axis] for row in rows for image in row) for axis in (0, 1))
+    high = max(high, 5 * line_height(13))  # two lines of each class, one of the name
+    width = TEXT_WIDTH + max(map(len, rows)) * (wide + GAP) + 2 * GAP
+    heading = [(line, INK) for line in wrapped(title, 15, width - 2 * GAP, 3)]
+    top = 2 * GAP + len(heading) * line_height(15)
+    sheet = Image.new('RGB', (width, top + len(rows) * (high + GAP)), 'white')
+    draw = ImageDraw.Draw(sheet)
+    write_lines(draw, (GAP, GAP), heading, 15)
+    for i, (video, row) in enumerate(zip(videos, rows)):
+        y = top + i * (high + GAP)
+        draw.rectangle((GAP, y, 2 * GAP - 1, y + high - 1), video.colour)
+        name = [(line, PALE) for line in wrapped(video.name, 13, TEXT_WIDTH - 3 * GAP, 1)]
+        write_lines(draw, (3 * GAP, y), caption(video, 13, TEXT_WIDTH - 3 * GAP) + name, 13)
+        for j, image in enumerate(row):
+            sheet.paste(image, (TEXT_WIDTH + GAP + j * (wide + GAP), y))
+    return sheet
+
+
+def animation(videos: Sequence[Shown], title: str, columns: int = 4) -> list[Image.Image]:
+    """Pictures of all videos side by side, one for each moment; one that is shorter waits at its end.
+
+    Args:
+        videos: at least one.
+        title: above them.
+        columns: videos in a row.
+    """
+    tiles = [[fitted(frame, TILE) for frame in video.frames] for video in videos]
+    columns = min(columns, len(videos))
+    captions = [caption(video, 12, TILE[0]) for video in videos]
+    high = TILE[1] + max(map(len, captions)) * line_height(12) + 3 * GAP
+    width = columns * (TILE[0] + 3 * GAP) + GAP
+    heading = [(line, INK) for line in wrapped(title, 13, width - 2 * GAP, 4)]
+    top = 2 * GAP + len(heading) * line_height(13)
+    page = Image.new('RGB', (width, top + -(-len(videos) // columns) * high), 'white')
+    draw = ImageDraw.Draw(page)
+    write_lines(draw, (GAP, GAP), heading, 13)
+    places = []
+    for i, (video, tile, lines) in enumerate(zip(videos, tiles, captions)):
+        x, y = 2 * GAP + i % columns * (TILE[0] + 3 * GAP), top + i // columns * high + GAP // 2
+        w, h = tile[0].size
+        places.append((x + (TILE[0] - w) // 2, y + (TILE[1] - h) // 2))
+        left, upper = places[-1]
+        draw.rectangle((left - 3, upper - 3, left + w + 2, upper + h + 2), video.colour)
+        write_lines(draw, (x, y + TILE[1] + GAP), lines, 12)
+    pictures = []
+    for moment in range(max(map(len, tiles))):
+        pictures.append(page.copy())
+        for place, tile in zip(places, tiles):
+            pictures[-1].paste(tile[min(moment, len(tile) - 1)], place)
+    return pictures
+
+
+def write_pictures(folder: str | Path, videos: Sequence[Shown], title: str) -> None:
+    """Writes ``sheet.png`` and ``clips.gif`` into a folder, each whole or not at all."""
+    sheet, pictures = contact_sheet(videos, title), animation(videos, title)
+    write_whole(Path(folder, 'sheet.png'), lambda path: sheet.save(path, 'PNG'))
+    durations = [MILLISECONDS] * (len(pictures) - 1) + [PAUSE]
+    write_whole(Path(folder, 'clips.gif'), lambda path: pictures[0].save(
+        path, 'GIF', save_all=True, append_images=pictures[1:], duration=durations, loop=0))
+
+
+def caption(video: Shown, size: int, width: int) -> list[tuple[str, str]]:
+    """The class and the prediction in lines of a width, each with its colour."""
+    true = [] if video.true is None else wrapped(f'true: {video.true}', size, width, 2)
+    return [(line, INK) for line in true] + [(line, video.colour) for line in wrapped(video.verdict, size, width, 2)]
+
+
+def evenly(frames: Sequence[np.ndarray], count: int) -> list[np.ndarray]:
+    """At most ``count`` of the frames, from the first to the last."""
+    chosen = np.linspace(0, len(frames) - 1, min(count, len(frames))).round().astype(int)
+    return [frames[i] for i in chosen]
+
+
+def fitted(frame: np.ndarray, box: tuple[int, int]) -> Image.Image:
+    """A frame as large as a box (width, height) allows, its shape kept."""
+    height, width = frame.shape[:2]
+    scale = min(box[0] / width, box[1] / height)
+    size = max(1, round(width * scale)), max(1, round(height * scale))
+    return Image.fromarray(np.ascontiguousarray(frame)).resize(size, Image.Resampling.BICUBIC)
+
+
+def wrapped(text: str, size: int, width: int, lines: int) -> list[str]:
+    """A text in at most so many lines of a width in pixels; what does not fit is cut, and '\u2026' says so."""
+    words, found = text.split() or [''], []
+    while words and len(found) < lines:
+        line, last = words.pop(0), len(found) == lines - 1
+        while words and (last or fits(f'{line} {words[0]}', size, width)):
+            line += f' {words.pop(0)}'
+        found.append(line if fits(line, size, width) else cut(line, size, width))
+    return found
+
+
+def cut(text: str, size: int, width: int) -> str:
+    while text and not fits(f'{text}\u2026', size, width):
+        text = text[:-1]
+    return f'{text}\u2026'
+
+
+def fits(text: str, size: int, width: int) -> bool:
+    return font(size).getlength(text) <= width
+
+
+def write_lines(draw: ImageDraw.ImageDraw, at: tuple[int, int], lines: Sequence[tuple[str, str]], size: int) -> None:
+    """Writes lines, each with its colour, below each other."""
+    for i, (line, colour) in enumerate(lines):
+        draw.text((at[0], at[1] + i * line_height(size)), line, colour, font(size))
+
+
+def line_height(size: int) -> int:
+    return size + 5
+
+
+@lru_cache
+def font(size: int) -> ImageFont.FreeTypeFont:
+    """DejaVu Sans, which matplotlib brings along; it has Latin, Greek and Cyrillic letters, and boxes for others."""
+    return ImageFont.truetype(font_manager.findfont('DejaVu Sans'), size)

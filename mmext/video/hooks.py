@@ -1,0 +1,96 @@
+"""Pictures of a recognizer's test."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from mmaction.structures import ActionDataSample
+from mmengine.dist import is_main_process
+from mmengine.hooks import Hook
+from mmengine.runner import Runner
+
+from mmext.errors import UserError
+from mmext.registry import HOOKS
+from mmext.video.drawing import Shown, write_pictures
+
+
+@HOOKS.register_module()
+class ShowVideosHook(Hook):
+    """Draws some of a test's videos, as the network saw them: ``sheet.png`` and ``clips.gif`` (see ``drawing``).
+
+    As many that were recognized as that were not, drawn at random from the whole test, and more of one kind where there
+    are too few of the other. Of several views of a video the middle one of the list is drawn. Of several processes the
+    first draws, from its own share.
+
+    Args:
+        out_dir: where the pictures are put.
+        videos: how many are drawn at most.
+        seed: of the choice.
+
+    Raises:
+        UserError: the pipeline formats its frames otherwise than as NCTHW or NCHW.
+    """
+
+    def __init__(self, out_dir: str, videos: int = 12, seed: int = 0) -> None:
+        self.out_dir = out_dir
+        self.videos = videos
+        self.seed = seed
+
+    def before_test_epoch(self, runner: Runner) -> None:
+        self.rng = np.random.default_rng(self.seed)
+        self.classes = runner.test_dataloader.dataset.metainfo.get('classes')
+        self.counts = {True: 0, False: 0}  # right or not -> how many, and those that are kept: (number, video)
+        self.kept: dict[bool, list[tuple[int, Shown]]] = {True: [], False: []}
+
+    def after_test_iter(self, runner: Runner, batch_idx: int, data_batch: dict | None = None,
+                        outputs: Sequence[ActionDataSample] | None = None) -> None:
+        for inputs, sample in zip(data_batch['inputs'], outputs):
+            scores, label = sample.pred_score.cpu(), int(sample.gt_label)
+            found = int(scores.argmax())
+            place = self.place(found == label)
+            if place is None:
+                continue
+            name = '/'.join(Path(sample.get('filename', '')).parts[-2:])
+            shown = Shown(frames_of(inputs), name, self.name(found), float(scores[found]), self.name(label))
+            self.kept[found == label][place:place + 1] = [(sum(self.counts.values()), shown)]
+
+    def name(self, label: int) -> str:
+        return self.classes[label] if self.classes else str(label)
+
+    def place(self, right: bool) -> int | None:
+        """Where to keep a video, so that each has the same chance to stay; None if not at all."""
+        self.counts[right] += 1
+        place = len(self.kept[right])
+        if place == self.videos:
+            place = int(self.rng.integers(self.counts[right]))
+        return place if place < self.videos else None
+
+    def after_test_epoch(self, runner: Runner, metrics: dict | None = None) -> None:
+        if not is_main_process():
+            return
+        of_wrong = min(len(self.kept[False]), max(self.videos // 2, self.videos - len(self.kept[True])))
+        right, wrong = self.drawn(True, self.videos - of_wrong), self.drawn(False, of_wrong)
+        total = sum(self.counts.values())
+        title = (f'{100 * self.counts[True] / total:.1f} % of {total} videos recognized. Drawn at random: {len(right)} '
+                 f'of the {self.counts[True]} right, {len(wrong)} of the {self.counts[False]} wrong.')
+        write_pictures(self.out_dir, [*right, *wrong], title)
+
+    def drawn(self, right: bool, count: int) -> list[Shown]:
+        """So many of those that are kept, in the order of the test."""
+        order = self.rng.permutation(len(self.kept[right]))[:count]
+        return [video for _, video in sorted((self.kept[right][i] for i in order), key=lambda video: video[0])]
+
+
+def frames_of(inputs: torch.Tensor) -> np.ndarray:
+    """A video's formatted views (V, C, T, H, W), or images (T, C, H, W), uint8 -> frames (T, H, W, C) of one view."""
+    if inputs.ndim == 5:
+        frames = inputs[len(inputs) // 2].permute(1, 2, 3, 0)
+    elif inputs.ndim == 4:
+        frames = inputs.permute(0, 2, 3, 1)
+    else:
+        raise UserError(f'test_dataloader.dataset.pipeline: a video has the shape {tuple(inputs.shape)}; to draw it, '
+                        "FormatShape needs input_format='NCTHW' or 'NCHW'")
+    return frames.contiguous().cpu().numpy().copy()

@@ -1,0 +1,76 @@
+"""A trained recognizer on videos that have no labels."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from mmengine.config import Config
+from mmengine.dataset import Compose, pseudo_collate
+from mmengine.registry import MODELS, init_default_scope
+
+from mmext.backbones.weights import read_checkpoint, require_match, weights_of
+from mmext.errors import UserError
+from mmext.video.drawing import Shown
+from mmext.video.hooks import frames_of
+
+
+@dataclass(frozen=True)
+class Recognized:
+    """A video's scores by class, from 0 to 1, and the frames of one of its views, (T, height, width, 3), RGB."""
+
+    path: Path
+    scores: dict[str, float]
+    frames: np.ndarray
+
+    def best(self, count: int) -> list[tuple[str, float]]:
+        """The classes with the highest scores, and these."""
+        return sorted(self.scores.items(), key=lambda item: -item[1])[:count]
+
+    def shown(self) -> Shown:
+        return Shown(self.frames, self.path.name, *self.best(1)[0])
+
+
+class Inferencer:
+    """Calls a recognizer with a video file's path; a ``Recognized`` comes back.
+
+    Args:
+        config: of the recognizer; its test pipeline is used.
+        checkpoint: must hold exactly the model's weights; its classes are used, where it has some.
+
+    Raises:
+        UserError: the checkpoint is not this model's, or the config has no recognizer of video files; in a call: the
+            video can't be read, or a score is not finite.
+    """
+
+    def __init__(self, config: Config, checkpoint: str) -> None:
+        init_default_scope(config.get('default_scope', 'mmaction'))
+        pipeline = config.get('test_dataloader', {}).get('dataset', {}).get('pipeline', [])
+        if not any(step['type'] == 'mmext.OpenVideo' for step in pipeline):
+            raise UserError(f'{config.filename}: no mmext.OpenVideo in its test pipeline; need a recognizer of video '
+                            'files')
+        content = read_checkpoint(checkpoint)
+        weights = weights_of(content)
+        self.model = MODELS.build(config.model).eval()
+        require_match(self.model, weights, checkpoint)
+        self.model.load_state_dict(weights, strict=False)  # but for counters that require_match lets be absent
+        if torch.cuda.is_available():
+            self.model.cuda()
+        self.classes = content.get('meta', {}).get('dataset_meta', {}).get('classes')
+        self.pipeline = Compose(pipeline)
+        self.checkpoint = checkpoint
+
+    def __call__(self, path: Path) -> Recognized:
+        try:
+            data = self.pipeline(dict(filename=str(path), label=-1, start_index=0, modality='RGB'))
+        except UserError as error:
+            raise UserError(str(error).partition('; mend')[0]) from None  # the advice is for a test
+        with torch.no_grad():
+            scores = self.model.test_step(pseudo_collate([data]))[0].pred_score.cpu()
+        if not scores.isfinite().all():
+            raise UserError(f'{path}: its scores are not finite; is {self.checkpoint} of a training that went well?')
+        names = self.classes or range(len(scores))
+        by_name = {str(name): score for name, score in zip(names, scores.tolist())}
+        return Recognized(path, by_name, frames_of(data['inputs']))

@@ -1,0 +1,78 @@
+"""Recognizes videos of your own, which need no labels: tools/recognize.py CONFIG CHECKPOINT VIDEO ...
+
+    tools/recognize.py configs/iresnet3d18_motion.py work_dirs/demo_video/epoch_12.pth clips/ --views 10x3
+
+takes the test pipeline of the config and the classes of the checkpoint.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import mmext  # noqa: F401  repairs the stack before anything else is imported
+from mmext.engine import cli
+from mmext.errors import UserError
+
+SUFFIXES = ('.mp4', '.avi', '.mkv', '.webm', '.mov', '.mpg', '.mpeg', '.ts')
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description='Recognize videos of your own.')
+    parser.add_argument('config', help='a file of configs/, or the config that training left in its work dir')
+    parser.add_argument('checkpoint')
+    parser.add_argument('videos', nargs='+', type=Path, metavar='VIDEO', help='files, or folders of them')
+    parser.add_argument('--views', metavar='CLIPSxCROPS', help="10x3, or 1x1 (default: the config's)")
+    parser.add_argument('--top', type=int, default=3, metavar='K', help='classes that are told (default: %(default)s)')
+    parser.add_argument('--out', metavar='FILE.json', help='write the scores of all classes there')
+    parser.add_argument('--show-dir', metavar='DIR', help='draw the videos there')
+    return parser.parse_args()
+
+
+def main() -> None:
+    args = parse_args()
+    from mmext.engine import files
+    from mmext.engine.config import load_config
+    from mmext.video.drawing import write_pictures
+    from mmext.video.inference import Inferencer
+    from mmext.video.views import set_views
+
+    config = load_config(args.config)
+    if args.views:
+        set_views(config, args.views)
+    if args.top < 1:
+        raise UserError(f'--top {args.top}: need at least 1')
+    videos = find_videos(args.videos)
+    if args.out:
+        files.require_target(args.out)
+    if args.show_dir:
+        files.require_writable(args.show_dir, '--show-dir')
+    recognize = Inferencer(config, args.checkpoint)
+    found = []
+    for path in videos:
+        found.append(recognize(path))
+        told = ', '.join(f'{name} {100 * score:.1f} %' for name, score in found[-1].best(args.top))
+        print(f'{path}: {told}', flush=True)
+    if args.out:
+        files.write_json(args.out, {str(path): one.scores for path, one in zip(videos, found)})
+        print(f'scores: {args.out}')
+    if args.show_dir:
+        write_pictures(args.show_dir, [one.shown() for one in found], f'{len(found)} videos, {args.checkpoint}')
+        print(f'pictures: {args.show_dir}')
+
+
+def find_videos(paths: list[Path]) -> list[Path]:
+    """The files, and those of the folders that are called as videos are. UserError where there are none."""
+    found = []
+    for path in paths:
+        inside = sorted(file for file in path.iterdir() if file.suffix.lower() in SUFFIXES) if path.is_dir() else [path]
+        if not inside:
+            raise UserError(f'{path}: no videos in this folder ({", ".join(SUFFIXES)})')
+        if not inside[0].is_file():
+            raise UserError(f'{path}: no such video')
+        found += inside
+    return found
+
+
+if __name__ == '__main__':
+    cli.run(main)
