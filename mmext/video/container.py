@@ -15,6 +15,8 @@ from av.video.stream import VideoStream
 from mmext.errors import UserError
 
 PICTURES = Disposition.attached_pic | Disposition.timed_thumbnails | Disposition.still_image
+# The library decodes the first frames while it opens a file, of which headers alone mostly say as much.
+LOOK_AT_HEADERS = {'skip_frame': 'all'}
 DAMAGED = 'not a video, or damaged'
 TEXT_FORMATS = ('tty', )  # ffmpeg draws a text file as a video of letters
 
@@ -39,6 +41,12 @@ def errors_of(path: str) -> Iterator[None]:
         raise VideoError(path, 'truncated, or it can\'t be read' if cut else error.strerror or str(error)) from None
 
 
+def open_streams(path: str, options: dict[str, str]) -> tuple[InputContainer, list[VideoStream]]:
+    """A container and its streams of moving pictures."""
+    container = av.open(path, options=options, metadata_errors='replace')
+    return container, [stream for stream in container.streams.video if not stream.disposition & PICTURES]
+
+
 def open_video(path: str, threads: int = 1) -> tuple[InputContainer, VideoStream]:
     """Opens a file and its first stream of moving pictures.
 
@@ -56,8 +64,10 @@ def open_video(path: str, threads: int = 1) -> tuple[InputContainer, VideoStream
     if not os.path.getsize(path):
         raise VideoError(path, 'empty file')
     with errors_of(path):
-        container = av.open(path, metadata_errors='replace')
-    streams = [stream for stream in container.streams.video if not stream.disposition & PICTURES]
+        container, streams = open_streams(path, LOOK_AT_HEADERS)
+        if streams and streams[0].codec_context and not streams[0].codec_context.width:
+            container.close()
+            container, streams = open_streams(path, {})
     if not streams or container.format.name in TEXT_FORMATS:
         kinds = sorted({stream.type for stream in container.streams}) if not streams else []
         container.close()
