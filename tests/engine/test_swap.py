@@ -9,6 +9,7 @@ import torch
 from mmengine.registry import MODELS, init_default_scope
 
 from mmext.engine.config import load_config
+from mmext.engine.swap import swap_backbone
 from mmext.errors import UserError
 from tests.conftest import CONFIG, ROOT
 
@@ -66,6 +67,44 @@ def test_a_stem_asked_for_is_taken(options: dict, stem: str):
         assert MODELS.build(config.model).backbone.stem == stem
 
 
+def test_a_network_of_fewer_stages_in_fpn():
+    """What the config says of a fourth stage goes, the rest stays; FPN keeps its five outputs."""
+    options = {'model.backbone.strides': (1, 2, 2, 1), 'model.backbone.dilations': (1, 1, 1, 2),
+               'model.backbone.frozen_stages': 4, 'model.backbone.norm_eval': True}
+    path = ROOT / 'configs' / 'faster_rcnn_iresnet50_fpn_coco.py'
+    config = load_config(path, options=options)
+    before = dict(config.model.neck)
+    swap_backbone(config, 'rir18_wide')
+    assert config.model.backbone == dict(
+        type='mmext.RiR', depth=18, variant='rir', stem='conv7x7', num_stages=3, out_indices=(0, 1, 2), frozen_stages=3,
+        strides=(1, 2, 2), dilations=(1, 1, 1), norm_cfg=dict(type='BN'), norm_eval=True, init_cfg=None)
+    assert config.model.neck == dict(before, in_channels=[96, 192, 384])
+
+
+@pytest.mark.parametrize(('name', 'channels', 'stride'), [('iresnet50', 2048, 32), ('cresnet27_b1', 1024, 32),
+                                                          ('rir18_wide', 384, 16), ('resnet164_cifar', 256, 16)])
+@pytest.mark.parametrize('start', ['resnet50', 'cresnet15_a1'])
+def test_a_detector_on_the_last_stage(name: str, channels: int, stride: int, start: str):
+    """All its heads read the new map, at its stride; its anchors stay what they are in pixels."""
+    model = load_config(ROOT / 'configs' / f'faster_rcnn_{start}_c5_coco.py', backbone=name).model
+    assert model.backbone.out_indices == (3 if stride == 32 else 2, )
+    anchors = model.rpn_head.anchor_generator
+    assert (anchors.strides, anchors.base_sizes, anchors.scales) == ([stride], [32], [1, 2, 4, 8, 16])
+    assert model.rpn_head.in_channels == model.rpn_head.feat_channels == channels
+    extractor = model.roi_head.bbox_roi_extractor
+    assert (extractor.out_channels, extractor.featmap_strides) == (channels, [stride])
+    assert model.roi_head.bbox_head.in_channels == channels and model.roi_head.bbox_head.fc_out_channels == 1024
+
+
+def test_an_rpn_of_its_own_width_keeps_it_and_every_stage_of_a_cascade_is_connected():
+    config = load_config(ROOT / 'configs' / 'faster_rcnn_resnet50_c5_coco.py')
+    config.model.rpn_head.feat_channels = 256
+    config.model.roi_head.bbox_head = [config.model.roi_head.bbox_head] * 3
+    swap_backbone(config, 'iresnet18')
+    assert (config.model.rpn_head.in_channels, config.model.rpn_head.feat_channels) == (512, 256)
+    assert [head.in_channels for head in config.model.roi_head.bbox_head] == [512] * 3
+
+
 def test_what_is_the_other_networks_alone_goes():
     config = load_config(RECIPES / 'rir_cifar10.py', backbone='rir_init32')
     assert config.model.backbone == dict(type='mmext.RiR', depth=32, variant='init', init_cfg=None)
@@ -81,3 +120,14 @@ def test_what_can_not_be_put_in(config: Path, name: str, says: str):
     with pytest.raises(UserError) as caught:
         load_config(config, backbone=name)
     assert says in str(caught.value) and '\n' not in str(caught.value)
+
+
+@pytest.mark.parametrize(('config', 'change', 'says'), [
+    ('ssd300_iresnet50_coco', {'model.backbone.out_indices': (1, 2)}, 'takes 1 feature maps, the backbone gives 2'),
+    ('faster_rcnn_resnet50_c5_coco', {'model.roi_head.shared_head': dict(type='ResLayer')}, 'shared_head is a stage'),
+])
+def test_detectors_into_which_nothing_else_fits(config: str, change: dict, says: str):
+    config = load_config(ROOT / 'configs' / f'{config}.py')
+    config.merge_from_dict(change)
+    with pytest.raises(UserError, match=says):
+        swap_backbone(config, 'iresnet18')

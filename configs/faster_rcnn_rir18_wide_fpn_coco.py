@@ -1,0 +1,9 @@
+_base_ = [
+    '_base_/models/faster_rcnn_resnet50_fpn.py', '_base_/datasets/coco_detection.py',
+    'mmdet::_base_/schedules/schedule_1x.py', '_base_/detection_runtime.py'
+]
+
+# Three stages: FPN gets the maps of stride 4, 8 and 16, and makes 32 and 64 of the last by pooling.
+model = dict(
+    backbone=dict(type='mmext.RiR', depth=18, num_stages=3, out_indices=(0, 1, 2)),
+    neck=dict(in_channels=[96, 192, 384]))

@@ -1,0 +1,4 @@
+"""mmdet's own RetinaNet, all but the backbone. In mmdet's tools add custom_imports = dict(imports=['mmext'])."""
+
+_base_ = 'mmdet::retinanet/retinanet_r50_fpn_1x_coco.py'
+model = dict(backbone=dict(_delete_=True, type='mmext.IResNet', depth=50, stem='conv7x7'))
