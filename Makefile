@@ -33,12 +33,12 @@ demo: setup
 demo-video: setup
 	@echo "== 1/6 generate clips of six classes, which only motion tells apart: $(MOTION)"
 	@$(PY) tools/make_motion.py $(MOTION)
-	@echo "== 2/6 train iResNet3D-18, 10 epochs of 480 clips: 3 to 5 minutes on two cores"
+	@echo "== 2/6 train iResNet3D-18, 10 epochs of 480 clips: 4 to 9 minutes on two cores"
 	@$(PY) tools/train.py configs/iresnet3d18_motion.py --data-root $(MOTION) --work-dir $(VIDEO_RUN) --seed 0
 	@echo "== 3/6 test it on 240 held-out clips, and draw some"
 	@$(PY) tools/test.py configs/iresnet3d18_motion.py $$(cat $(VIDEO_RUN)/last_checkpoint) --data-root $(MOTION) \
 		--work-dir $(VIDEO_RUN) --per-class --out $(VIDEO_RUN)/metrics.json --show-dir $(VIDEO_RUN)/pictures
-	@echo "== 4/6 what single frames tell: train and test iResNet-18 on one frame of each clip, 1 to 2 minutes"
+	@echo "== 4/6 what single frames tell: train and test iResNet-18 on one frame of each clip, 1 to 3 minutes"
 	@$(PY) tools/train.py configs/iresnet18_motion_frames.py --data-root $(MOTION) --work-dir $(FRAMES_RUN) --seed 0
 	@$(PY) tools/test.py configs/iresnet18_motion_frames.py $$(cat $(FRAMES_RUN)/last_checkpoint) --data-root $(MOTION) \
 		--work-dir $(FRAMES_RUN) --out $(FRAMES_RUN)/metrics.json
