@@ -65,7 +65,7 @@ def main() -> None:
 
     from mmext.analysis.speed import machine, plot, report
     from mmext.analysis.speed.compare import Comparison, add_shares
-    from mmext.engine.files import write_json
+    from mmext.files import write_json
 
     MMLogger.get_current_instance().setLevel('WARNING')  # every weight's initialisation is told otherwise
     setup, subjects, plan = checked(args)
@@ -104,7 +104,7 @@ def checked(args: argparse.Namespace) -> tuple:
     from mmext.analysis.speed.compare import Plan
     from mmext.analysis.speed.setup import Setup
     from mmext.analysis.speed.subject import subjects_of
-    from mmext.engine.files import require_target
+    from mmext.files import require_target
 
     parts = parts_of(args)
     for option, path in (('--out', args.out), ('--plot', args.plot)):

@@ -38,7 +38,7 @@ def main() -> None:
     from mmext.backbones.convert import rename, renaming
     from mmext.backbones.weights import read_checkpoint, require_match, weights_of
     from mmext.classification import create_classifier
-    from mmext.engine.files import require_target, write_whole
+    from mmext.files import require_target, write_whole
 
     require_target(args.out, 'the second argument')
     weights = weights_of(read_checkpoint(args.checkpoint))

@@ -34,7 +34,7 @@ def main() -> None:
     from rich.table import Table
 
     from mmext.analysis.runs import Summary, mean_and_deviation, summarise
-    from mmext.engine.files import require_target, write_json
+    from mmext.files import require_target, write_json
 
     if args.out:
         require_target(args.out)

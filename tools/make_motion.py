@@ -25,8 +25,8 @@ import numpy as np
 from tqdm import tqdm
 
 from mmext.engine import cli
-from mmext.engine.files import require_writable
 from mmext.errors import UserError
+from mmext.files import require_writable
 
 STRAIGHT = {'left': (-1, 0), 'right': (1, 0), 'up': (0, -1), 'down': (0, 1)}  # x to the right, y downwards
 TURNS = {'clockwise': 1, 'anticlockwise': -1}

@@ -15,7 +15,7 @@ import numpy as np
 from tqdm import tqdm
 
 from mmext.engine import cli
-from mmext.engine.files import require_writable, write_json
+from mmext.files import require_writable, write_json
 
 CLASSES = ('circle', 'square', 'triangle')
 SIZE = 300

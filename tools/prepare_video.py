@@ -92,7 +92,7 @@ def check_videos(args: argparse.Namespace) -> int:
     if args.write_list and len(args.sources) > 1:
         raise UserError('--write-list: of one LIST; check the others by themselves, with the same --report that is '
                         'quick')
-    from mmext.engine.files import require_target
+    from mmext.files import require_target
     from mmext.video.prepare.check import FINE, MISSING, SHORT, UNREADABLE, Report, check
     from mmext.video.prepare.screen import print_kinds
 
@@ -127,7 +127,7 @@ def check_videos(args: argparse.Namespace) -> int:
 
 def make_list(args: argparse.Namespace) -> int:
     """Writes a Kinetics list file, and the class list of the training's."""
-    from mmext.engine.files import require_target
+    from mmext.files import require_target
     from mmext.video.lists import read_classes
     from mmext.video.prepare import kinetics
     from mmext.video.prepare.sources import require_folder, write_lines
@@ -187,7 +187,7 @@ def write_frames(args: argparse.Namespace) -> int:
     """Writes folders of frames, and for a list the list of them; 1 if some videos are not there or can't be read."""
     if args.short_side is not None and args.short_side < 1:
         raise UserError(f'--short-side {args.short_side}: need 1 or more')
-    from mmext.engine.files import require_target
+    from mmext.files import require_target
     from mmext.video.prepare.convert import take_apart
     from mmext.video.prepare.plan import convert, frame_folder, plan, require_settings
     from mmext.video.prepare.sources import write_lines

@@ -31,7 +31,7 @@ def parse_args() -> argparse.Namespace:
 
 def main() -> None:
     args = parse_args()
-    from mmext.engine import files
+    from mmext import files
     from mmext.engine.config import load_config
     from mmext.video.drawing import write_pictures
     from mmext.video.inference import Inferencer

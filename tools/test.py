@@ -46,7 +46,8 @@ def main() -> None:
     args = parse_args()
     from mmengine.dist import is_main_process
 
-    from mmext.engine import files, report, run
+    from mmext import files
+    from mmext.engine import report, run
 
     config = cli.config_from(args)
     if args.per_class:

@@ -19,8 +19,8 @@ from mmext.analysis.complexity import CONVENTIONS, Call, Complexity
 from mmext.analysis.pictures import contents as pictures
 from mmext.analysis.pictures.svg import describe, description_in, draw_svg
 from mmext.backbones.names import PAPERS, catalogue, find_backbone, list_backbones
-from mmext.engine.files import write_whole
 from mmext.errors import UserError
+from mmext.files import write_whole
 
 PAGE, FOLDER = 'networks.md', 'networks'
 TASKS = ('classifier', 'recognizer3d')

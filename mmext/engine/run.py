@@ -13,10 +13,10 @@ from torch.utils.data import DataLoader, Dataset
 from mmext.backbones.weights import fitting_weights, read_checkpoint, require_match, weights_of
 from mmext.classification import Classifier
 from mmext.engine.config import datasets_of
-from mmext.engine.files import require_writable
 from mmext.engine.hooks.unreadable import TEST_LOG, TRAIN_LOG
 from mmext.engine.options import arguments, find_component
 from mmext.errors import UserError
+from mmext.files import require_writable
 
 
 def set_up(config: Config, work_dir: str | None, default_name: str, launcher: str = 'none') -> None:

@@ -11,7 +11,7 @@ import numpy as np
 from matplotlib import font_manager
 from PIL import Image, ImageDraw, ImageFont
 
-from mmext.engine.files import write_whole
+from mmext.files import write_whole
 
 RIGHT, WRONG, UNKNOWN = '#1a7f37', '#cf222e', '#57606a'
 INK, PALE = '#1f2328', '#6e7781'

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from mmext.engine.files import write_whole
 from mmext.errors import UserError, nearest, shorten
+from mmext.files import write_whole
 
 SUFFIXES = ('.png', '.pdf', '.svg')
 

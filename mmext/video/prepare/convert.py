@@ -13,7 +13,7 @@ import cv2
 from av.video.frame import VideoFrame
 from av.video.reformatter import VideoReformatter
 
-from mmext.engine.files import write_whole
+from mmext.files import write_whole
 from mmext.video.container import VideoError, errors_of
 from mmext.video.decode import VideoReader
 from mmext.video.index import packets_of, truncated

@@ -7,8 +7,8 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
-from mmext.engine.files import require_writable, write_json
 from mmext.errors import UserError
+from mmext.files import require_writable, write_json
 from mmext.video.prepare.convert import MISSING, UNREADABLE, Conversion, Outcome
 from mmext.video.prepare.screen import progress
 from mmext.video.prepare.sources import Source

@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from mmext.engine.files import write_json, write_whole
 from mmext.errors import UserError
+from mmext.files import write_json, write_whole
 from mmext.video.lists import json_of, missing_files, read_list, read_something, read_templates, text_of
 
 SUFFIXES = ('.mp4', '.webm', '.mkv', '.avi', '.mov', '.m4v', '.mpg', '.mpeg', '.ts', '.wmv', '.flv', '.3gp')
