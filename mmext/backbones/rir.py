@@ -133,22 +133,24 @@ class ConvBlock(nn.Module):
 class AllCNN(Backbone):
     """ALL-CNN-C (Springenberg et al., arXiv 1412.6806, Table 1) with batch norm, plain or with ResNet Init.
 
-    The last of its nine convolutions, 1x1 to the classes, is the classifier's. As in the original, the 3x3 convolution
-    of stage 3 is not padded: that stage's map is two cells smaller than its stride says.
+    The last of its nine convolutions, 1x1 to the classes, is the classifier's.
 
     Args:
         depth: 9; as for every backbone, like the other arguments (see ``Backbone``).
         half_identity: ResNet Init, in every convolution but the stem's.
+        padded: pad the second 3x3 convolution of stage 3 too. The original does not, so that the stage's map is two
+            cells smaller than its stride says and begins a cell inside the image; a detector's anchors would be off.
     """
 
     paper = 'rir'
     family = 'all_cnn_c'
     archs = {9: columns((1, 3, 3), (96, 192, 192))}
 
-    def __init__(self, depth: int = 9, half_identity: bool = False, **kwargs) -> None:
+    def __init__(self, depth: int = 9, half_identity: bool = False, padded: bool = False, **kwargs) -> None:
         self.half_identity = half_identity
+        self.padded = padded
         super().__init__(depth, **kwargs)
-        if len(self.stages) == 3:
+        if len(self.stages) == 3 and not padded:
             self.smallest_input = (2 * self.stages[-1].dilation + 1) * self.reductions[-1][1]
 
     @classmethod
@@ -163,7 +165,7 @@ class AllCNN(Backbone):
         for i in range(stage.blocks):
             out_channels = channels if stage.blocks_before == 1 and i == 0 else stage.out_channels
             conv = layers.conv(channels, out_channels, 1 if last and i == 2 else 3, stage.stride if i == 0 else 1,
-                               dilation=stage.dilation, padded=not (last and i == 1),
+                               dilation=stage.dilation, padded=self.padded or not (last and i == 1),
                                half_identity=self.half_identity)
             blocks.append(ConvBlock(conv, layers.norm(out_channels), layers.relu()))
             channels = out_channels

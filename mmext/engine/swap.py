@@ -16,6 +16,7 @@ from mmext.registry import MODELS
 COMMON = arguments(Backbone) - {'depth', 'init_cfg'}
 PER_STAGE = {'strides', 'dilations', 'temporal_strides', 'temporal_kernels'}
 COUNTS = {'num_stages', 'frozen_stages'}
+DENSE_HEADS = ('bbox_head', 'rpn_head')
 
 
 def swap_backbone(config: Config, name: str) -> None:
@@ -25,7 +26,8 @@ def swap_backbone(config: Config, name: str) -> None:
     out_indices, norm_cfg ...), except weights of another network. The network keeps its paper's stem, unless the config
     names one of another stride: a stem for 32-pixel images gives way to one for large images, and the other way round.
     A network of fewer stages has those that it has: an FPN makes the missing maps itself, and a detector on the last
-    stage takes the new last one, at its stride.
+    stage takes the new last one, at its stride. A detector's anchors lie stride by stride on the image, so there a
+    network with an unpadded convolution has it padded.
 
     Raises:
         UserError: there is no such network, it can't have what the config asks for, or the config has no backbone.
@@ -36,6 +38,8 @@ def swap_backbone(config: Config, name: str) -> None:
     cls, named = find_backbone(name)
     old = model.backbone
     named = dict(named, type=f'mmext.{cls.__name__}' + ('3d' if takes_clips(model) else ''))
+    if 'padded' in arguments(cls) and any(key in model for key in DENSE_HEADS):
+        named['padded'] = True
     kept = {key: value for key, value in old.items() if key in COMMON - {'init_cfg'}}
     with torch.device('meta'):
         shortest = MODELS.build(dict(named, num_stages=1))  # a deep network takes seconds to build

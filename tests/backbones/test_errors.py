@@ -142,7 +142,7 @@ def test_odd_filters_are_fine_in_one_stream() -> None:
     ('cresnet27_b', dict(stem='conv7x7'), 32), ('resnet18_recursive', {}, 8), ('resnext29_2x64d', {}, 4),
     ('rir32', {}, 4), ('rir32', dict(num_stages=2), 2), ('resnet18_recursive', dict(strides=(1, 1, 1, 1)), 1),
     ('all_cnn_c', {}, 12), ('all_cnn_c_init', dict(stem='conv7x7'), 48), ('all_cnn_c', dict(num_stages=2), 2),
-    ('all_cnn_c', dict(dilations=(1, 1, 2)), 20),
+    ('all_cnn_c', dict(dilations=(1, 1, 2)), 20), ('all_cnn_c', dict(padded=True), 4),
 ])
 def test_an_image_smaller_than_the_stride(name: str, options: dict, smallest: int) -> None:
     net = on_meta(name, **options).eval()

@@ -18,6 +18,7 @@ from torch import nn
 
 from mmext.backbones.names import find_backbone
 from mmext.engine.config import load_config
+from tests.configs.learning import take_step
 from tests.conftest import ROOT
 
 FOLDER = ROOT / 'configs'
@@ -188,6 +189,9 @@ def test_ssd512_sees_512_pixels() -> None:
     ('cascade_rcnn_iresnet50_fpn_coco', 'resgroupfix50', (128, 256, 512, 1024), [4, 8, 16, 32]),
     ('ssd512_iresnet50_coco', 'cresnet18_a', (256, ), [8]),
     ('ssd300_rir18_wide_coco', 'seresnet50', (1024, ), [8]),
+    ('ssd300_iresnet50_coco', 'all_cnn_c', (192, ), [8]),
+    ('faster_rcnn_resnet50_c5_coco', 'all_cnn_c_init', (192, ), [16]),
+    ('faster_rcnn_iresnet50_fpn_coco', 'all_cnn_c', (96, 192, 192), [4, 8, 16]),
 ])
 def test_another_backbone(name: str, backbone: str, channels: tuple[int, ...], strides: list[int]) -> None:
     check_maps(name, on_meta(loaded(name, backbone=backbone)), channels, strides)
@@ -216,33 +220,24 @@ def make_small(model: dict) -> None:
             stage['sampler']['num'] = 32
 
 
-@pytest.mark.parametrize(('name', 'backbone', 'size'), [
-    ('faster_rcnn_iresnet50_fpn_coco', 'iresnet18', 96),
-    ('faster_rcnn_iresgroup50_fpn_coco', None, 64),
-    ('faster_rcnn_cresnet27_a2_fpn_coco', 'cresnet15_a1', 96),
-    ('faster_rcnn_resnet50_recursive_fpn_coco', 'resnet18_recursive', 96),
-    ('faster_rcnn_rir18_wide_fpn_coco', None, 64),
-    ('faster_rcnn_cresnet15_a1_c5_coco', None, 96),
-    ('faster_rcnn_resnet18_c5_coco', 'rir32', 96),
-    ('ssd300_cresnet27_a2_coco', 'cresnet15_a1', 300),
-    ('ssd512_iresnet50_coco', 'rir32', 512),
-    ('retinanet_iresnet50_fpn_coco', 'iresnet18', 96),
-    ('cascade_rcnn_iresnet50_fpn_coco', 'iresnet18', 96),
+@pytest.mark.parametrize(('name', 'backbone'), [
+    *((name, None) for name in CHANNELS),
+    ('faster_rcnn_iresnet50_fpn_coco', 'iresnet18'),
+    ('faster_rcnn_cresnet27_a2_fpn_coco', 'cresnet15_a1'),
+    ('faster_rcnn_resnet18_c5_coco', 'rir32'),
+    ('ssd300_cresnet27_a2_coco', 'cresnet15_a1'),
+    ('ssd300_iresnet50_coco', 'all_cnn_c'),
+    ('cascade_rcnn_iresnet50_fpn_coco', 'iresnet18'),
 ])
-def test_a_step_and_a_prediction(name: str, backbone: str | None, size: int) -> None:
-    """For real, with the config's losses and optimiser; every weight of the backbone gets a gradient."""
+def test_a_step_and_a_prediction(name: str, backbone: str | None) -> None:
+    """For real. Norms take their statistics from the one batch there is, and the step is short, as in the warm-up."""
     torch.manual_seed(0)
-    config = loaded(name, backbone=backbone, options={'optim_wrapper.optimizer.weight_decay': 0})
+    size = int(name[3:6]) if name.startswith('ssd') else 64
+    config = loaded(name, backbone=backbone, options={
+        'optim_wrapper.optimizer.lr': 1e-3, 'model.backbone.norm_cfg': dict(type='BN', momentum=1.0)})
     make_small(config.model)
     detector = MODELS.build(config.model)
-    wrapper = build_optim_wrapper(detector, config.optim_wrapper)
-    before = {key: value.clone() for key, value in detector.state_dict().items()}
-    losses = detector.train_step(batch(size), wrapper)
-    assert losses['loss'].isfinite() and losses['loss'] > 0
-    after = detector.state_dict()
-    learnt = [f'backbone.{key}' for key, _ in detector.backbone.named_parameters()]
-    learnt += [key for key in after if key.endswith('running_mean')]
-    assert not [key for key in learnt if torch.equal(after[key], before[key])]
+    take_step(detector, config, batch(size))
     with torch.no_grad():
         samples = detector.test_step(batch(size))
     for sample in samples:

@@ -22,6 +22,7 @@ from mmext.backbones.names import find_backbone
 from mmext.classification import create_classifier
 from mmext.engine.config import load_config
 from tests.classification.helpers import write_cifar10, write_cifar100, write_folders, write_mnist, write_svhn
+from tests.configs.learning import take_step
 from tests.conftest import ROOT
 
 FOLDER = ROOT / 'configs' / 'classification'
@@ -101,6 +102,23 @@ def test_network(name: str):
     assert model.backbone.stem == named.backbone.stem and repr(model.backbone) == repr(named.backbone)
     assert sum(weight.numel() for weight in model.parameters()) == pytest.approx(recipe.params, abs=0.005e6)
     assert model(torch.empty(2, 3, recipe.size, recipe.size, device='meta')).shape == (2, recipe.classes)
+
+
+@every_recipe
+def test_a_step_and_a_prediction(name: str):
+    torch.manual_seed(0)
+    recipe = RECIPES[name]
+    config = loaded(name)
+    model = MODELS.build(config.model)
+    images = torch.randint(0, 256, (4, 3, *[recipe.size // 4 if recipe.size == 224 else 32] * 2), dtype=torch.uint8)
+    batch = dict(inputs=images, labels=torch.tensor([0, 1, 2, 3]))
+    take_step(model, config, batch)
+    with torch.no_grad():
+        predicted = model.test_step(batch)
+    assert [sample['gt_label'] for sample in predicted] == [0, 1, 2, 3]
+    for sample in predicted:
+        assert sample['pred_scores'].shape == (recipe.classes, )
+        assert sample['pred_scores'].sum() == pytest.approx(1, abs=1e-5)
 
 
 @every_recipe
