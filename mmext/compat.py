@@ -7,8 +7,6 @@ imports its module. When upstream mends a defect, deleting its function and its 
 
 from __future__ import annotations
 
-import importlib.abc
-import importlib.machinery
 import importlib.metadata
 import importlib.util
 import os
@@ -16,8 +14,10 @@ import pickle
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from types import ModuleType
+
+from mmext.imports import AbsentModules, RepairFinder
 
 _APPLIED: dict[str, str] = {}
 
@@ -27,6 +27,7 @@ def install() -> None:
     if any(isinstance(finder, RepairFinder) for finder in sys.meta_path):
         return
     repairs = RepairFinder()
+    repairs.after('mmengine.utils.package_utils', find_packages_without_pkg_resources)
     repairs.after('mmdet.models.dense_heads.ssd_head', give_ssd_head_a_loss_cls)
     repairs.after('mmengine.logging.history_buffer', allow_history_buffer_in_checkpoints)
     repairs.after('mmengine.runner.checkpoint', keep_checkpoints_from_running_code)
@@ -52,6 +53,46 @@ def installed(name: str) -> bool:
 def applied() -> dict[str, str]:
     """The repairs that were needed so far in this process: function name -> what it did."""
     return dict(_APPLIED)
+
+
+def find_packages_without_pkg_resources(module: ModuleType) -> None:
+    """No module named 'pkg_resources', at any config with an ``mmdet::`` base: setuptools 82 has dropped it.
+
+    https://github.com/open-mmlab/mmengine/pull/1676, merged and not released.
+    """
+    if 'pkg_resources' not in module.get_installed_path.__code__.co_names:
+        return
+
+    def is_installed(package: str) -> bool:
+        try:
+            module.get_installed_path(package)
+        except (importlib.metadata.PackageNotFoundError, RuntimeError):
+            return False
+        return True
+
+    def get_installed_path(package: str) -> str:
+        try:
+            distribution = importlib.metadata.distribution(package)
+        except importlib.metadata.PackageNotFoundError:
+            spec = importlib.util.find_spec(package)
+            if spec is None:
+                raise
+            if spec.origin is None:
+                raise RuntimeError(f'{package} is a namespace package, it has no one place') from None
+            return os.path.dirname(spec.origin)
+        here = distribution.locate_file(package)
+        return str(here if os.path.exists(here) else distribution.locate_file(package2module(package)))
+
+    def package2module(package: str) -> str:
+        names = (importlib.metadata.distribution(package).read_text('top_level.txt') or '').split()
+        if not names:
+            raise ValueError(f'can not infer the module name of {package}')
+        return names[0]
+
+    for function in (is_installed, get_installed_path, package2module):
+        function.__doc__ = getattr(module, function.__name__).__doc__
+        setattr(module, function.__name__, function)
+    note(find_packages_without_pkg_resources, 'packages are found without setuptools')
 
 
 def give_ssd_head_a_loss_cls(module: ModuleType) -> None:
@@ -246,65 +287,3 @@ def stand_in_for_functions(module: ModuleType) -> None:
 
 def note(repair: Callable, effect: str) -> None:
     _APPLIED[repair.__name__] = effect
-
-
-class RepairFinder(importlib.abc.MetaPathFinder):
-    """Runs a repair after, or around, the import of the module it mends."""
-
-    def __init__(self) -> None:
-        self.repairs_after: dict[str, Callable[[ModuleType], None]] = {}
-        self.repairs_around: dict[str, Callable[[], AbstractContextManager]] = {}
-        self.busy: set[str] = set()
-
-    def after(self, name: str, repair: Callable[[ModuleType], None]) -> None:
-        if name in sys.modules:
-            repair(sys.modules[name])
-        else:
-            self.repairs_after[name] = repair
-
-    def around(self, name: str, context: Callable[[], AbstractContextManager]) -> None:
-        self.repairs_around[name] = context
-
-    def find_spec(self, name: str, path=None, target=None) -> importlib.machinery.ModuleSpec | None:
-        if name in self.busy or name not in self.repairs_after and name not in self.repairs_around:
-            return None
-        self.busy.add(name)
-        try:
-            spec = importlib.util.find_spec(name)
-        finally:
-            self.busy.discard(name)
-        if spec is not None and spec.loader is not None:
-            self.repair_on_execution(spec.loader, name)
-        return spec
-
-    def repair_on_execution(self, loader: importlib.abc.Loader, name: str) -> None:
-        execute = loader.exec_module
-
-        def exec_module(module: ModuleType) -> None:
-            if name in self.repairs_around:
-                with self.repairs_around[name]():
-                    execute(module)
-            else:
-                execute(module)
-            if name in self.repairs_after:
-                self.repairs_after[name](module)
-
-        loader.exec_module = exec_module
-
-
-class AbsentModules(importlib.abc.MetaPathFinder, importlib.abc.Loader):
-    """Last in line: supplies modules that every other finder found to be absent."""
-
-    def __init__(self, stand_ins: dict[str, Callable[[ModuleType], None]]) -> None:
-        self.stand_ins = stand_ins
-
-    def find_spec(self, name: str, path=None, target=None) -> importlib.machinery.ModuleSpec | None:
-        if name not in self.stand_ins:
-            return None
-        return importlib.machinery.ModuleSpec(name, self)
-
-    def create_module(self, spec: importlib.machinery.ModuleSpec) -> None:
-        return None
-
-    def exec_module(self, module: ModuleType) -> None:
-        self.stand_ins[module.__name__](module)

@@ -37,11 +37,32 @@ def test_both_libraries_in_one_process():
     ('import mmaction.models', 'mmaction.models.localizers.drn'),
     ('from mmdet.models.dense_heads import SSDHead; SSDHead.loss_cls', 'loss_cls'),
     ("from mmaction.registry import FUNCTION; FUNCTION.get('any')", 'mmaction.mmengine'),
+    ("import sys; sys.modules['pkg_resources'] = None; from mmengine.utils import get_installed_path; "
+     "get_installed_path('mmdet')", 'pkg_resources'),
 ])
 def test_without_the_repairs_the_defects_are_there(statement: str, symptom: str):
     without = run('-c', f'import mmengine; {statement}')
     assert without.returncode and symptom in without.stderr, 'mended upstream? then delete the repair'
     assert run('-c', f'import mmext; {statement}').returncode == 0
+
+
+def test_packages_are_found_where_pkg_resources_finds_them():
+    """A package, one whose module has another name, one that is no distribution, and what is not there."""
+    code = ("import sys; {}; from mmengine.utils import get_installed_path, is_installed; "
+            "names = ['mmdet', 'mmengine', 'opencv-contrib-python-headless', 'pyyaml', 'tests', 'json', 'absent']; "
+            "print([get_installed_path(name) for name in names[:-1]], [is_installed(name) for name in names]); "
+            "print('pkg_resources' in sys.modules)")
+    ours, theirs = (run('-W', 'ignore', '-c', code.format(f'import {name}')) for name in ('mmext', 'mmengine'))
+    assert ours.stderr == theirs.stderr == ''
+    assert ours.stdout.splitlines()[0] == theirs.stdout.splitlines()[0] and 'False]' in ours.stdout
+    assert [done.stdout.splitlines()[1] for done in (ours, theirs)] == ['False', 'True']
+
+
+def test_a_mended_search_for_packages_is_left_alone():
+    mended = ModuleType('package_utils')
+    mended.get_installed_path = found = lambda package: f'/there/{package}'
+    compat.find_packages_without_pkg_resources(mended)
+    assert mended.get_installed_path is found and 'is_installed' not in vars(mended)
 
 
 def test_ssd_head_with_a_loss_cls_is_left_alone():

@@ -1,0 +1,73 @@
+"""Code that runs when another module is imported, and modules in the place of absent ones."""
+
+from __future__ import annotations
+
+import importlib.abc
+import importlib.machinery
+import importlib.util
+import sys
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from types import ModuleType
+
+
+class RepairFinder(importlib.abc.MetaPathFinder):
+    """Runs a repair after, or around, the import of the module it mends."""
+
+    def __init__(self) -> None:
+        self.repairs_after: dict[str, Callable[[ModuleType], None]] = {}
+        self.repairs_around: dict[str, Callable[[], AbstractContextManager]] = {}
+        self.busy: set[str] = set()
+
+    def after(self, name: str, repair: Callable[[ModuleType], None]) -> None:
+        if name in sys.modules:
+            repair(sys.modules[name])
+        else:
+            self.repairs_after[name] = repair
+
+    def around(self, name: str, context: Callable[[], AbstractContextManager]) -> None:
+        self.repairs_around[name] = context
+
+    def find_spec(self, name: str, path=None, target=None) -> importlib.machinery.ModuleSpec | None:
+        if name in self.busy or name not in self.repairs_after and name not in self.repairs_around:
+            return None
+        self.busy.add(name)
+        try:
+            spec = importlib.util.find_spec(name)
+        finally:
+            self.busy.discard(name)
+        if spec is not None and spec.loader is not None:
+            self.repair_on_execution(spec.loader, name)
+        return spec
+
+    def repair_on_execution(self, loader: importlib.abc.Loader, name: str) -> None:
+        execute = loader.exec_module
+
+        def exec_module(module: ModuleType) -> None:
+            if name in self.repairs_around:
+                with self.repairs_around[name]():
+                    execute(module)
+            else:
+                execute(module)
+            if name in self.repairs_after:
+                self.repairs_after[name](module)
+
+        loader.exec_module = exec_module
+
+
+class AbsentModules(importlib.abc.MetaPathFinder, importlib.abc.Loader):
+    """Last in line: supplies modules that every other finder found to be absent."""
+
+    def __init__(self, stand_ins: dict[str, Callable[[ModuleType], None]]) -> None:
+        self.stand_ins = stand_ins
+
+    def find_spec(self, name: str, path=None, target=None) -> importlib.machinery.ModuleSpec | None:
+        if name not in self.stand_ins:
+            return None
+        return importlib.machinery.ModuleSpec(name, self)
+
+    def create_module(self, spec: importlib.machinery.ModuleSpec) -> None:
+        return None
+
+    def exec_module(self, module: ModuleType) -> None:
+        self.stand_ins[module.__name__](module)
