@@ -6,11 +6,11 @@ data_root = 'data/coco/'
 train_pipeline = [
     dict(type='mmext.LoadImage', on_error='skip'),
     dict(type='LoadAnnotations', with_bbox=True),
-    dict(type='MinIoURandomCrop', min_ious=(0.1, 0.3, 0.5, 0.7, 0.9), min_crop_size=0.3),
+    dict(type='mmext.MinIoURandomCrop', min_ious=(0.1, 0.3, 0.5, 0.7, 0.9), min_crop_size=0.3),
     dict(type='Resize', scale=(300, 300), keep_ratio=False),
     dict(type='RandomFlip', prob=0.5),
     dict(
-        type='PhotoMetricDistortion',
+        type='mmext.PhotoMetricDistortion',
         brightness_delta=32,
         contrast_range=(0.5, 1.5),
         saturation_range=(0.5, 1.5),

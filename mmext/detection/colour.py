@@ -1,0 +1,81 @@
+"""SSD's colour jitter: mmdet's, draw for draw and bit for bit, in less time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import cv2
+import numpy as np
+from mmdet.datasets.transforms import PhotoMetricDistortion as MMDetPhotoMetricDistortion
+
+from mmext.registry import TRANSFORMS
+
+
+@TRANSFORMS.register_module()
+class PhotoMetricDistortion(MMDetPhotoMetricDistortion):
+    """SSD's colour jitter as mmdet has it: brightness, contrast, saturation, hue and the order of channels.
+
+    The same pixels as mmdet's, bit for bit, from the same numbers of numpy's global generator. Hue is turned without
+    indexing, a flipped image is copied by OpenCV, and the channels are written as planes in their new order, as
+    ``PackDetInputs`` wants them.
+    """
+
+    def transform(self, results: dict) -> dict:
+        """Changes img, (H, W, 3) of uint8, to float32 in about -32 to 430; each channel lies in memory by itself."""
+        (mode, brightness, contrast, saturation, hue, swap, delta, alpha, saturation_factor, hue_delta,
+         order) = self._random_flags()
+        image = unflipped(results['img']).astype(np.float32, order='C')  # OpenCV writes into it
+        if brightness:
+            image += delta
+        if contrast and mode == 1:
+            image *= alpha
+        image = cv2.cvtColor(image, cv2.COLOR_BGR2HSV, dst=image)
+        if saturation:
+            with channel_of(image, 1) as values:
+                scale_saturation(values, saturation_factor)
+        if hue:
+            with channel_of(image, 0) as values:
+                turn_hue(values, hue_delta)
+        image = cv2.cvtColor(image, cv2.COLOR_HSV2BGR, dst=image)
+        planes = planes_of(image, order.tolist() if swap else [0, 1, 2])
+        if contrast and mode == 0:
+            planes *= alpha
+        results['img'] = planes.transpose(1, 2, 0)
+        return results
+
+
+def unflipped(image: np.ndarray) -> np.ndarray:
+    """The image with its pixels in order: numpy is slow to copy one that is mirrored, OpenCV is not."""
+    return cv2.flip(image[:, ::-1], 1) if image.strides[1] < 0 else image
+
+
+@contextmanager
+def channel_of(image: np.ndarray, channel: int) -> Iterator[np.ndarray]:
+    """A channel to be changed in place, as an array of its own, on which numpy is quicker; then put back."""
+    values = cv2.extractChannel(image, channel)
+    yield values
+    cv2.insertChannel(values, image, channel)
+
+
+def scale_saturation(saturation: np.ndarray, factor: float) -> None:
+    """In place; at most 1 where it grows, as mmdet has it."""
+    saturation *= factor
+    if factor > 1:
+        np.minimum(saturation, 1, out=saturation)
+
+
+def turn_hue(hue: np.ndarray, delta: float) -> None:
+    """In place; degrees, from 0 to 360."""
+    hue += delta
+    if delta > 0:
+        np.subtract(hue, 360, out=hue, where=hue > 360)
+    else:
+        np.add(hue, 360, out=hue, where=hue < 0)
+
+
+def planes_of(image: np.ndarray, order: list[int]) -> np.ndarray:
+    """(H, W, 3) -> (3, H, W), whose i-th plane is channel ``order[i]``."""
+    planes = np.empty((3, *image.shape[:2]), image.dtype)
+    cv2.mixChannels([image], list(planes), [number for pair in zip(order, range(3)) for number in pair])
+    return planes
