@@ -9,13 +9,26 @@ from mmext.engine import cli
 
 
 def parse_args() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description='Train a config.')
+    parser = argparse.ArgumentParser(
+        description='Train a config. Several processes: torchrun --nproc_per_node=8 tools/train.py CONFIG --launcher '
+        'pytorch, or srun --ntasks=16 python tools/train.py CONFIG --launcher slurm.')
     parser.add_argument('config', help='a file of configs/')
     cli.add_config_arguments(parser)
     parser.add_argument('--resume', nargs='?', const='auto', metavar='CKPT',
                         help='go on from a checkpoint; without a path, from the last one in the work dir')
-    parser.add_argument('--amp', action='store_true', help='mixed precision (needs a GPU)')
-    parser.add_argument('--auto-scale-lr', action='store_true', help="scale the learning rate to the batch that's used")
+    parser.add_argument('--amp', nargs='?', const='fp16', choices=['fp16', 'bf16'],
+                        help='mixed precision (needs a GPU): fp16 with a scaled loss, the default, or bf16 without')
+    parser.add_argument('--accumulate', type=int, metavar='N',
+                        help='one update from the gradients of N batches, as if they were one batch')
+    parser.add_argument('--auto-scale-lr', action='store_true',
+                        help="scale the learning rate, which is for the paper's batch, to the batch that's used: of a "
+                        'process, times processes, times N of --accumulate')
+    parser.add_argument('--clip-grad', type=float, metavar='NORM', help='scale gradients down to this norm')
+    parser.add_argument('--ema', nargs='?', type=float, const=2e-4, metavar='MOMENTUM',
+                        help='validate, and keep for testing, the moving average of the weights; MOMENTUM is the '
+                        'weight of the newest (default %(const)s, an average over about 5000 updates)')
+    parser.add_argument('--sync-bn', action='store_true', help='batch norms share statistics over all processes')
+    parser.add_argument('--tensorboard', action='store_true', help='write what is logged to TensorBoard too')
     parser.add_argument('--seed', type=int, help='of everything random; drawn and logged if not given')
     parser.add_argument('--deterministic', action='store_true', help='only deterministic algorithms; slower on a GPU')
     return parser.parse_args()
@@ -27,8 +40,9 @@ def main() -> None:
     from mmext.engine.training import apply_training_flags
 
     config = cli.config_from(args)
-    apply_training_flags(config, amp=args.amp, auto_scale_lr=args.auto_scale_lr, seed=args.seed,
-                         deterministic=args.deterministic)
+    apply_training_flags(config, launcher=args.launcher, amp=args.amp, tensorboard=args.tensorboard,
+                         sync_bn=args.sync_bn, accumulate=args.accumulate, clip_grad=args.clip_grad, ema=args.ema,
+                         auto_scale_lr=args.auto_scale_lr, seed=args.seed, deterministic=args.deterministic)
     run.set_up(config, args.work_dir, cli.run_name(args), args.launcher)
     run.train(config, resume=args.resume)
 

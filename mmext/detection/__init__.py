@@ -1,8 +1,9 @@
-"""What SSD300 on COCO-format data needs beyond mmdet: checked data, and all twelve metrics."""
+"""What detectors on COCO-format data need beyond mmdet: checked data, quick augmentation, evaluation, SSD's loss."""
 
 from mmext.detection.colour import PhotoMetricDistortion
 from mmext.detection.crop import MinIoURandomCrop
 from mmext.detection.dataset import CocoDataset
 from mmext.detection.metric import CocoMetric
+from mmext.detection.ssd_head import SSDHead
 
-__all__ = ['CocoDataset', 'CocoMetric', 'MinIoURandomCrop', 'PhotoMetricDistortion']
+__all__ = ['CocoDataset', 'CocoMetric', 'MinIoURandomCrop', 'PhotoMetricDistortion', 'SSDHead']

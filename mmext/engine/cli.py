@@ -21,7 +21,7 @@ def add_config_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--backbone', metavar='NAME', help='another network, as mmext.list_backbones() names it')
     parser.add_argument('--cfg-options', nargs='+', action=DictAction, metavar='k=v', help='other keys of the config')
     parser.add_argument('--launcher', choices=['none', 'pytorch', 'slurm'], default='none',
-                        help="'pytorch' under torchrun")
+                        help="'pytorch' under torchrun, 'slurm' under srun")
     parser.add_argument('--local-rank', '--local_rank', type=int, default=0, help=argparse.SUPPRESS)
 
 

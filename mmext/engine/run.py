@@ -14,7 +14,9 @@ from mmext.backbones.weights import fitting_weights, read_checkpoint, require_ma
 from mmext.classification import Classifier
 from mmext.engine.config import datasets_of
 from mmext.engine.hooks.unreadable import TEST_LOG, TRAIN_LOG
+from mmext.engine.launch import prepare_processes
 from mmext.engine.options import arguments, find_component
+from mmext.engine.training import require_average, scale_for_accumulation
 from mmext.errors import UserError
 from mmext.files import require_writable
 
@@ -26,17 +28,14 @@ def set_up(config: Config, work_dir: str | None, default_name: str, launcher: st
         config: changed in place.
         work_dir: made if it is not there; ``work_dirs/<default_name>`` if None and the config names none.
         default_name: see ``work_dir``.
-        launcher: 'none', 'pytorch' (torchrun) or 'slurm'.
+        launcher: 'none', 'pytorch' (torchrun) or 'slurm'; see ``launch.prepare_processes``.
 
     Raises:
-        UserError: the work dir can't be written.
+        UserError: the work dir can't be written, or the process was not started by that launcher.
     """
     config.work_dir = work_dir or config.get('work_dir') or os.path.join('work_dirs', default_name)
+    prepare_processes(config, launcher)
     require_writable(config.work_dir)
-    config.launcher = launcher
-    if launcher != 'none' and not torch.cuda.is_available():
-        config.setdefault('model_wrapper_cfg', dict(type='MMDistributedDataParallel', broadcast_buffers=False))
-        config.model_wrapper_cfg.device_ids = None
 
 
 def note_unreadable(config: Config, loader: str, log_name: str, on_error: str | None = None) -> None:
@@ -71,6 +70,7 @@ def train(config: Config, *, resume: str | None = None) -> Runner:
         if absent:
             raise UserError(f'{config.load_from}: no checkpoint of a training ({absent[0]!r} is missing); to start '
                             'from its weights use --cfg-options load_from=FILE')
+        require_average(config, checkpoint, config.load_from)
     else:
         Path(config.work_dir, TRAIN_LOG).unlink(missing_ok=True)
     note_unreadable(config, 'train_dataloader', TRAIN_LOG)
@@ -83,6 +83,7 @@ def train(config: Config, *, resume: str | None = None) -> Runner:
         del checkpoint
     elif config.get('load_from'):
         require_some(bare(runner.model), config.load_from)
+    scale_for_accumulation(runner)
     runner.train()
     return runner
 

@@ -1,30 +1,203 @@
-"""The training flags of the command line."""
+"""The training flags of the command line: each is one change of the config, checked before anything starts."""
 
 from __future__ import annotations
 
+import math
+
 import torch
 from mmengine.config import Config
+from mmengine.runner import Runner
 
+from mmext.compat import installed
 from mmext.errors import UserError
 
 
-def apply_training_flags(config: Config, *, amp: bool, auto_scale_lr: bool, seed: int | None,
-                         deterministic: bool) -> None:
-    """Writes ``--amp --auto-scale-lr --seed --deterministic`` into a config.
+def apply_training_flags(config: Config, *, launcher: str = 'none', amp: str | None = None, tensorboard: bool = False,
+                         sync_bn: bool = False, accumulate: int | None = None, clip_grad: float | None = None,
+                         ema: float | None = None, auto_scale_lr: bool = False, seed: int | None = None,
+                         deterministic: bool = False) -> None:
+    """Writes the flags of ``tools/train.py`` into a config; what is None or False stays as the config has it.
+
+    Args:
+        config: changed in place.
+        launcher: 'none', 'pytorch' or 'slurm'.
+        amp: see ``set_precision``.
+        tensorboard: see ``add_tensorboard``.
+        sync_bn: see ``set_sync_bn``.
+        accumulate: see ``set_accumulation``.
+        clip_grad: see ``set_clipping``.
+        ema: momentum, see ``add_ema``.
+        auto_scale_lr: see ``set_auto_scale_lr``.
+        seed: of everything random, 0 to 2**32 - 1.
+        deterministic: only deterministic algorithms.
 
     Raises:
-        UserError: mixed precision without a GPU, a config that does not say which batch its learning rate is for, or a
-            seed that numpy's generator does not take.
+        UserError: a flag that can't work with this machine, launcher or config, or a number out of its range.
     """
-    if amp:
-        if not torch.cuda.is_available():
-            raise UserError('--amp: mixed precision needs a GPU, and torch sees none')
-        config.optim_wrapper.type = 'AmpOptimWrapper'
-        config.optim_wrapper.setdefault('loss_scale', 'dynamic')
+    if amp is not None:
+        set_precision(config, amp)
+    if tensorboard:
+        add_tensorboard(config)
+    if sync_bn:
+        set_sync_bn(config, launcher)
+    if accumulate is not None:
+        set_accumulation(config, accumulate)
+    if clip_grad is not None:
+        set_clipping(config, clip_grad)
+    if ema is not None:
+        add_ema(config, ema)
     if auto_scale_lr:
-        if 'base_batch_size' not in config.get('auto_scale_lr', {}):
-            raise UserError('--auto-scale-lr: the config has no auto_scale_lr.base_batch_size')
-        config.auto_scale_lr.enable = True
+        set_auto_scale_lr(config)
+    set_randomness(config, seed, deterministic)
+
+
+def set_precision(config: Config, precision: str) -> None:
+    """Mixed precision by torch's autocast; weights, gradients and optimiser stay in float32.
+
+    Args:
+        config: gets mmengine's ``AmpOptimWrapper``.
+        precision: 'fp16', whose loss is scaled dynamically so that small gradients do not vanish, or 'bf16', which has
+            float32's range and needs no scaling.
+
+    Raises:
+        UserError: there is no GPU, which ``AmpOptimWrapper`` insists on for either; or bf16 where the detector pools
+            regions with an mmcv that can't do it in bf16.
+    """
+    if not torch.cuda.is_available():
+        raise UserError(f"--amp {precision}: mmengine's mixed precision needs a GPU, and torch sees none")
+    if precision == 'bf16' and uses(config.model, 'RoIAlign') and not roi_align_takes(torch.bfloat16):
+        raise UserError("--amp bf16: the RoIAlign of the installed mmcv, which this detector uses, has no bf16; use "
+                        '--amp fp16')
+    scale, dtype = {'fp16': ('dynamic', 'float16'), 'bf16': (dict(enabled=False), 'bfloat16')}[precision]
+    config.optim_wrapper.update(type='AmpOptimWrapper', loss_scale=scale, dtype=dtype)
+
+
+def uses(node: object, kind: str) -> bool:
+    """Whether some part of a config has this type."""
+    values = node.values() if isinstance(node, dict) else node if isinstance(node, (list, tuple)) else ()
+    return isinstance(node, dict) and node.get('type') == kind or any(uses(value, kind) for value in values)
+
+
+def roi_align_takes(dtype: torch.dtype) -> bool:
+    """Whether mmcv's RoIAlign runs in a data type, on the GPU where there is one."""
+    from mmcv.ops import roi_align
+
+    device = 'cuda' if torch.cuda.is_available() else 'cpu'
+    features = torch.zeros(1, 1, 2, 2, dtype=dtype, device=device)
+    try:
+        roi_align(features, features.new_zeros(1, 5), 1)
+    except RuntimeError:
+        return False
+    return True
+
+
+def add_tensorboard(config: Config) -> None:
+    """Writes every logged scalar to TensorBoard's event file too, beside ``scalars.json``.
+
+    Raises:
+        UserError: tensorboard is not installed.
+    """
+    if not installed('tensorboard'):
+        raise UserError('--tensorboard: tensorboard is not installed; pip install tensorboard')
+    if not config.get('visualizer'):
+        config.visualizer = dict(type='Visualizer', vis_backends=[dict(type='LocalVisBackend')])
+    backends = list(config.visualizer.get('vis_backends') or [])
+    if not any(backend['type'].endswith('TensorboardVisBackend') for backend in backends):
+        config.visualizer.vis_backends = [*backends, dict(type='TensorboardVisBackend')]
+
+
+def set_sync_bn(config: Config, launcher: str) -> None:
+    """Batch norms of all processes share their statistics; in a single process they stay what they are.
+
+    Raises:
+        UserError: several processes without a GPU: torch's SyncBatchNorm trains on GPUs alone.
+    """
+    if launcher != 'none' and not torch.cuda.is_available():
+        raise UserError("--sync-bn: torch's SyncBatchNorm trains on GPUs alone, and torch sees none; leave it out")
+    config.sync_bn = 'torch'
+
+
+def set_accumulation(config: Config, count: int) -> None:
+    """One update from the mean gradient of ``count`` batches.
+
+    Equal to a batch ``count`` times as large where a loss is a mean over samples and no layer has batch statistics.
+    ``mmext.AccumulationHook`` ends the counting with each epoch. What a schedule counts in iterations (a warm-up's 500)
+    still counts batches, so that it takes ``count`` times fewer updates; ``FiniteLossHook`` looks at each batch's loss.
+
+    Raises:
+        UserError: not a positive number.
+    """
+    if count < 1:
+        raise UserError(f'--accumulate {count}: need 1 batch an update or more')
+    config.optim_wrapper.accumulative_counts = count
+    add_hook(config, dict(type='mmext.AccumulationHook'))
+
+
+def set_clipping(config: Config, max_norm: float) -> None:
+    """Gradients, all in one vector, are scaled down to this norm if theirs is larger; ``grad_norm`` is logged.
+
+    Raises:
+        UserError: not a positive number.
+    """
+    if not (max_norm > 0 and math.isfinite(max_norm)):
+        raise UserError(f'--clip-grad {max_norm}: need a norm above 0')
+    config.optim_wrapper.clip_grad = dict(max_norm=max_norm)
+
+
+def add_ema(config: Config, momentum: float) -> None:
+    """Keeps an exponential moving average of weights and buffers, which is what is validated, and tested afterwards.
+
+    average = (1 - momentum) * average + momentum * weights, at each update, see ``mmext.EMAHook``. A checkpoint's
+    ``state_dict`` holds the average, its ``ema_state_dict`` the weights that the optimiser works on. mmengine's default
+    momentum is 2e-4, as is timm's (a decay of 0.9998); buffers are averaged as timm and mmdet's RTMDet do.
+
+    Raises:
+        UserError: a momentum outside of 0 to 1, or a config that averages already.
+    """
+    if not 0 < momentum < 1:
+        raise UserError(f'--ema {momentum}: need a momentum between 0 and 1, the weight of the newest values')
+    if averages(config):
+        raise UserError('--ema: the config has an EMAHook already; change that with --cfg-options')
+    add_hook(config, dict(type='mmext.EMAHook', momentum=momentum, update_buffers=True))
+
+
+def averages(config: Config) -> bool:
+    """Whether a training of this config keeps an average of the weights."""
+    hooks = [*(config.get('custom_hooks') or []), *(config.get('default_hooks') or {}).values()]
+    return any(str(hook['type']).endswith('EMAHook') for hook in hooks if hook)
+
+
+def set_auto_scale_lr(config: Config) -> None:
+    """Scales the learning rate by the batch of an update over the one that the config's learning rate is for.
+
+    The batch of an update is that of a process times processes times ``--accumulate`` (``scale_for_accumulation``).
+
+    Raises:
+        UserError: the config does not say which batch its learning rate is for.
+    """
+    if 'base_batch_size' not in (config.get('auto_scale_lr') or {}):
+        raise UserError('--auto-scale-lr: the config has no auto_scale_lr.base_batch_size')
+    config.auto_scale_lr.enable = True
+
+
+def scale_for_accumulation(runner: Runner) -> None:
+    """Has mmengine's scaling of the learning rate, which knows of processes alone, count accumulated batches too."""
+    count = runner.cfg.get('optim_wrapper', {}).get('accumulative_counts', 1)
+    if count > 1 and (runner.auto_scale_lr or {}).get('enable'):
+        base = runner.auto_scale_lr['base_batch_size']
+        runner.logger.info(f'The learning rate is for {base} samples an update, hence for {base / count:g} in each of '
+                           f'its {count} batches.')
+        runner.auto_scale_lr = dict(runner.auto_scale_lr, base_batch_size=base / count)
+
+
+def require_average(config: Config, checkpoint: dict, path: str) -> None:
+    """Raises a UserError where a training with EMA is to go on without it, from weights that it never had."""
+    if 'ema_state_dict' in checkpoint and not averages(config):
+        raise UserError(f'{path}: comes from a training with --ema, and holds averaged weights; give --ema again')
+
+
+def set_randomness(config: Config, seed: int | None, deterministic: bool) -> None:
+    """``--seed`` and ``--deterministic``. UserError for a seed that numpy's generator does not take."""
     config.setdefault('randomness', {})
     if seed is not None:
         if not 0 <= seed < 2**32:
@@ -32,3 +205,8 @@ def apply_training_flags(config: Config, *, amp: bool, auto_scale_lr: bool, seed
         config.randomness.seed = seed
     if deterministic:
         config.randomness.deterministic = True
+
+
+def add_hook(config: Config, hook: dict) -> None:
+    """Appends to the config's ``custom_hooks``."""
+    config.custom_hooks = [*(config.get('custom_hooks') or []), hook]

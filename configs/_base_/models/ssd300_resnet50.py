@@ -29,7 +29,7 @@ model = dict(
         l2_norm_scale=None,
         norm_cfg=dict(type='BN')),
     bbox_head=dict(
-        type='SSDHead',
+        type='mmext.SSDHead',
         in_channels=(1024, 512, 512, 256, 256, 256),
         num_classes=80,
         anchor_generator=dict(

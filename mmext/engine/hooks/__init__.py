@@ -1,8 +1,12 @@
 """Hooks that keep a run reproducible, finite and honest, and show how far it is."""
 
+from mmext.engine.hooks.accumulation import AccumulationHook
+from mmext.engine.hooks.ema import EMAHook
 from mmext.engine.hooks.finite_loss import FiniteLossHook
+from mmext.engine.hooks.mean_log import MeanLogProcessor
 from mmext.engine.hooks.progress import ProgressHook
 from mmext.engine.hooks.reproducible import EpochSeedHook, seed_worker
 from mmext.engine.hooks.unreadable import UnreadableFilesHook
 
-__all__ = ['EpochSeedHook', 'FiniteLossHook', 'ProgressHook', 'UnreadableFilesHook', 'seed_worker']
+__all__ = ['AccumulationHook', 'EMAHook', 'EpochSeedHook', 'FiniteLossHook', 'MeanLogProcessor', 'ProgressHook',
+           'UnreadableFilesHook', 'seed_worker']

@@ -56,7 +56,7 @@ class FiniteLossHook(Hook):
                 where = f' on the images {shorten(images, 4)}' if images else ''
                 raise UserError(f'iteration {iteration}: {shorten(bad)}{where}; stopped, the last '
                                 f'checkpoint in {runner.work_dir} is from before; try a lower learning rate or '
-                                '--cfg-options optim_wrapper.clip_grad.max_norm=10')
+                                '--clip-grad 10')
 
 
 def images_of(data_batch: dict | None) -> list[str]:

@@ -1,0 +1,30 @@
+"""The moving average of the weights, a step an update."""
+
+from __future__ import annotations
+
+from mmengine import hooks
+from mmengine.dist import all_reduce_params
+from mmengine.runner import Runner
+
+from mmext.registry import HOOKS
+
+
+@HOOKS.register_module()
+class EMAHook(hooks.EMAHook):
+    """mmengine's, but the average moves where the weights do, and is the same in all processes.
+
+    With accumulated gradients most iterations update nothing; mmengine's average moves at each, so that its horizon of
+    1 / momentum updates would shrink. Averaged batch norm statistics, which differ between processes, are their mean
+    after each epoch.
+
+    Args:
+        ema_type, strict_load, begin_iter, begin_epoch, momentum, update_buffers: see mmengine's.
+    """
+
+    def after_train_iter(self, runner: Runner, batch_idx: int, data_batch: dict | None = None,
+                         outputs: dict | None = None) -> None:
+        if runner.optim_wrapper.should_update():  # true of the update that was just made, too
+            super().after_train_iter(runner, batch_idx, data_batch, outputs)
+
+    def after_train_epoch(self, runner: Runner) -> None:
+        all_reduce_params(self.ema_model.module.buffers(), op='mean')

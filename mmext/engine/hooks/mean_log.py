@@ -1,0 +1,26 @@
+"""Logged losses of several processes."""
+
+from __future__ import annotations
+
+from statistics import fmean
+
+from mmengine.dist import all_gather_object
+from mmengine.runner import LogProcessor
+
+from mmext.registry import LOG_PROCESSORS
+
+
+@LOG_PROCESSORS.register_module()
+class MeanLogProcessor(LogProcessor):
+    """Logs the mean over the processes of what each of them measured while training, and so the whole batch's loss.
+
+    mmengine's logs what the first process saw of its own share of the batch. Takes mmengine's arguments. All processes
+    have to log at the same iterations.
+    """
+
+    def _collect_scalars(self, custom_cfg: list[dict], runner, mode: str, reserve_prefix: bool = False) -> dict:
+        own = super()._collect_scalars(custom_cfg, runner, mode, reserve_prefix)
+        if mode != 'train':
+            return own
+        everyone = all_gather_object(own)
+        return {name: fmean(tag[name] for tag in everyone if name in tag) for name in own}
