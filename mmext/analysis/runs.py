@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import json
-import math
 import re
 import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from mmext.engine.log import config_of, folders_of, read_scalars
 from mmext.errors import UserError, nearest, shorten
 
-SCALARS = 'vis_data/scalars.json'
 LOWER_IS_BETTER = ('error', 'loss')
 
 
@@ -60,37 +58,15 @@ def read_metric(work_dir: Path, metric: str) -> dict[int, float]:
     """Epoch -> value, in order, of a run and of what it was resumed with, which counts from where it set in."""
     values: dict[int, float] = {}
     known: set[str] = set()
-    for folder in folders_of(work_dir):
-        found: dict[int, float] = {}
-        for number, line in enumerate((folder / SCALARS).read_text().splitlines(), 1):
-            try:
-                record = json.loads(line)
-            except json.JSONDecodeError:
-                raise UserError(f'{folder / SCALARS}, line {number}: not JSON; was the run killed while it wrote? '
-                                'Remove the line') from None
-            measured = {name: value for name, value in record.items() if '/' in name}  # a validation's, not a loss
-            known.update(measured)
-            if metric in measured:
-                found[record['step']] = measured[metric]
-        values = {epoch: value for epoch, value in values.items() if epoch < min(found, default=math.inf)} | found
+    for record in read_scalars(work_dir):
+        measured = {name: value for name, value in record.items() if '/' in name}  # a validation's, not a loss
+        known.update(measured)
+        if metric in measured:
+            values[record['step']] = measured[metric]
     if not values:
         raise UserError(f'{work_dir}: no {metric!r} in its log, which has {shorten(sorted(known), 8) or "no metrics"}'
                         f'{nearest(metric, known)}')
-    return dict(sorted(values.items()))
-
-
-def folders_of(work_dir: Path) -> list[Path]:
-    """The log folders of a work dir's newest run: the last one that started anew, and those that resumed it."""
-    folders = sorted(path.parent.parent for path in work_dir.glob(f'*/{SCALARS}'))
-    if not folders:
-        raise UserError(f'{work_dir}: no log of a run (<time>/{SCALARS}); give work dirs of tools/train.py')
-    starts = [i for i, folder in enumerate(folders) if not re.search(r'^resume = True', config_of(folder), re.M)]
-    return folders[starts[-1]:] if starts else folders
-
-
-def config_of(folder: Path) -> str:
-    path = folder / 'vis_data' / 'config.py'
-    return path.read_text() if path.is_file() else ''
+    return values
 
 
 def seed_of(folders: Sequence[Path]) -> str:

@@ -185,6 +185,6 @@ def test_what_can_not_be_gathered(runs: Runs, tmp_path: Path):
     assert '3 validations, 4 are to be averaged' in error_line(here('gather_runs.py', runs.once, '--last', 4))
     torn = Path(shutil.copytree(runs.resumed, tmp_path / 'torn'))
     log = sorted(torn.glob('*/vis_data/scalars.json'))[-1]
-    log.write_text(log.read_text() + '{"accuracy/top1": 0.12')
+    log.write_text(log.read_text() + '{"accuracy/top1": 0.12\n')
     line = error_line(here('gather_runs.py', runs.once, torn))
     assert f'{log}, line 5: not JSON' in line

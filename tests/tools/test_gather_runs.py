@@ -138,7 +138,10 @@ def test_mistakes(three: list[Path], tmp_path: Path):
     assert "can't write there" in refused(*three, '--out', a_file / 'figures.json')
 
     log = write_log(tmp_path / 'torn', '20260101_000000', [0.2, 0.25])
-    log.write_text(log.read_text()[:-20])
-    assert f'{log}, line 4: not JSON; was the run killed' in refused(tmp_path / 'torn')
+    whole = log.read_text()
+    log.write_text(whole[:-20])  # as a crash leaves it: without its last validation
+    assert gathered(tmp_path, tmp_path / 'torn')[0][1] == ['torn', '-', '1', '20.00', '1', '20.00']
+    log.write_text(whole.replace('"step": 8}', '', 1))
+    assert f'{log}, line 1: not JSON; remove the line' in refused(tmp_path / 'torn')
     log.write_text('')
     assert 'in its log, which has no metrics' in refused(tmp_path / 'torn')
