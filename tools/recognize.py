@@ -11,10 +11,9 @@ import argparse
 from pathlib import Path
 
 import mmext  # noqa: F401  repairs the stack before anything else is imported
+from mmext.data.video import SUFFIXES
 from mmext.engine import cli
 from mmext.errors import UserError
-
-SUFFIXES = ('.mp4', '.avi', '.mkv', '.webm', '.mov', '.mpg', '.mpeg', '.ts')
 
 
 def parse_args() -> argparse.Namespace:

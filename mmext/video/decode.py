@@ -14,9 +14,9 @@ from av.packet import Packet
 from av.video.codeccontext import VideoCodecContext
 from av.video.frame import VideoFrame
 
-from mmext.video.container import VideoError, errors_of, open_video
-from mmext.video.index import Unordered, packets_of, rank_in_passing, read_index, truncated
-from mmext.video.picture import Pictures
+from mmext.data.video.container import VideoError, errors_of, open_video
+from mmext.data.video.index import Unordered, packets_of, rank_in_passing, read_index, truncated
+from mmext.data.video.picture import Pictures
 
 __all__ = ['VideoError', 'VideoReader']
 NOWHERE = -1

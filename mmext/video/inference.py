@@ -9,9 +9,9 @@ import numpy as np
 import torch
 from mmengine.config import Config
 from mmengine.dataset import Compose, pseudo_collate
-from mmengine.registry import MODELS, init_default_scope
+from mmengine.registry import init_default_scope
 
-from mmext.backbones.weights import read_checkpoint, require_match, weights_of
+from mmext.backbones.trained import Trained, choose_device
 from mmext.errors import UserError
 from mmext.video.drawing import Shown
 from mmext.video.hooks import frames_of
@@ -51,14 +51,9 @@ class Inferencer:
         if not any(step['type'] == 'mmext.OpenVideo' for step in pipeline):
             raise UserError(f'{config.filename}: no mmext.OpenVideo in its test pipeline; need a recognizer of video '
                             'files')
-        content = read_checkpoint(checkpoint)
-        weights = weights_of(content)
-        self.model = MODELS.build(config.model).eval()
-        require_match(self.model, weights, checkpoint)
-        self.model.load_state_dict(weights, strict=False)  # but for counters that require_match lets be absent
-        if torch.cuda.is_available():
-            self.model.cuda()
-        self.classes = content.get('meta', {}).get('dataset_meta', {}).get('classes')
+        trained = Trained.read(checkpoint)
+        self.model = trained.build(config.model, choose_device())
+        self.classes = trained.classes
         self.pipeline = Compose(pipeline)
         self.checkpoint = checkpoint
 

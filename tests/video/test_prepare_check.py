@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from mmext.data.video.container import VideoError
 from mmext.errors import UserError
-from mmext.video.container import VideoError
 from mmext.video.decode import VideoReader
 from mmext.video.prepare import check as module
 from mmext.video.prepare.check import FINE, MISSING, SHORT, UNREADABLE, Report, check, inspect

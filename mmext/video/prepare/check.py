@@ -8,8 +8,8 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from mmext.data.video.container import VideoError
 from mmext.errors import UserError
-from mmext.video.container import VideoError
 from mmext.video.decode import VideoReader
 from mmext.video.lists import missing_files
 from mmext.video.prepare.convert import decode_through

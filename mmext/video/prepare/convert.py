@@ -13,11 +13,11 @@ import cv2
 from av.video.frame import VideoFrame
 from av.video.reformatter import VideoReformatter
 
+from mmext.data.video.container import VideoError, errors_of
+from mmext.data.video.index import packets_of, truncated
+from mmext.data.video.picture import Pictures
 from mmext.files import write_whole
-from mmext.video.container import VideoError, errors_of
 from mmext.video.decode import VideoReader
-from mmext.video.index import packets_of, truncated
-from mmext.video.picture import Pictures
 
 X264 = {'preset': 'fast', 'crf': '20'}
 VP9 = {'deadline': 'good', 'cpu-used': '5', 'crf': '26', 'b': '0'}

@@ -11,9 +11,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
+from mmext.data.video import SUFFIXES
 from mmext.errors import UserError, nearest, shorten
 from mmext.video.lists import read_classes, text_of
-from mmext.video.prepare.sources import SUFFIXES, find_videos
+from mmext.video.prepare.sources import find_videos
 
 COLUMNS = ('label', 'youtube_id', 'time_start', 'time_end')
 TRAINING = {'', 'train'}

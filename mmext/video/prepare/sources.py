@@ -7,11 +7,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from mmext.data.video import SUFFIXES
 from mmext.errors import UserError
 from mmext.files import write_json, write_whole
 from mmext.video.lists import json_of, missing_files, read_list, read_something, read_templates, text_of
-
-SUFFIXES = ('.mp4', '.webm', '.mkv', '.avi', '.mov', '.m4v', '.mpg', '.mpeg', '.ts', '.wmv', '.flv', '.3gp')
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from av.container import InputContainer
 from av.packet import Packet
 from av.video.stream import VideoStream
 
-from mmext.video.container import VideoError
+from mmext.data.video.container import VideoError
 
 TELLS_DURATION = ('matroska,webm', 'flv')  # written by the muxer; other demuxers take it from what is there
 SHORT_OF = 0.1  # seconds that a file may end before its header says, or two frames

@@ -1,0 +1,75 @@
+"""Whole models with the weights that training left, for inference."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import torch
+from mmengine.registry import MODELS
+from torch import Tensor, nn
+
+from mmext.backbones.weights import read_checkpoint, require_match, weights_of
+from mmext.errors import UserError
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What a checkpoint holds.
+
+    Args:
+        source: its file or URL.
+        weights: by name.
+        classes: their names, in the order of the scores; None where it has none.
+    """
+
+    source: str
+    weights: dict[str, Tensor] = field(repr=False)
+    classes: tuple[str, ...] | None
+
+    @classmethod
+    def read(cls, source: str) -> Trained:
+        """Reads a checkpoint; the classes of mmengine's, and of those from mmdet 2 and mmaction2 0.x.
+
+        Raises:
+            UserError: it is missing, truncated or not a checkpoint.
+        """
+        content = read_checkpoint(source)
+        meta = content.get('meta') or {}
+        told = meta.get('dataset_meta') or {}
+        classes = told.get('classes') or told.get('CLASSES') or meta.get('CLASSES')
+        return cls(source, weights_of(content), tuple(map(str, classes)) if classes else None)
+
+    def build(self, model: dict, device: torch.device) -> nn.Module:
+        """A model in eval mode.
+
+        Args:
+            model: its config.
+            device: to put it on.
+
+        Raises:
+            UserError: the checkpoint does not hold exactly the model's weights.
+        """
+        built = MODELS.build(model).eval()
+        require_match(built, self.weights, self.source)
+        built.load_state_dict(self.weights, strict=False)  # but for counters that require_match lets be absent
+        return built.to(device)
+
+
+def choose_device(name: str | None = None) -> torch.device:
+    """A device by its name, by default the GPU where there is one.
+
+    Raises:
+        UserError: there is no such device.
+    """
+    if name is None:
+        return torch.device('cuda' if torch.cuda.is_available() else 'cpu')
+    try:
+        device = torch.device(name)
+    except RuntimeError:
+        raise UserError(f'--device {name}: no such device; use cpu, cuda or cuda:<number>') from None
+    if device.type not in ('cpu', 'cuda'):
+        raise UserError(f'--device {name}: use cpu, cuda or cuda:<number>')
+    if device.type == 'cuda' and (device.index or 0) >= torch.cuda.device_count():
+        raise UserError(f'--device {name}: torch sees {torch.cuda.device_count()} GPUs; python -m mmext.doctor says '
+                        'more')
+    return device

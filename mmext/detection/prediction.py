@@ -1,0 +1,246 @@
+"""Detections on files and folders of a user's: pictures or videos with boxes, and JSON.
+
+``predictions.json`` holds ``classes`` (all names), ``score`` (the least that was kept) and ``files``. Of an image:
+
+    {"path": "in/a.png", "kind": "image", "width": 640, "height": 480, "output": "a.jpg",
+     "boxes": [[x1, y1, x2, y2], ...], "scores": [...], "classes": ["dog", ...]}
+
+Boxes are in pixels of the image as it is seen (EXIF and a video's rotation applied), the surest first. Of a video, with
+``time`` in seconds from the first frame, and ``error`` where it broke off:
+
+    {"path": "in/b.avi", "kind": "video", "width": 640, "height": 480, "fps": 25.0, "output": "b.mp4",
+     "frames": [{"time": 0.0, "boxes": [...], "scores": [...], "classes": [...]}, ...]}
+
+Inputs that could not be read at all are in ``skipped``: {"path": ..., "reason": ...}.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TextIO
+
+import cv2
+import numpy as np
+from tqdm import tqdm
+
+from mmext.data.loading import decode
+from mmext.data.video import SUFFIXES as VIDEOS
+from mmext.detection.inference import Detections
+from mmext.errors import UserError
+from mmext.files import write_whole
+
+IMAGES = ('.jpg', '.jpeg', '.png', '.bmp', '.webp', '.tif', '.tiff')
+RESULT = 'predictions.json'
+QUALITY = 92
+
+Detect = Callable[[np.ndarray, str], Detections]
+
+
+@dataclass(frozen=True)
+class Input:
+    """A file, and where in the output folder its picture or video goes."""
+
+    path: Path
+    output: Path
+
+    @property
+    def is_video(self) -> bool:
+        return is_video(self.path)
+
+
+def is_video(path: Path) -> bool:
+    return path.suffix.lower() in VIDEOS
+
+
+def plan(paths: Iterable[Path], out: Path) -> tuple[list[Input], dict[str, str]]:
+    """The files to work on, and what can't be: path -> reason.
+
+    A file goes to ``out/<name>.jpg`` or ``.mp4``, one of a folder keeps its place in it. Names that meet keep their
+    suffix too, or get a number. What lies in ``out`` is no input of a folder above it.
+
+    Raises:
+        UserError: an output would take the place of an input, or lie among the inputs.
+    """
+    skipped: dict[str, str] = {}
+    found: dict[Path, Path] = {}  # path -> place
+    for path in paths:
+        if not path.exists():
+            skipped[str(path)] = 'no such file'
+        elif not path.is_dir():
+            found.setdefault(path, Path(path.name))
+        else:
+            if path.resolve() == out.resolve():
+                raise UserError(f'{path}: the results of this folder would be among its images; choose another with '
+                                '--out')
+            inside = files_in(path)
+            if path.resolve() in out.resolve().parents:  # results of an earlier run
+                inside = [file for file in inside if out.resolve() not in file.resolve().parents]
+            found.update((file, file.relative_to(path)) for file in inside if file not in found)
+            if not inside:
+                skipped[str(path)] = 'no images or videos in this folder'
+    taken: set[str] = set()
+    inputs = [Input(path, out / free_name(place, '.mp4' if is_video(path) else '.jpg', taken))
+              for path, place in found.items()]
+    sources = {path.resolve() for path in found}
+    for item in inputs:
+        if item.output.resolve() in sources:
+            raise UserError(f'{item.output}: an input, which its own output would replace; choose another folder with '
+                            '--out')
+    return inputs, skipped
+
+
+def files_in(folder: Path) -> list[Path]:
+    """The images and videos of a folder and those in it, but hidden ones."""
+    return [file for file in sorted(folder.rglob('*')) if file.suffix.lower() in (*IMAGES, *VIDEOS)
+            and not file.name.startswith('.') and file.is_file()]
+
+
+def free_name(place: Path, suffix: str, taken: set[str]) -> Path:
+    """A name that no other has, whether or not the file system tells A from a."""
+    name = place.with_suffix(suffix)
+    number = 1
+    while str(name).lower() in taken:
+        name = place.with_name(f'{place.name}{"" if number == 1 else f"_{number}"}{suffix}')
+        number += 1
+    taken.add(str(name).lower())
+    return name
+
+
+class Result:
+    """``predictions.json`` as it grows, entry by entry, so that nothing of it is held."""
+
+    def __init__(self, file: TextIO, classes: Sequence[str], score: float) -> None:
+        self.file = file
+        self.open: list[bool] = []
+        file.write(f'{{"classes": {json.dumps(list(classes))}, "score": {score},\n "files": ')
+
+    def begin(self) -> None:
+        """Begins a list."""
+        self.file.write('[')
+        self.open.append(False)
+
+    def add(self, entry: dict) -> None:
+        self.next()
+        self.file.write(json.dumps(entry))
+
+    def next(self) -> None:
+        self.file.write(f'{"," if self.open[-1] else ""}\n{" " * 2 * len(self.open)}')
+        self.open[-1] = True
+
+    def end(self) -> None:
+        """Ends a list."""
+        self.open.pop()
+        self.file.write(']')
+
+    def begin_video(self, entry: dict) -> None:
+        """A video's entry, to which its frames are added."""
+        self.next()
+        self.file.write(json.dumps(entry)[:-1] + ', "frames": ')
+        self.begin()
+
+    def end_video(self, error: str | None) -> None:
+        self.end()
+        self.file.write((f', "error": {json.dumps(error)}' if error else '') + '}')
+
+
+@dataclass
+class Predictor:
+    """Works through inputs.
+
+    Args:
+        detect: RGB picture, path -> detections.
+        classes: all names.
+        score: as ``detect`` has it.
+        out: the folder.
+        tell: is called with each line about an input that can't be read.
+        quiet: no progress bars.
+    """
+
+    detect: Detect
+    classes: Sequence[str]
+    score: float
+    out: Path
+    tell: Callable[[str], None]
+    quiet: bool = True
+    found: int = 0
+
+    def run(self, inputs: Sequence[Input], skipped: dict[str, str]) -> dict[str, str]:
+        """Writes pictures, videos and JSON; returns ``skipped`` and what could not be read to its end."""
+        broken: dict[str, str] = {}
+
+        def work(target: Path) -> None:
+            unread = dict(skipped)
+            with target.open('w') as file:
+                result = Result(file, self.classes, self.score)
+                result.begin()
+                for item in tqdm(inputs, unit='file', disable=self.quiet, dynamic_ncols=True):
+                    try:
+                        error = (self.video if item.is_video else self.image)(item, result)
+                    except UserError as unreadable:
+                        error = unread[str(item.path)] = reason_of(unreadable, item.path)
+                    if error:
+                        broken[str(item.path)] = error
+                        self.tell(f'{"skipped" if str(item.path) in unread else "broke off"}: {item.path}: {error}')
+                result.end()
+                rows = [dict(path=path, reason=reason) for path, reason in unread.items()]
+                file.write(f',\n "skipped": {json.dumps(rows)}}}\n')
+
+        write_whole(self.out / RESULT, work)
+        return {**skipped, **broken}
+
+    def image(self, item: Input, result: Result) -> None:
+        """One image. UserError where it can't be read."""
+        try:
+            image = np.ascontiguousarray(decode(item.path.read_bytes())[..., ::-1])
+        except (OSError, ValueError, cv2.error) as error:
+            reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+            raise UserError(' '.join(reason.split())) from None
+        detections = self.detect(image, str(item.path))
+        self.found += len(detections.names)
+        encoded = cv2.imencode('.jpg', detections.draw(image)[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, QUALITY])[1]
+        write_whole(item.output, lambda temporary: temporary.write_bytes(encoded.tobytes()))
+        result.add(dict(self.head(item, 'image', image), **detections.as_json()))
+
+    def video(self, item: Input, result: Result) -> str | None:
+        """One video, frame by frame; why it broke off, if it did. UserError where not even one frame can be read."""
+        from mmext.data.video.container import VideoError
+        from mmext.data.video.stream import FrameReader, FrameWriter
+
+        reader = FrameReader(item.path)
+        frames = iter(reader)
+        frame = next(frames)
+        result.begin_video(dict(self.head(item, 'video', frame.image), fps=round(float(reader.rate), 4)))
+        error = None
+
+        def work(target: Path) -> None:
+            nonlocal error, frame
+            bar = tqdm(total=reader.expected, desc=item.path.name, unit='frame', disable=self.quiet, leave=False,
+                       dynamic_ncols=True)
+            with FrameWriter(target, reader.rate) as writer, bar:
+                while frame is not None:
+                    detections = self.detect(frame.image, str(item.path))
+                    self.found += len(detections.names)
+                    writer.write(replace(frame, image=detections.draw(frame.image)))
+                    result.add(dict(time=round(float(frame.time), 4), **detections.as_json()))
+                    bar.update()
+                    try:
+                        frame = next(frames, None)
+                    except VideoError as broken:
+                        error, frame = reason_of(broken, item.path), None
+
+        write_whole(item.output, work)
+        result.end_video(error)
+        return error
+
+    def head(self, item: Input, kind: str, image: np.ndarray) -> dict:
+        height, width = image.shape[:2]
+        return dict(path=str(item.path), kind=kind, width=width, height=height,
+                    output=item.output.relative_to(self.out).as_posix())
+
+
+def reason_of(error: UserError, path: Path) -> str:
+    """Why, without the path, which stands before it anyway."""
+    return getattr(error, 'reason', None) or str(error).removeprefix(f'{path}: ')

@@ -1,0 +1,74 @@
+"""Shows what a detector finds in images, folders of images, and videos.
+
+    tools/predict.py configs/ssd300_iresnet50_coco.py work_dirs/ssd300_iresnet50_coco/epoch_130.pth holiday/ clip.mp4
+
+takes the test pipeline of the config and the classes of the checkpoint. Pictures go to <out>/<name>.jpg, videos to
+<out>/<name>.mp4 (without sound), and boxes, scores and classes to <out>/predictions.json, whose form is described in
+mmext/detection/prediction.py. What can't be read is named and left out; the exit code is 1 then.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from mmengine.config import DictAction
+
+import mmext  # noqa: F401  repairs the stack before anything else is imported
+from mmext.engine import cli
+from mmext.errors import UserError
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument('config', help='a file of configs/, or the config that training left in its work dir')
+    parser.add_argument('checkpoint')
+    parser.add_argument('inputs', nargs='+', type=Path, metavar='INPUT', help='images, videos, or folders of them')
+    parser.add_argument('--out', metavar='DIR', help='(default: work_dirs/<config>[_<backbone>]/predictions)')
+    parser.add_argument('--score', type=float, default=0.3, help='least score of a detection (default: %(default)s)')
+    parser.add_argument('--device', help='cpu, cuda or cuda:1 (default: the GPU where there is one)')
+    parser.add_argument('--backbone', metavar='NAME', help='the network, where training was given another too')
+    parser.add_argument('--cfg-options', nargs='+', action=DictAction, metavar='k=v', help='other keys of the config')
+    return parser.parse_args()
+
+
+def main() -> int:
+    args = parse_args()
+    if not 0 <= args.score <= 1:
+        raise UserError(f'--score {args.score:g}: need a number from 0 to 1')
+    from tqdm import tqdm
+
+    from mmext.backbones.trained import Trained, choose_device
+    from mmext.detection.inference import Inferencer, require_detector
+    from mmext.detection.prediction import RESULT, Predictor, plan
+    from mmext.engine.config import load_config, replace_values
+    from mmext.files import require_writable
+
+    device = choose_device(args.device)
+    config = load_config(args.config, backbone=args.backbone, options=args.cfg_options)
+    require_detector(config)
+    out = Path(args.out or Path('work_dirs', cli.run_name(args), 'predictions'))
+    inputs, skipped = plan(args.inputs, out)
+    for path, reason in skipped.items():
+        print(f'skipped: {path}: {reason}', file=sys.stderr)
+    if not inputs:
+        return 1
+    require_writable(out, '--out')
+    trained = Trained.read(args.checkpoint)
+    if trained.classes:
+        replace_values(config.model, lambda key, value: len(trained.classes) if key == 'num_classes' else value)
+    detect = Inferencer(config, trained, device, args.score)
+    predictor = Predictor(detect, detect.classes, args.score, out, lambda line: tqdm.write(line, file=sys.stderr),
+                          quiet=not sys.stderr.isatty())
+    unread = predictor.run(inputs, skipped)
+    videos = sum(item.is_video for item in inputs)
+    print(f'{predictor.found} detections in {len(inputs) - videos} images and {videos} videos: {out}/, '
+          f'{out / RESULT}')
+    if unread:
+        print(f'{len(unread)} could not be read to the end', file=sys.stderr)
+    return int(bool(unread))
+
+
+if __name__ == '__main__':
+    cli.run(main)
