@@ -14,7 +14,7 @@ setup(
     version=version,
     description='Residual backbones of four papers for mmdet and mmaction2',
     packages=find_packages(include=['mmext', 'mmext.*']),
-    package_data={'mmext.analysis': ['published.json']},
+    package_data={'mmext.analysis': ['published.json'], 'mmext.detection.report': ['papers.json', 'template/*']},
     python_requires='>=3.10',
     install_requires=['torch>=2.6', 'numpy', 'rich', 'tqdm'],
     # OpenMMLab's own libraries are in no extra: they ask for two OpenCVs that overwrite each other, and their forks

@@ -1,22 +1,18 @@
-"""The twelve COCO metrics, unrounded, as pycocotools computes them."""
+"""The twelve COCO metrics of a detector, in training and in tests."""
 
 from __future__ import annotations
 
-import contextlib
-import io
-import json
-import tempfile
-from pathlib import Path
+import logging
+from collections.abc import Sequence
 
-import numpy as np
-from mmdet.datasets.api_wrappers import COCO
 from mmdet.evaluation import CocoMetric as MMDetCocoMetric
-from pycocotools.cocoeval import COCOeval
+from mmengine.evaluator import BaseMetric
+from mmengine.logging import print_log
 
-from mmext.detection.annotations import read_annotations
+from mmext.detection.detections import from_arrays, read_detections, write_detections
+from mmext.detection.evaluation import evaluate, read_ground_truth
+from mmext.errors import UserError
 from mmext.registry import METRICS
-
-NAMES = ('AP', 'AP50', 'AP75', 'APs', 'APm', 'APl', 'AR1', 'AR10', 'AR100', 'ARs', 'ARm', 'ARl')
 
 
 @METRICS.register_module()
@@ -26,58 +22,75 @@ class CocoMetric(MMDetCocoMetric):
     Args:
         ann_file: the ground truth, a COCO annotation file.
         per_class: add ``<class>/AP``, ``/AP50``, ``/AP75``, ``/images`` and ``/objects`` for each class.
-        outfile_prefix: keep the detections in ``<prefix>.bbox.json``, COCO's result format.
-        kwargs: as for mmdet's.
+        reference: use pycocotools even where faster-coco-eval is installed.
+        detections_file: keep the detections there, in COCO's result format.
+        outfile_prefix: mmdet's name for the same; the file is ``<prefix>.bbox.json``.
+        kwargs: as for mmdet's. What asks for other metrics than these is refused.
 
     Raises:
-        UserError: the annotation file is missing or malformed.
+        UserError: the annotation file is missing or malformed, or other metrics are asked for.
     """
 
     default_prefix = 'coco'
 
-    def __init__(self, ann_file: str, per_class: bool = False, outfile_prefix: str | None = None, **kwargs) -> None:
-        read_annotations(ann_file)
-        with contextlib.redirect_stdout(io.StringIO()):
-            super().__init__(ann_file=ann_file, metric='bbox', outfile_prefix=outfile_prefix, **kwargs)
+    def __init__(self, ann_file: str, per_class: bool = False, reference: bool = False,
+                 detections_file: str | None = None, outfile_prefix: str | None = None, **kwargs) -> None:
+        other = [key for key in ('format_only', 'iou_thrs', 'metric_items') if kwargs.get(key)]
+        if kwargs.get('metric', 'bbox') not in ('bbox', ['bbox']) or other:
+            raise UserError(f'mmext.CocoMetric: it has the twelve metrics of boxes, which {(other or ["metric"])[0]!r} '
+                            'does not change; mmdet.CocoMetric has others')
+        super().__init__(outfile_prefix=outfile_prefix, **kwargs)
+        self.truth = read_ground_truth(ann_file)
         self.per_class = per_class
+        self.reference = reference
+        self.detections_file = detections_file or (f'{outfile_prefix}.bbox.json' if outfile_prefix else None)
 
-    def compute_metrics(self, results: list) -> dict[str, float]:
+    @BaseMetric.dataset_meta.setter
+    def dataset_meta(self, dataset_meta: dict | None) -> None:
+        """Set before the first image is seen, so that classes that the annotations lack are found before a training."""
+        self._dataset_meta = dataset_meta
+        if (dataset_meta or {}).get('classes'):
+            self.truth = self.truth.of_classes(dataset_meta['classes'])
+
+    def process(self, data_batch: object, data_samples: Sequence[dict]) -> None:
+        """Notes the detections of each image.
+
+        Args:
+            data_batch: not looked at.
+            data_samples: a dict(img_id=int, pred_instances=dict(bboxes (n, 4), scores (n,), labels (n,))) an image;
+                boxes are x1, y1, x2, y2 in pixels of the image as it is on disk.
+        """
+        for sample in data_samples:
+            found = sample['pred_instances']
+            self.results.append((sample['img_id'], *(found[key].cpu().numpy() for key in ('bboxes', 'scores',
+                                                                                            'labels'))))
+
+    def compute_metrics(self, results: list[tuple]) -> dict[str, float]:
         """All detections of the data set -> name: value; -1 where the data set has no object of that size."""
-        self.cat_ids = self._coco_api.get_cat_ids(cat_names=self.dataset_meta['classes'])
-        predictions = [prediction for _, prediction in results]
-        with tempfile.TemporaryDirectory() as folder:
-            prefix = self.outfile_prefix or str(Path(folder) / 'detections')
-            Path(prefix).parent.mkdir(parents=True, exist_ok=True)
-            detections = json.loads(Path(self.results2json(predictions, prefix)['bbox']).read_text())
-        return evaluate(self._coco_api, detections, self.cat_ids, self.per_class)
+        detections, left_out = from_arrays(results, self.truth.category_ids)
+        if left_out:
+            print_log(f'{left_out} of {left_out + len(detections)} detections are left out: they are not finite, or '
+                      'of a negative size', 'current', logging.WARNING)
+        if self.detections_file:
+            self.keep(detections)
+        return evaluate(self.truth, detections, reference=self.reference, per_class=self.per_class)
 
+    def keep(self, detections: list[dict]) -> None:
+        """Writes the detections. Where that fails, the metrics of a long test are not lost with them."""
+        try:
+            write_detections(self.detections_file, detections)
+        except OSError as error:
+            print_log(f'{self.detections_file}: the detections are not saved ({error.strerror})', 'current',
+                      logging.ERROR)
+            return
+        print_log(f'detections: {self.detections_file}', 'current')
 
-def evaluate(truth: COCO, detections: list[dict], category_ids: list[int], per_class: bool = False) -> dict[str, float]:
-    """Detections in COCO's result format against the ground truth, over all of its images."""
-    with contextlib.redirect_stdout(io.StringIO()):
-        found = truth.loadRes(detections) if detections else COCO()
-        evaluation = COCOeval(truth, found, 'bbox')
-        evaluation.params.catIds = list(category_ids)
-        evaluation.evaluate()
-        evaluation.accumulate()
-        evaluation.summarize()
-    metrics = dict(zip(NAMES, map(float, evaluation.stats)))
-    if per_class:
-        metrics.update(class_metrics(truth, evaluation, category_ids))
-    return metrics
+    def evaluate_file(self, path: str) -> dict[str, float]:
+        """The metrics of a file in COCO's result format, under the names that a test gives them.
 
-
-def class_metrics(truth: COCO, evaluation: COCOeval, category_ids: list[int]) -> dict[str, float]:
-    """AP, AP50 and AP75 of each class, and how many images and objects (crowds aside) it has."""
-    metrics = {}
-    precision = evaluation.eval['precision'][:, :, :, 0, -1]  # (IoU, recall, class), all sizes, 100 detections
-    for i, category in enumerate(category_ids):
-        name = truth.cats[category]['name']
-        objects = [annotation for annotation in truth.loadAnns(truth.getAnnIds(catIds=[category]))
-                   if not annotation.get('iscrowd')]
-        for metric, rows in (('AP', slice(None)), ('AP50', 0), ('AP75', 5)):
-            values = precision[rows, :, i]
-            metrics[f'{name}/{metric}'] = float(np.mean(values)) if len(objects) else -1.0
-        metrics[f'{name}/images'] = len({annotation['image_id'] for annotation in objects})
-        metrics[f'{name}/objects'] = len(objects)
-    return metrics
+        Raises:
+            UserError: the file is missing or malformed; the message names the entry.
+        """
+        metrics = evaluate(self.truth, read_detections(path, self.truth), reference=self.reference,
+                           per_class=self.per_class)
+        return {f'{self.prefix}/{name}': value for name, value in metrics.items()}

@@ -1,9 +1,20 @@
-"""Metrics as tables on the screen."""
+"""Metrics as tables: on the screen, as JSON, and as Markdown for a paper."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+
 from rich.console import Console
 from rich.table import Table
+
+from mmext import files
+from mmext.errors import UserError
+
+COCO_HEADS = {name: f'{name[:2]}<sub>{name[2:].upper()}</sub>' for name in (
+    'AP50', 'AP75', 'APs', 'APm', 'APl', 'AR1', 'AR10', 'AR100', 'ARs', 'ARm', 'ARl')}
+HEADS = dict(COCO_HEADS, top1='top-1', top5='top-5', error1='top-1 error', error5='top-5 error',
+             mean_class='mean class')
 
 
 def split_metrics(metrics: dict[str, float]) -> tuple[dict[str, float], dict[str, dict]]:
@@ -28,17 +39,64 @@ def print_tables(overall: dict[str, float], classes: dict[str, dict], title: str
     table.add_row(*map(cell, overall.values()))
     console.print(table)
     if classes:
-        columns = sorted(next(iter(classes.values())).items(), key=lambda item: not isinstance(item[1], int))
         table = Table(title='per class', title_justify='left')
         table.add_column('class')
-        for name, _ in columns:
+        for name in class_columns(classes):
             table.add_column(name, justify='right')
-        for name, row in classes.items():
-            table.add_row(name, *(cell(row[column]) for column, _ in columns))
+        for row in class_rows(classes):
+            table.add_row(*row)
         console.print(table)
+
+
+def class_columns(classes: dict[str, dict]) -> list[str]:
+    """What the table of classes shows of each: counts, then shares."""
+    first = next(iter(classes.values()))
+    return sorted(first, key=lambda name: not isinstance(first[name], int))
+
+
+def class_rows(classes: dict[str, dict]) -> list[list[str]]:
+    """The table of classes: the name, then ``class_columns``."""
+    return [[name, *(cell(row[column]) for column in class_columns(classes))] for name, row in classes.items()]
 
 
 def cell(value: float) -> str:
     if isinstance(value, int):
         return str(value)
     return '-' if value < 0 else f'{100 * value:.2f}'
+
+
+def require_targets(paths: Iterable[str]) -> None:
+    """Each file of ``--out`` can be written, in a form that is known. UserError says why not."""
+    for path in paths:
+        if Path(path).suffix not in FORMS and not Path(path).is_dir():
+            raise UserError(f'{path}: --out writes {" and ".join(FORMS)}, and the suffix says which')
+        files.require_target(path)
+
+
+def write(path: str, overall: dict[str, float], classes: dict[str, dict], title: str) -> None:
+    """Writes the metrics, whole or not at all, in the form of the suffix: ``.json`` or ``.md``."""
+    FORMS[Path(path).suffix](path, overall, classes, title)
+
+
+def write_json(path: str, overall: dict[str, float], classes: dict[str, dict], title: str) -> None:
+    """Writes fractions of 1, unrounded, -1 where there is nothing to measure; classes under ``per_class``."""
+    files.write_json(path, dict(overall, per_class=classes) if classes else overall)
+
+
+def write_markdown(path: str, overall: dict[str, float], classes: dict[str, dict], title: str) -> None:
+    """Writes the tables of the screen, under the names that papers give the metrics."""
+    text = f'{title}\n\n' + markdown([HEADS.get(name, name) for name in overall], [list(map(cell, overall.values()))])
+    if classes:
+        heads = ['class', *(HEADS.get(name, name) for name in class_columns(classes))]
+        text += '\n' + markdown(heads, class_rows(classes), names=True)
+    files.write_whole(path, lambda temporary: temporary.write_text(text, encoding='utf-8'))
+
+
+def markdown(heads: Sequence[str], rows: Iterable[Sequence[str]], names: bool = False) -> str:
+    """A table of GitHub's Markdown, numbers to the right; the first column to the left if it holds names."""
+    rules = [':---' if names and not i else '---:' for i in range(len(heads))]
+    lines = (' | '.join(text.replace('|', r'\|') for text in row) for row in (heads, rules, *rows))
+    return ''.join(f'| {line} |\n' for line in lines)
+
+
+FORMS: dict[str, Callable] = {'.json': write_json, '.md': write_markdown}

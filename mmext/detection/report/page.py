@@ -1,0 +1,134 @@
+"""Numbers and pictures -> one HTML text."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from mmext.detection.evaluation import NAMES
+from mmext.detection.report import plots
+from mmext.detection.report.analysis import IOUS, Analysis
+from mmext.detection.report.confusion import most_confused, submatrix, top_confusions
+from mmext.detection.report.history import training_lines
+from mmext.detection.report.pictures import Pair, choose, draw_pair
+from mmext.detection.report.progress import bar
+from mmext.detection.report.svg import draw
+
+PICTURES = 6  # of the best, and of the worst
+MAX_CLASSES = 100  # with a picture of their own, or a row in one
+TEMPLATES = Path(__file__).parent / 'template'
+MEANINGS = dict(zip(NAMES, (
+    'mean of IoU .50 to .95', 'IoU .50', 'IoU .75', 'objects below 32² pixels', '32² to 96² pixels', 'above 96² pixels',
+    '1 detection an image', '10 detections', '100 detections', 'below 32² pixels', '32² to 96² pixels',
+    'above 96² pixels')))
+ERROR_MEANINGS = {
+    'Cls': 'the right place, the wrong class', 'Loc': 'the right class, IoU between .1 and .5',
+    'Both': 'the wrong class, IoU between .1 and .5', 'Dupe': 'an object that a stronger detection has already found',
+    'Bkg': 'IoU with every object below .1', 'Miss': 'no detection, not even a wrong one of the kinds above'}
+CURVE_TITLES = {'loss': ('Loss', 'loss'), 'lr': ('Learning rate', 'learning rate'), 'AP': ('Validation', 'AP, %')}
+
+
+def percent(value: float | None) -> str:
+    """A fraction of 1 as '69.44'; '–' where there is nothing to measure."""
+    return '–' if value is None or value < 0 else f'{100 * value:.2f}'
+
+
+def points(value: float | None, other: float | None) -> str:
+    """How much more one fraction is than another, in points: '+1.54'."""
+    if value is None or other is None or min(value, other) < 0:
+        return '–'
+    return f'{100 * (value - other):+.2f}'.replace('-', '−')
+
+
+def render(title: str, analysis: Analysis, image_root: Path, paper: dict | None, note: str,
+           history: Sequence[dict]) -> str:
+    """The page.
+
+    Args:
+        title: its heading.
+        analysis: its numbers.
+        image_root: where the images' file names start.
+        paper: a row to stand beside the metrics: ``source`` and ``metrics``.
+        note: what is to be said of that row.
+        history: records of a training, see ``training_lines``; none, no curves.
+    """
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+    environment = Environment(loader=FileSystemLoader(TEMPLATES), autoescape=True, undefined=StrictUndefined,
+                              trim_blocks=True, lstrip_blocks=True)
+    environment.filters['percent'] = percent
+    return environment.get_template('page.html').render(
+        title=title, analysis=analysis, paper=paper, note=note, metrics=metric_rows(analysis.metrics, paper),
+        objects=sum(cls.objects for cls in analysis.classes),
+        detections=sum(cls.detections for cls in analysis.classes),
+        **error_section(analysis), **curve_section(analysis), **confusion_section(analysis),
+        reliability=draw('reliability', f'Reliability diagram: of detections with a score, the share that is right; '
+                         f'expected calibration error {percent(analysis.calibration["ece"])} %', (380, 330),
+                         lambda figure: plots.reliability(figure, analysis.calibration['bins'])),
+        **picture_section(analysis, image_root), training=training_section(history)) + '\n'
+
+
+def metric_rows(metrics: dict[str, float], paper: dict | None) -> list[tuple[str, ...]]:
+    """(name, meaning, ours, the paper's, difference), as they are printed."""
+    printed = paper['metrics'] if paper else {}
+    return [(name, MEANINGS[name], percent(metrics[name]), percent(printed.get(name)),
+             points(metrics[name], printed.get(name))) for name in NAMES]
+
+
+def error_section(analysis: Analysis) -> dict:
+    lost = analysis.errors['delta_ap']
+    rows = [(name, ERROR_MEANINGS[kind], analysis.errors['counts'][kind], f'{100 * lost[kind]:.2f}')
+            for kind, name in plots.ERRORS.items()]
+    alt = 'AP50 lost by type of error, in points: ' + ', '.join(f'{name} {value}' for name, _, _, value in rows)
+    plot = draw('errors', alt, (380, 230), lambda figure: plots.error_bars(figure, lost))
+    return dict(error_rows=rows, error_plot=plot)
+
+
+def curve_section(analysis: Analysis) -> dict:
+    """Mean curves, AP of each IoU, and small curves of each class that has objects, or the most frequent ones."""
+    present = [i for i, cls in enumerate(analysis.classes) if cls.objects]
+    mean = analysis.precision[:, :, present].mean(2) if present else np.zeros(analysis.precision.shape[:2])
+    by_iou = [(f'{iou:.2f}', percent(float(curve.mean()))) for iou, curve in zip(IOUS, mean)]
+    alt = 'Precision against recall, mean of the classes, for each IoU; AP: ' + ', '.join(
+        f'{value} at {iou}' for iou, value in by_iou)
+    frequent = sorted(present, key=lambda i: (-analysis.classes[i].objects, i))[:MAX_CLASSES]
+    small = []
+    for i in bar('curves', 'class', sorted(frequent)):
+        cls = analysis.classes[i]
+        alt_of_class = f'Precision against recall of {cls.name} for each IoU; AP {percent(cls.ap)}'
+        small.append((cls, draw(f'pr{i}', alt_of_class, (170, 150), lambda figure, i=i: plots.class_curves(
+            figure, analysis.precision[:, :, i], analysis.recalls))))
+    return dict(ap_by_iou=by_iou, class_curves=small, curves_left_out=len(present) - len(small), mean_curves=draw(
+        'pr', alt, (380, 360), lambda figure: plots.mean_curves(figure, mean, analysis.recalls)))
+
+
+def confusion_section(analysis: Analysis) -> dict:
+    names = [cls.name for cls in analysis.classes]
+    shown = most_confused(analysis.confusion, MAX_CLASSES)
+    counts = submatrix(analysis.confusion, shown)
+    labels = [names[i] for i in shown] + ['background']
+    side = 330 if len(labels) <= 12 else 130 + 11 * len(labels)
+    alt = f'Confusion matrix of {len(shown)} classes and background; the table has the most frequent confusions'
+    heat = draw('confusion', alt, (side + 50, side), lambda figure: plots.heat_map(figure, counts, labels), grow=1.3)
+    return dict(confusions=top_confusions(analysis.confusion, names), heat_map=heat, heat_width=side,
+                heat_left_out=len(names) - len(shown))
+
+
+def picture_section(analysis: Analysis, image_root: Path) -> dict:
+    best, worst = choose(analysis.images, PICTURES)
+    pairs = [draw_pair(image_root, result) for result in bar('images', 'image', [*worst, *best])]
+    groups: list[tuple[str, list[Pair]]] = [('Worst', pairs[:len(worst)]), ('Best', pairs[len(worst):])]
+    return dict(groups=groups, problems=[pair.problem for pair in pairs if pair.problem])
+
+
+def training_section(history: Sequence[dict]) -> list[tuple]:
+    """(title, picture) of each quantity that was logged."""
+    pictures = []
+    for name, lines in training_lines(history).items():
+        title, ylabel = CURVE_TITLES[name]
+        last = ', '.join(f'{label} {y[-1]:.4g}' for label, (_, y) in lines.items())
+        pictures.append((title, draw(f'training-{name}', f'{title} against iterations; at the end: {last}', (360, 260),
+                                     lambda figure, lines=lines, ylabel=ylabel: plots.series(figure, lines, ylabel))))
+    return pictures

@@ -1,0 +1,36 @@
+"""The papers' detection results on COCO."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+
+from mmext.backbones.names import catalogue
+
+
+@cache
+def rows() -> list[dict]:
+    """Every printed row: detector, backbone (a name of ours), source, metrics (name: fraction of 1)."""
+    return json.loads(Path(__file__).with_name('papers.json').read_text())
+
+
+def detector_of(model: Mapping) -> str | None:
+    """Which of the papers' detectors a config's model is: 'ssd300', 'faster_rcnn_c5' or None."""
+    kind = str(model.get('type')).rpartition('.')[2]
+    head = model.get('bbox_head') or {}
+    if str(head.get('type')).rpartition('.')[2] == 'SSDHead':
+        return 'ssd300' if (head.get('anchor_generator') or {}).get('input_size') == 300 else None
+    return 'faster_rcnn_c5' if kind == 'FasterRCNN' and not model.get('neck') else None
+
+
+def paper_row(model: Mapping) -> dict | None:
+    """The row that a paper printed for a config's ``model``, by its detector and backbone; None where there is none."""
+    detector, backbone = detector_of(model), model.get('backbone') or {}
+    for row in rows():
+        cls, arguments = catalogue()[row['backbone']]
+        named = dict(arguments, type=f'mmext.{cls.__name__}')
+        if row['detector'] == detector and all(backbone.get(key) == value for key, value in named.items()):
+            return row
+    return None

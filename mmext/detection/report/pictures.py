@@ -1,0 +1,101 @@
+"""Images with their boxes: objects beside detections."""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from PIL import Image, ImageColor, ImageDraw
+
+from mmext.data.loading import decode
+from mmext.detection.drawing import font, plate
+from mmext.detection.report.analysis import Box, ImageResult, cut
+from mmext.detection.report.svg import BLUE, GREY, ORANGE
+
+SIDE = 400
+FONT_SIZE = 15
+COLORS = {True: BLUE, False: ORANGE, None: GREY}
+MARKS = {True: '', False: '✗ ', None: '– '}
+
+
+@dataclass(frozen=True)
+class Pair:
+    """An image twice, with its objects and with its detections, as data URIs; or why it can't be shown."""
+
+    result: ImageResult
+    truth: str = ''
+    found: str = ''
+    truth_alt: str = ''
+    found_alt: str = ''
+    problem: str = ''
+
+
+def choose(results: Sequence[ImageResult], count: int) -> tuple[list[ImageResult], list[ImageResult]]:
+    """The best and the worst images by F1, no image in both; among equals those with most found, or most errors."""
+    best = sorted((result for result in results if result.tp),
+                  key=lambda result: (-result.f1, -result.tp, result.image_id))[:count]
+    worst = sorted((result for result in results if result.f1 < 1 and result not in best),
+                   key=lambda result: (result.f1, -result.fp - result.fn, result.image_id))[:count]
+    return best, worst
+
+
+def draw_pair(image_root: Path, result: ImageResult) -> Pair:
+    """Draws one image; a file that is missing or broken is told in ``problem``."""
+    try:
+        image = decode((image_root / result.file_name).read_bytes())
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+        return Pair(result, problem=f'{result.file_name}: {reason}')
+    picture = Image.fromarray(image[..., ::-1])
+    scale = min(1.0, SIDE / max(picture.size))
+    small = picture.resize([max(1, round(side * scale)) for side in picture.size], Image.Resampling.LANCZOS)
+    return Pair(result, data_uri(draw_boxes(small, result.objects, scale)),
+                data_uri(draw_boxes(small, result.detections, scale)),
+                f'{result.file_name} with its objects: {told(result.objects, "missed")}',
+                f'{result.file_name} with its detections: {told(result.detections, "wrong")}')
+
+
+def told(boxes: Sequence[Box], bad: str) -> str:
+    """'3 person, 1 dog; missed: 1 dog'."""
+    def counts(chosen: list[Box]) -> str:
+        return ', '.join(f'{count} {name}' for name, count in Counter(box.name for box in chosen).items())
+    wrong = counts([box for box in boxes if box.good is False])
+    return (counts(list(boxes)) or 'none') + (f'; {bad}: {wrong}' if wrong else '')
+
+
+def draw_boxes(image: Image.Image, boxes: Sequence[Box], scale: float) -> Image.Image:
+    """A copy of an image with boxes and labels; what counts as wrong on top."""
+    image = image.copy()
+    draw = ImageDraw.Draw(image)
+    boxes = sorted(boxes, key=lambda box: box.good is False)
+    for box in boxes:
+        x, y, width, height = (number * scale for number in box.box)
+        draw.rectangle((x, y, x + max(width, 1), y + max(height, 1)), outline=COLORS[box.good], width=2)
+    draw_labels(draw, image.size, boxes, scale)
+    return image
+
+
+def draw_labels(draw: ImageDraw.ImageDraw, size: tuple[int, int], boxes: Sequence[Box], scale: float) -> None:
+    """A label above each box, in the image; further down where another one is in the way."""
+    height = round(1.25 * FONT_SIZE)
+    taken: list[tuple[float, float, float]] = []  # left, right, top of each label so far
+    for box in boxes:
+        text = MARKS[box.good] + cut(box.name) + ('' if box.score is None else f' {box.score:.2f}')
+        width = font(FONT_SIZE).getlength(text) + FONT_SIZE // 2
+        left = max(0, min(box.box[0] * scale, size[0] - width))
+        above = max(0, min(box.box[1] * scale - height, size[1] - height))
+        tops = [above + step * height for step in range(4) if above + step * height <= size[1] - height]
+        top = next((top for top in tops if not any(left < other[1] and left + width > other[0]
+                                                   and abs(top - other[2]) < height for other in taken)), above)
+        taken.append((left, left + width, top))
+        plate(draw, size, text, (left, top + height), ImageColor.getrgb(COLORS[box.good]), FONT_SIZE)
+
+
+def data_uri(image: Image.Image) -> str:
+    buffer = io.BytesIO()
+    image.save(buffer, 'JPEG', quality=80, optimize=True)
+    return 'data:image/jpeg;base64,' + base64.b64encode(buffer.getvalue()).decode()

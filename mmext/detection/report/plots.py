@@ -1,0 +1,113 @@
+"""The report's plots, each drawn into an empty figure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from matplotlib import colormaps
+from matplotlib.colors import ListedColormap, LogNorm
+from matplotlib.figure import Figure
+from matplotlib.ticker import NullFormatter, StrMethodFormatter
+
+from mmext.detection.report.analysis import IOUS, cut
+from mmext.detection.report.svg import BLUE, GREEN, GREY, ORANGE
+
+ERRORS = {'Cls': 'classification', 'Loc': 'localisation', 'Both': 'both', 'Dupe': 'duplicate', 'Bkg': 'background',
+          'Miss': 'missed'}
+SHADES = ListedColormap(colormaps['Blues'](np.linspace(0.12, 1, 256)))
+IOU_COLORS = [colormaps['viridis'](x) for x in np.linspace(0, 0.88, len(IOUS))]
+
+
+def unit_axes(axes, xlabel: str = '', ylabel: str = '') -> None:
+    """A square from 0 to 1."""
+    axes.set(xlim=(0, 1), ylim=(0, 1.02), xlabel=xlabel, ylabel=ylabel)
+    ticks = (0, 0.5, 1) if not xlabel else (0, 0.2, 0.4, 0.6, 0.8, 1)
+    axes.set_xticks(ticks, [f'{tick:g}' for tick in ticks])
+    axes.set_yticks(ticks, [f'{tick:g}' for tick in ticks])
+
+
+def mean_curves(figure: Figure, precision: np.ndarray, recalls: np.ndarray) -> None:
+    """Precision (IoU, recall), the mean of the classes, against recall; a line an IoU."""
+    axes = figure.add_subplot()
+    for iou, color, curve in zip(IOUS, IOU_COLORS, precision):
+        axes.plot(recalls, curve, color=color, lw=1.6, label=f'{iou:.2f}', clip_on=False)
+    unit_axes(axes, 'recall', 'precision')
+    figure.legend(title='IoU', loc='outside lower center', ncols=5, fontsize=9, title_fontsize=9, handlelength=1.4,
+                  columnspacing=1.2)
+
+
+def class_curves(figure: Figure, precision: np.ndarray, recalls: np.ndarray) -> None:
+    """The same of one class, small."""
+    figure.set_layout_engine('none')  # slow, and would place each axes elsewhere
+    axes = figure.add_axes((0.15, 0.15, 0.81, 0.8))
+    for color, curve in zip(IOU_COLORS, precision):
+        axes.plot(recalls, curve, color=color, lw=1.1)
+    unit_axes(axes)
+
+
+def error_bars(figure: Figure, delta_ap: dict[str, float]) -> None:
+    """How much AP50 each type of error costs, in points."""
+    axes = figure.add_subplot()
+    values = [100 * delta_ap[kind] for kind in ERRORS]
+    bars = axes.barh(list(ERRORS.values()), values, color=BLUE, height=0.62)
+    axes.bar_label(bars, [f'{value:.2f}' for value in values], padding=4)
+    axes.invert_yaxis()
+    axes.set(xlabel='AP50 lost, points', xlim=(0, max(1, *values) * 1.18))
+    axes.grid(axis='y', visible=False)
+    axes.tick_params(axis='y', length=0)
+
+
+def reliability(figure: Figure, bins: Sequence[dict]) -> None:
+    """Share of right detections against score, and how many detections have that score."""
+    above, below = figure.subplots(2, sharex=True, height_ratios=(3, 1))
+    filled = [entry for entry in bins if entry['count']]
+    middle = [(entry['bin_lower'] + entry['bin_upper']) / 2 for entry in filled]
+    width = 0.9 / len(bins)
+    above.bar(middle, [entry['avg_accuracy'] for entry in filled], width, color=BLUE, label='share that is right')
+    above.plot([0, 1], [0, 1], color=GREY, lw=1, ls='--')
+    above.plot([entry['avg_confidence'] for entry in filled], [entry['avg_confidence'] for entry in filled], ls='',
+               marker='D', ms=4.5, color=ORANGE, label='mean score')
+    above.set(ylim=(0, 1.02), ylabel='share')
+    above.legend(loc='upper left', fontsize=9)
+    below.bar(middle, [entry['count'] for entry in filled], width, color=GREY)
+    below.set(xlim=(0, 1), xlabel='score', ylabel='detections', yscale='log',
+              ylim=(0.5, 2 * max([1, *(entry['count'] for entry in bins)])))
+    below.yaxis.set_major_formatter(StrMethodFormatter('{x:,.0f}'))
+    below.yaxis.set_minor_formatter(NullFormatter())
+
+
+def heat_map(figure: Figure, counts: np.ndarray, names: Sequence[str]) -> None:
+    """Confusion: shares of a row, with the counts where there is room for them."""
+    axes = figure.add_subplot()
+    shares = counts / np.maximum(counts.sum(1, keepdims=True), 1)
+    few = len(names) <= 12
+    image = axes.imshow(np.where(counts > 0, np.maximum(shares, 0.01), np.nan), cmap=SHADES, aspect='auto',
+                        norm=None if few else LogNorm(0.01, 1), vmin=0 if few else None, vmax=1 if few else None,
+                        interpolation='nearest')
+    labels = [cut(name) for name in names]
+    axes.set_xticks(range(len(names)), labels, rotation=90)
+    axes.set_yticks(range(len(names)), labels)
+    axes.tick_params(length=0, labelsize=10 if few else 8)
+    axes.set(xlabel='detected as', ylabel='truth')
+    axes.grid(visible=False)
+    if few:
+        for (row, column), count in np.ndenumerate(counts):
+            axes.text(column, row, str(count), ha='center', va='center',
+                      color='white' if shares[row, column] > 0.55 else '#1f2937')
+    else:
+        bar = figure.colorbar(image, ax=axes, location='top', shrink=0.4, pad=0.01)
+        bar.set_label('share of the row, logarithmic')
+        bar.set_ticks((0.01, 0.1, 1), labels=('1 %', '10 %', '100 %'))
+
+
+def series(figure: Figure, lines: dict[str, tuple[list[float], list[float]]], ylabel: str, log: bool = False) -> None:
+    """One or a few quantities against the iteration: name -> (iterations, values)."""
+    axes = figure.add_subplot()
+    for (name, (x, y)), color in zip(lines.items(), (BLUE, ORANGE, GREEN)):
+        axes.plot(x, y, color=color, lw=1.4, marker='o' if len(x) < 40 else None, ms=3, label=name)
+    axes.set(xlabel='iterations', ylabel=ylabel, yscale='log' if log else 'linear')
+    if not log:
+        axes.set_ylim(bottom=0)
+    if len(lines) > 1:
+        axes.legend(fontsize=9)

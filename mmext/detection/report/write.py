@@ -1,0 +1,80 @@
+"""The report's file."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from importlib.util import find_spec
+from pathlib import Path
+
+from mmext.detection.annotations import category_names, read_annotations
+from mmext.errors import UserError
+from mmext.files import require_writable, write_whole
+
+FILE_NAME = 'index.html'
+VAL2017_IMAGES = 5000
+
+
+def require_report(folder: str | Path, option: str = '--report') -> None:
+    """A report can be written there. Raises a UserError where it can't, or a library that it needs is not installed."""
+    absent = [name for name in ('hotcoco', 'jinja2', 'matplotlib') if find_spec(name) is None]
+    if absent:
+        raise UserError(f'{option}: needs {" and ".join(absent)}; pip install {" ".join(absent)}')
+    require_writable(folder, option)
+
+
+def write_report(folder: str | Path, title: str, annotations: str | Path, image_root: str | Path,
+                 detections: Sequence[Mapping], *, category_ids: Sequence[int] | None = None,
+                 metrics: Mapping[str, float] | None = None, paper: Mapping | None = None,
+                 history: Sequence[dict] = (), score: float = 0.3) -> Path:
+    """Writes one HTML page that needs nothing else, whole or not at all; the same input gives the same bytes.
+
+    Args:
+        folder: gets ``index.html``.
+        title: the page's heading.
+        annotations: the ground truth, a COCO annotation file.
+        image_root: where its ``file_name`` start. Images that can't be read are named on the page.
+        detections: in COCO's result format: image_id, category_id, bbox [x, y, width, height] in pixels, score.
+        category_ids: the classes that were evaluated, in the order of the tables; all by default.
+        metrics: the twelve, as fractions of 1, as they were told elsewhere. They must be those of the detections.
+        paper: a row to stand beside them, as ``paper_row`` finds it. It is left out where the classes are not COCO's,
+            and the page says so where the images are not as many as COCO's.
+        history: records of the training, as ``mmext.engine.log.read_scalars`` returns them.
+        score: the least score of detections in pictures, confusion matrix and choice of images.
+
+    Returns:
+        The file.
+
+    Raises:
+        UserError: the annotations are missing or malformed, a detection is of no image or class of theirs, or a
+            library is not installed.
+        ValueError: ``metrics`` are not those of the detections.
+    """
+    require_report(folder)
+    from mmext.detection.report.analysis import analyse
+    from mmext.detection.report.page import render
+
+    content = read_annotations(annotations)
+    if category_ids is None:
+        category_ids = [category['id'] for category in content['categories']]
+    analysis = analyse(content, detections, list(category_ids), score)
+    for name, value in analysis.metrics.items():
+        if metrics and name in metrics and abs(metrics[name] - value) > 1e-6:
+            raise ValueError(f'{name} is {value} of these detections, not {metrics[name]}')
+    row, note = comparison(content, paper)
+    page = render(title, analysis, Path(image_root), row, note, history)
+    path = Path(folder) / FILE_NAME
+    write_whole(path, lambda temporary: temporary.write_text(page, encoding='utf-8'))
+    return path
+
+
+def comparison(content: dict, paper: Mapping | None) -> tuple[Mapping | None, str]:
+    """The paper's row, where it is of the same classes, and what must be said of it."""
+    from mmdet.datasets import CocoDataset
+
+    if not paper or category_names(content) != tuple(CocoDataset.METAINFO['classes']):
+        return None, ''
+    images = len(content['images'])
+    if images != VAL2017_IMAGES:
+        return paper, (f"The paper's figures are of COCO's {VAL2017_IMAGES:,} validation images. These are {images:,} "
+                       'images: the two do not compare.')
+    return paper, ''
