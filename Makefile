@@ -27,8 +27,8 @@ demo: setup
 	@$(PY) tools/train.py $(DEMO_CONFIG) --seed 0 --cfg-options $(DEMO_SCHEDULE)
 	@echo "== 3/4 evaluate on 60 held-out images, and draw them"
 	@$(PY) tools/test.py $(DEMO_CONFIG) $(RUN)/epoch_$(EPOCHS).pth --per-class --out $(RUN)/metrics.json --show-dir $(RUN)/pictures \
-		--cfg-options test_dataloader.num_workers=1
-	@echo "== 4/4 done: metrics in $(RUN)/metrics.json, ground truth beside detections in $(RUN)/pictures"
+		--report $(RUN)/report --cfg-options test_dataloader.num_workers=1
+	@echo "== 4/4 done: look at $(RUN)/report/index.html; metrics in $(RUN)/metrics.json, all pictures in $(RUN)/pictures"
 
 demo-video: setup
 	@echo "== 1/6 generate clips of six classes, which only motion tells apart: $(MOTION)"
