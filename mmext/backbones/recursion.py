@@ -153,10 +153,10 @@ class Res2Block(Residual):
         self.conv3 = layers.conv(stage.width, stage.out_channels, 1)
 
     def branch(self, x: Tensor) -> Tensor:
-        first, *others = self.relu(self.bn1(self.conv1(x))).chunk(self.scales, 1)
-        outs = [first]
-        for part, conv, norm in zip(others, self.convs, self.bns):
-            outs.append(self.relu(norm(conv(part if len(outs) == 1 else part + outs[-1]))))
+        parts = self.relu(self.bn1(self.conv1(x))).chunk(self.scales, 1)
+        outs = [parts[0]]
+        for k, (conv, norm) in enumerate(zip(self.convs, self.bns), 1):
+            outs.append(self.relu(norm(conv(parts[k] if k == 1 else parts[k] + outs[-1]))))
         return self.conv3(torch.cat(outs, 1))
 
 

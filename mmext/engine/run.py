@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
 from mmengine.config import Config
+from mmengine.hooks import Hook
 from mmengine.runner import Runner, find_latest_checkpoint
 from torch.utils.data import DataLoader, Dataset
 
@@ -114,13 +116,15 @@ def require_classes(model: torch.nn.Module, dataset: Dataset) -> None:
                         f'--classes auto, or --cfg-options {key}.num_classes={classes}')
 
 
-def test(config: Config, checkpoint: str, *, skip_unreadable: bool = False) -> dict[str, float]:
+def test(config: Config, checkpoint: str, *, skip_unreadable: bool = False,
+         hooks: Sequence[Hook] = ()) -> dict[str, float]:
     """Evaluates a checkpoint on the test set of a config that ``set_up`` prepared; returns the metrics.
 
     Args:
         config: the whole config.
         checkpoint: must hold exactly the model's weights.
         skip_unreadable: put black images or videos in place of unreadable ones instead of failing.
+        hooks: beside those of the config.
 
     Raises:
         UserError: the checkpoint is not this model's, or the data can't be used.
@@ -135,6 +139,8 @@ def test(config: Config, checkpoint: str, *, skip_unreadable: bool = False) -> d
     runner = Runner.from_cfg(config)
     require_match(bare(runner.model), weights, checkpoint)
     require_classes(bare(runner.model), runner.test_loop.dataloader.dataset)
+    for hook in hooks:
+        runner.register_hook(hook)
     return runner.test()
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import subprocess
 from collections.abc import Callable
@@ -139,6 +140,20 @@ def test_metrics_are_an_independent_count(tool: Tool, runs: Runs, tmp_path: Path
         shares = [hits[own].mean() if own.any() else -1 for hits in (right, among)]
         assert classes[name] == pytest.approx(dict(top1=shares[0], top5=shares[1], images=own.sum()))
     assert all(name in printed for name in (*CLASSES, f'{100 * among.mean():.2f}', str(out)))
+
+
+def test_a_fused_test_finds_the_same(runs: Runs, tmp_path: Path):
+    checkpoint = runs.once / f'epoch_{EPOCHS}.pth'
+    found = []
+    for flags in ((), ('--fuse', )):
+        out = tmp_path / f'{len(flags)}.json'
+        printed = succeeded(here('test.py', CONFIG, checkpoint, *NET, '--data-root', runs.root, '--work-dir', tmp_path,
+                                 '--out', out, *flags, '--cfg-options', *OPTIONS))
+        found.append(json.loads(out.read_text()))
+        assert bool(re.search(r'fused: (\d+) of \1 norms folded; outputs differ by at most .*times as fast', printed)
+                    ) == bool(flags)
+    assert found[0] == pytest.approx(found[1])
+    assert '--fuse: needs a checkpoint' in error_line(here('test.py', CONFIG, '--detections', 'x', '--fuse'))
 
 
 def measured(work_dir: Path, metric: str) -> dict[int, float]:

@@ -1,0 +1,115 @@
+"""A short training and test of every kind of detector on one small COCO-format data set.
+
+    benchmarks/detector_trials.py data/coco_tiny                         # two epochs each, on iResNet-18
+    benchmarks/detector_trials.py data/coco_tiny --detectors ssd300 --pretrained
+
+It shows that real images and annotations go through each from end to end, and that the loss falls; a few epochs of a
+few images teach nothing. ``--pretrained`` trains each once more from the weights of a classifier that has learnt
+nothing, which come in through ``init_cfg`` as real ones would and should make no difference beyond chance. Multi-scale
+detectors see images of at most 416 x 256 pixels, so that a processor is enough.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import torch
+from rich.console import Console
+from rich.table import Table
+
+import mmext
+from mmext.engine import cli
+from mmext.engine.log import read_scalars
+from mmext.errors import UserError
+
+ROOT = Path(__file__).resolve().parent.parent
+SMALL = ['train_dataloader.dataset.pipeline.2.scale=(416,256)', 'val_dataloader.dataset.pipeline.1.scale=(416,256)',
+         'test_dataloader.dataset.pipeline.1.scale=(416,256)']
+# name -> config, how many images make a step, what else is changed of it
+DETECTORS = {
+    'ssd300': ('ssd300_iresnet50_coco', 8, []),
+    'ssd512': ('ssd512_iresnet50_coco', 8, []),
+    'faster_rcnn_fpn': ('faster_rcnn_iresnet50_fpn_coco', 2, SMALL),
+    'faster_rcnn_c5': ('faster_rcnn_resnet50_c5_coco', 2, SMALL),
+    'retinanet': ('retinanet_iresnet50_fpn_coco', 2, SMALL),
+    'cascade_rcnn': ('cascade_rcnn_iresnet50_fpn_coco', 2, SMALL),
+}
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument('data_root', type=Path, help="COCO's layout: annotations/, train2017/, val2017/")
+    parser.add_argument('--detectors', nargs='+', choices=DETECTORS, default=list(DETECTORS))
+    parser.add_argument('--backbone', default='iresnet18')
+    parser.add_argument('--epochs', type=int, default=2)
+    parser.add_argument('--seed', type=int, default=0)
+    parser.add_argument('--pretrained', action='store_true', help='train once more from a random classifier')
+    parser.add_argument('--work-dir', type=Path, help='keep the runs there')
+    return parser.parse_args()
+
+
+def main() -> None:
+    args = parse_args()
+    if not (args.data_root / 'annotations').is_dir():
+        raise UserError(f'{args.data_root}: no annotations/ there; need a data set in COCO\'s layout')
+    table = Table(title=f'{args.data_root}, {args.backbone}, {args.epochs} epochs')
+    for name in ('detector', 'weights', 'first loss', 'last loss', 'AP, %', 'AR100, %', 'minutes'):
+        table.add_column(name, justify='left' if name in ('detector', 'weights') else 'right')
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = args.work_dir or Path(temporary)
+        for detector in args.detectors:
+            for pretrained in (False, True)[:1 + args.pretrained]:
+                weights = random_classifier(folder, args.backbone) if pretrained else None
+                table.add_row(detector, 'of a random classifier' if weights else 'random',
+                              *trial(detector, folder / f'{detector}{"_pretrained" * pretrained}', weights, args))
+    Console(width=110).print(table)
+
+
+def random_classifier(folder: Path, backbone: str) -> Path:
+    """A classifier's checkpoint as tools/train.py writes it, before any training."""
+    path = folder / f'{backbone}.pth'
+    folder.mkdir(parents=True, exist_ok=True)
+    torch.manual_seed(1)
+    torch.save(dict(state_dict=mmext.create_classifier(backbone, stem='conv7x7').state_dict()), path)
+    return path
+
+
+def trial(detector: str, folder: Path, weights: Path | None, args: argparse.Namespace) -> list[str]:
+    """One training and test; returns the cells of its row."""
+    config, batch, changes = DETECTORS[detector]
+    common = [f'configs/{config}.py', '--backbone', args.backbone, '--data-root', args.data_root.resolve(),
+              '--work-dir', folder.resolve()]
+    loaders = [f'{name}_dataloader.num_workers=0' for name in ('train', 'val', 'test')]
+    loaders += [f'{name}_dataloader.persistent_workers=False' for name in ('train', 'val', 'test')]
+    start = [] if weights is None else ['model.backbone.init_cfg.type=Pretrained',
+                                        f'model.backbone.init_cfg.checkpoint={weights.resolve()}']
+    began = time.time()
+    call('train.py', *common, '--auto-scale-lr', '--seed', args.seed, '--cfg-options', *changes, *loaders, *start,
+         f'train_cfg.max_epochs={args.epochs}', f'train_cfg.val_interval={args.epochs}',
+         f'train_dataloader.batch_size={batch}', 'default_hooks.logger.interval=1')
+    call('test.py', *common, folder.resolve() / f'epoch_{args.epochs}.pth', '--out', folder.resolve() / 'metrics.json',
+         '--cfg-options', *changes, *loaders)
+    records = [record for record in read_scalars(folder) if record['mode'] == 'train']
+    steps = len(records) // args.epochs
+    metrics = json.loads((folder / 'metrics.json').read_text())
+    mean = [sum(record['loss'] for record in part) / len(part) for part in (records[:steps], records[-steps:])]
+    return [*(f'{loss:.2f}' for loss in mean), *(f'{100 * metrics[name]:.2f}' for name in ('AP', 'AR100')),
+            f'{(time.time() - began) / 60:.1f}']
+
+
+def call(tool: str, *arguments: object) -> None:
+    """Runs a command of tools/. UserError, with its last line, where it fails."""
+    command = [sys.executable, ROOT / 'tools' / tool, *map(str, arguments)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    if done.returncode:
+        raise UserError(f'{tool} {" ".join(map(str, arguments))}: {done.stderr.strip().splitlines()[-1]}')
+
+
+if __name__ == '__main__':
+    cli.run(main)

@@ -1,0 +1,111 @@
+"""``--fuse``: a test with batch norms folded into convolutions, compared with the model as it is."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+from mmengine.hooks import Hook
+from mmengine.runner import Runner
+from torch import Tensor, nn
+from torch.utils._pytree import tree_leaves
+
+from mmext.backbones.fuse import Fusion, fuse
+from mmext.errors import UserError
+
+TOLERANCE = 1e-4
+
+
+class Difference(NamedTuple):
+    """How far an output is from what it should be: at most, and that as a share of the largest value."""
+
+    absolute: float
+    relative: float
+
+
+@dataclass(frozen=True)
+class Fused:
+    """A fused model beside the one that it was made of.
+
+    Attributes:
+        model: the fused one.
+        fusion: which norms were folded, which stay and why.
+        difference: the largest of the outputs on the batch, as a share of the output's largest value.
+        plain, fused: each computes the outputs of the batch once, to be timed in turn.
+    """
+
+    model: nn.Module
+    fusion: Fusion
+    difference: float
+    plain: Callable[[], object]
+    fused: Callable[[], object]
+
+    def __str__(self) -> str:
+        return f'{self.fusion}; outputs differ by at most {self.difference:.1e} of their largest value'
+
+
+def fuse_detector(model: nn.Module, batch: dict, tolerance: float = TOLERANCE) -> Fused:
+    """Fuses a detector, recognizer or classifier, and compares the outputs of its heads (of two-stage detectors: its
+    features, since proposals may swap places at a rounding error).
+
+    Args:
+        model: in eval mode; it is left as it is.
+        batch: as a loader gives it.
+        tolerance: the largest difference allowed, as a share of an output's largest value.
+
+    Raises:
+        UserError: an output differs by more.
+    """
+    fused = fuse(model)
+    data = model.data_preprocessor(batch, False)
+    plain_call, fused_call = (lambda network=network: outputs(network, data) for network in (model, fused))
+    pairs = zip(tree_leaves(fused_call()), tree_leaves(plain_call()), strict=True)
+    shares = [difference(found, expected).relative for found, expected in pairs]
+    bad = [share for share in shares if not share <= tolerance]  # NaN is above it
+    if bad:
+        raise UserError(f'--fuse: outputs differ by {bad[0]:.1e} of their largest value, more than {tolerance:g}; test '
+                        'without it')
+    return Fused(fused, fused.fusion, max(shares), plain_call, fused_call)
+
+
+def outputs(model: nn.Module, data: dict) -> object:
+    """What the last layers of a network give, before anything is selected."""
+    with torch.inference_mode():
+        if hasattr(model, 'roi_head'):
+            return model.extract_feat(data['inputs'])
+        stage = dict(stage='head') if hasattr(model, 'cls_head') else {}
+        return model(data['inputs'], data.get('data_samples'), mode='tensor', **stage)
+
+
+def difference(found: Tensor, expected: Tensor) -> Difference:
+    """Of two outputs; not finite where a value is not, or the shapes differ."""
+    if found.shape != expected.shape:
+        return Difference(math.inf, math.inf)
+    absolute = (found - expected).abs().max().item()
+    return Difference(absolute, absolute / (expected.abs().max().item() or 1))
+
+
+class FuseHook(Hook):
+    """Fuses the model at a test's first batch, when its weights are loaded, and goes on with the fused one.
+
+    Attributes:
+        fused: of ``fuse_detector``, from the first batch on.
+    """
+
+    priority = 'LOWEST'  # after those that swap weights
+
+    def __init__(self) -> None:
+        self.fused: Fused | None = None
+
+    def before_test_iter(self, runner: Runner, batch_idx: int, data_batch: dict | None = None) -> None:
+        if self.fused:
+            return
+        if hasattr(runner.model, 'module'):
+            self.fused = fuse_detector(runner.model.module, data_batch)
+            runner.model.module = self.fused.model
+        else:
+            self.fused = fuse_detector(runner.model, data_batch)
+            runner.model = self.fused.model

@@ -1,0 +1,48 @@
+"""A backbone as it is exported: features by the names of their stages."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from mmext.backbones import create_backbone
+from mmext.backbones.names import find_backbone
+from mmext.backbones.plan import STEMS
+from mmext.engine.options import arguments
+from mmext.errors import UserError, nearest
+from mmext.export.graph import Graph
+
+
+def backbone_graph(name: str, checkpoint: str | Path | None = None, *, size: Sequence[int] | None = None,
+                   frames: int | None = None, dynamic: bool = False, **options) -> Graph:
+    """A network by its name, ready for ``write_onnx``.
+
+    Its input is ``input``, normalised images (N, C, H, W) or clips (N, C, T, H, W); its outputs are ``layer1`` and so
+    on, as ``feature_info`` names them.
+
+    Args:
+        name: one of ``list_backbones()``.
+        checkpoint: weights; random ones without.
+        size: (H, W); 224 x 224 by default, 32 x 32 for a stem of stride 1.
+        frames: T, which makes it a network of clips.
+        dynamic: leave frames, height and width open.
+        options: of ``create_backbone``.
+
+    Raises:
+        UserError: an unknown name, an unusable option or checkpoint, or an image that is too small.
+    """
+    if frames is not None and frames < 1:
+        raise UserError(f'--frames {frames}: need 1 or more')
+    known = arguments(find_backbone(name)[0]) - {'dims', 'bare', 'init_cfg'}
+    for key in options:
+        if key not in known:
+            raise UserError(f'{name} has no argument {key!r}{nearest(key, known)}')
+    backbone = create_backbone(name, checkpoint, dims=2 if frames is None else 3, **options).eval()
+    side = 224 if STEMS[backbone.stem].stride > 1 else 32
+    shape = (backbone.conv1.in_channels, *(() if frames is None else (frames, )), *(size or (side, side)))
+    backbone.check_size(backbone.conv1.weight.new_empty((1, *shape), device='meta'))
+    features = backbone.feature_info
+    metadata = dict(backbone=name, stages=[feature.module for feature in features], channels=features.channels(),
+                    strides=features.reduction())
+    return Graph(backbone, 'input', metadata['stages'], shape, metadata,
+                 free=range(1, len(shape)) if dynamic else ())

@@ -1,0 +1,137 @@
+"""A single-stage detector as it is exported: pixels in, boxes and scores out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from mmengine.config import Config
+from mmengine.registry import MODELS, init_default_scope
+from torch import Tensor, nn
+
+from mmext.backbones.names import catalogue
+from mmext.backbones.weights import read_checkpoint, require_match, weights_of
+from mmext.errors import UserError
+from mmext.export.graph import Graph
+
+
+class Detector(nn.Module):
+    """Pixels (N, 3, H, W) from 0 to 255 -> boxes (N, anchors, 4) and scores (N, anchors, classes).
+
+    Normalising is inside. A box is (left, top, right, bottom) in pixels of the input, clipped to it; scores are after
+    softmax, without the background (after sigmoid in heads that have it). Both are what mmdet has before it drops
+    low scores and suppresses non-maxima.
+
+    Args:
+        detector: mmdet's SingleStageDetector, with anchors and ``DeltaXYWHBBoxCoder``.
+        size: (H, W) of the images.
+
+    Raises:
+        UserError: it is another kind of detector.
+    """
+
+    priors: Tensor
+    corner: Tensor
+
+    def __init__(self, detector: nn.Module, size: Sequence[int]) -> None:
+        super().__init__()
+        require_anchors(detector)
+        self.detector = detector
+        self.head = detector.bbox_head
+        with torch.no_grad():
+            maps = detector.extract_feat(torch.zeros(1, 3, *size))
+            sizes = [scores.shape[-2:] for scores in self.head(maps)[0]]
+        priors = self.head.prior_generator.grid_priors(sizes, device='cpu')
+        self.register_buffer('priors', torch.cat(priors), persistent=False)
+        self.register_buffer('corner', torch.tensor([size[1], size[0]] * 2, dtype=torch.float32), persistent=False)
+
+    def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        inputs = self.detector.data_preprocessor
+        if inputs._enable_normalize:
+            images = (images - inputs.mean) / inputs.std
+        scores, deltas = self.head(self.detector.extract_feat(images))
+        scores = anchors_first(scores, self.head.cls_out_channels)
+        scores = scores.sigmoid() if self.head.use_sigmoid_cls else scores.softmax(-1)[..., :-1]
+        return self.boxes(anchors_first(deltas, 4)), scores
+
+    def boxes(self, deltas: Tensor) -> Tensor:
+        """(N, anchors, 4), decoded by mmdet and clipped."""
+        from mmdet.models.task_modules.coders.delta_xywh_bbox_coder import delta2bbox
+        coder = self.head.bbox_coder
+        priors = self.priors.expand_as(deltas).reshape(-1, 4)
+        boxes = delta2bbox(priors, deltas.reshape(-1, 4), coder.means, coder.stds, clip_border=False,
+                           add_ctr_clamp=coder.add_ctr_clamp, ctr_clamp=coder.ctr_clamp).reshape(deltas.shape)
+        return torch.minimum(boxes.clamp(min=0), self.corner) if coder.clip_border else boxes
+
+
+def require_anchors(detector: nn.Module) -> None:
+    """Raises a UserError unless a detector has one stage, anchors, and boxes that ``DeltaXYWHBBoxCoder`` decodes."""
+    from mmdet.models.dense_heads import RetinaHead, SSDHead
+    from mmdet.models.detectors import SingleStageDetector
+    head = getattr(detector, 'bbox_head', None)
+    if not isinstance(detector, SingleStageDetector) or not isinstance(head, (SSDHead, RetinaHead)):
+        raise UserError(f'{type(detector).__name__}: only SSD and RetinaNet can be exported whole; the network of any '
+                        'detector can: tools/export.py backbone NAME --checkpoint CKPT')
+
+
+def anchors_first(maps: Sequence[Tensor], numbers: int) -> Tensor:
+    """Maps (N, anchors x numbers, H, W) of all levels -> (N, anchors of all levels, numbers)."""
+    return torch.cat([level.permute(0, 2, 3, 1).reshape(level.shape[0], -1, numbers) for level in maps], 1)
+
+
+def detector_graph(config: Config, checkpoint: str | Path, size: Sequence[int] | None = None) -> Graph:
+    """A config's detector with a checkpoint's weights, ready for ``write_onnx``.
+
+    Its input is ``images``, its outputs are ``boxes`` and ``scores`` (see ``Detector``). Images have one size, and
+    their colours the order that the network takes, which the file's metadata name (``color``: RGB, or BGR).
+
+    Args:
+        config: as ``load_config`` gives it.
+        checkpoint: must hold exactly the model's weights.
+        size: (H, W) of the images; SSD knows its own.
+
+    Raises:
+        UserError: the checkpoint is not this model's, it is another kind of detector, or the size is not known.
+    """
+    content = read_checkpoint(checkpoint)
+    init_default_scope(config.get('default_scope') or 'mmdet')
+    network = config.model['backbone']
+    config.model.backbone = dict(network, init_cfg=None)
+    model = MODELS.build(config.model).eval()
+    require_anchors(model)
+    require_match(model, weights_of(content), checkpoint)
+    model.load_state_dict(weights_of(content), strict=False)
+    inputs = model.data_preprocessor
+    meta = content.get('meta') or {}
+    classes = list((meta.get('dataset_meta') or {}).get('classes') or ())
+    metadata = dict(
+        backbone=name_of(network), classes=classes, color='RGB' if inputs._channel_conversion else 'BGR',
+        **{key: list(config.model.data_preprocessor.get(key) or ()) for key in ('mean', 'std')},
+        boxes='left, top, right, bottom in pixels of the input', test_cfg=model.test_cfg.to_dict())
+    size = image_size(model.bbox_head.prior_generator, size)
+    return Graph(Detector(model, size).eval(), 'images', ('boxes', 'scores'), (3, *size), metadata, draw=pixels)
+
+
+def name_of(network: dict) -> str:
+    """The name of a config's backbone, if it has one among ours; else its type."""
+    for name, (cls, arguments) in catalogue().items():
+        given = {key: network.get(key, value if key == 'depth' else None) for key, value in arguments.items()}
+        if network['type'] == f'mmext.{cls.__name__}' and given == arguments:
+            return name
+    return network['type']
+
+
+def image_size(priors: object, size: Sequence[int] | None) -> tuple[int, int]:
+    """The size (H, W) that a detector's images have; UserError where neither it nor the user says so."""
+    own = getattr(priors, 'input_size', None)
+    if own is None and size is None:
+        raise UserError('--size: this detector takes images of any size, its file only of one; give --size H W')
+    if own is not None and size is not None and tuple(size) != (own, own):
+        raise UserError(f'--size {size[0]} {size[1]}: this detector takes {own} x {own}')
+    return tuple(size) if own is None else (own, own)
+
+
+def pixels(shape: Sequence[int]) -> Tensor:
+    """Random whole numbers from 0 to 255."""
+    return torch.randint(256, tuple(shape)).float()

@@ -1,0 +1,162 @@
+"""A module of one input as an ONNX file, which is checked in onnxruntime before it is there."""
+
+from __future__ import annotations
+
+import json
+import logging
+import math
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+import mmext
+from mmext.backbones.fuse import fuse
+from mmext.engine.fusion import Difference, difference
+from mmext.errors import UserError
+from mmext.files import write_whole
+
+PACKAGES = ('onnx', 'onnxscript', 'onnxruntime')
+TOLERANCE = 1e-4
+SPATIAL = ('frames', 'height', 'width')
+
+
+@dataclass(frozen=True)
+class Graph:
+    """What is exported.
+
+    Attributes:
+        model: in eval mode, takes one tensor and returns a tuple of tensors.
+        input: the name of its input.
+        outputs: the names of its outputs.
+        shape: of one sample, (C, H, W) or (C, T, H, W).
+        free: the dimensions of a sample, counted from 0, that the file leaves open besides the batch.
+        metadata: goes into the file; values that are not strings as JSON.
+        draw: makes a made-up batch of a shape, for the check.
+    """
+
+    model: nn.Module
+    input: str
+    outputs: Sequence[str]
+    shape: tuple[int, ...]
+    metadata: Mapping[str, object]
+    free: Sequence[int] = ()
+    draw: Callable[[Sequence[int]], Tensor] = torch.randn
+
+
+def require_onnx() -> None:
+    """Raises a UserError that says what to install where ONNX can't be written and checked."""
+    missing = [name for name in PACKAGES if find_spec(name) is None]
+    if missing:
+        raise UserError(f'export: {" and ".join(missing)} not installed; pip install {" ".join(missing)}')
+
+
+def write_onnx(graph: Graph, path: str | Path, *, fused: bool = False, opset: int | None = None,
+               tolerance: float = TOLERANCE) -> dict[str, Difference]:
+    """Writes a graph, once onnxruntime has computed with it what torch does.
+
+    The file holds everything (weights too), its batch is free. It is compared with the model as it is, not fused, on
+    two made-up inputs: of the shape it was traced with, and of another in every free dimension.
+
+    Args:
+        graph: what to write.
+        path: of the file.
+        fused: fold batch norms first (see ``mmext.backbones.fuse``).
+        opset: of ONNX; torch's choice by default.
+        tolerance: the largest difference allowed, as a share of an output's largest value.
+
+    Returns:
+        For each output the larger difference of the two inputs.
+
+    Raises:
+        UserError: torch can't export it, or an output differs by more; nothing is written then.
+    """
+    shapes = [(2, *graph.shape), enlarged(graph)]
+    program = traced(graph, fuse(graph.model) if fused else graph.model, graph.draw(shapes[0]), opset)
+    for key, value in dict(graph.metadata, mmext_version=mmext.__version__, fused=fused).items():
+        program.model.metadata_props[key] = value if isinstance(value, str) else json.dumps(value)
+    found: dict[str, Difference] = {}
+
+    def write(temporary: Path) -> None:
+        program.save(str(temporary), external_data=False)
+        found.update(compared(graph, temporary, [graph.draw(shape) for shape in shapes]))
+        require_equal(found, path, tolerance)
+
+    write_whole(path, write)
+    return found
+
+
+def enlarged(graph: Graph) -> tuple[int, ...]:
+    """Another shape that the file must take: three samples, every free dimension larger by its own amount."""
+    return (3, *(size + size // 8 + place if place in graph.free else size for place, size in enumerate(graph.shape)))
+
+
+def traced(graph: Graph, model: nn.Module, example: Tensor, opset: int | None) -> torch.onnx.ONNXProgram:
+    """The graph as torch.onnx has it."""
+    names = SPATIAL[-len(graph.shape) + 1:]
+    free = {0: 'batch', **{place + 1: names[place - 1] for place in graph.free}}
+    try:
+        with quiet(), torch.no_grad():
+            program = torch.onnx.export(model, (example, ), dynamo=True, opset_version=opset, verbose=False,
+                                        dynamic_shapes=(free, ), input_names=[graph.input],
+                                        output_names=list(graph.outputs))
+    except torch.onnx.errors.OnnxExporterError as error:
+        reason = ' '.join(str(error.__cause__ or error).split())[:200]
+        raise UserError(f'export: torch.onnx can not trace this network ({reason})') from None
+    version = program.model.opset_imports['']
+    if opset and version != opset:
+        raise UserError(f'--opset {opset}: this network can not be written in it; {version} works')
+    return program
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Without the exporter's remarks: what is deprecated in itself, which libraries it lacks, its own tracebacks."""
+    loggers = {logger: logger.level for logger in map(logging.getLogger, ('torch.onnx', 'onnxscript', 'onnx_ir'))}
+    for logger in loggers:
+        logger.setLevel(logging.CRITICAL)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter('ignore')
+            yield
+    finally:
+        for logger, level in loggers.items():
+            logger.setLevel(level)
+
+
+def compared(graph: Graph, path: Path, inputs: Sequence[Tensor]) -> dict[str, Difference]:
+    """What onnxruntime makes of a file beside what torch makes of the model: output -> the largest difference."""
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = torch.get_num_threads()
+    options.log_severity_level = 3
+    session = onnxruntime.InferenceSession(path.read_bytes(), options, providers=['CPUExecutionProvider'])
+    worst = dict.fromkeys(graph.outputs, Difference(0, 0))
+    for x in inputs:
+        found = session.run(list(graph.outputs), {graph.input: x.numpy()})
+        with torch.inference_mode():
+            expected = graph.model(x)
+        for name, one, other in zip(graph.outputs, found, expected, strict=True):
+            worst[name] = max(worst[name], difference(torch.from_numpy(one), other), key=badness)
+    return worst
+
+
+def badness(found: Difference) -> float:
+    return found.relative if math.isfinite(found.absolute) else math.inf  # NaN is worse than any number
+
+
+def require_equal(found: Mapping[str, Difference], path: str | Path, tolerance: float) -> None:
+    """Raises a UserError where an output differs by more than the tolerance, or is not finite."""
+    for name, worst in found.items():
+        if not math.isfinite(worst.absolute):
+            raise UserError(f'{path}: not written, {name} holds values that are not finite, or has another shape in '
+                            'onnxruntime')
+        if worst.relative > tolerance:
+            raise UserError(f'{path}: not written, {name} differs in onnxruntime by {worst.absolute:.1e}, '
+                            f'{worst.relative:.1e} of its largest value, above --tolerance {tolerance:g}')
