@@ -1,4 +1,4 @@
-"""Writing that fails before the work, or leaves a whole file."""
+"""JSON that is read or refused in one line, and writing that fails before the work or leaves a whole file."""
 
 from __future__ import annotations
 
@@ -9,6 +9,27 @@ from collections.abc import Callable
 from pathlib import Path
 
 from mmext.errors import UserError
+
+
+def read_json(path: str | Path, kind: str, advice: str = '') -> object:
+    """Reads JSON.
+
+    Args:
+        path: of the file.
+        kind: what it should be, for the message where there is none.
+        advice: ends that message.
+
+    Raises:
+        UserError: the file is missing, can't be read, or is not JSON.
+    """
+    try:
+        return json.loads(Path(path).read_bytes())
+    except FileNotFoundError:
+        raise UserError(f'{path}: no such {kind}{advice}') from None
+    except OSError as error:
+        raise UserError(f'{path}: {error.strerror}') from None
+    except (ValueError, RecursionError) as error:
+        raise UserError(f'{path}: not JSON, or cut short ({error})') from None
 
 
 def require_writable(folder: str | Path, option: str = '--work-dir') -> None:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
 from mmext.errors import UserError, shorten
+from mmext.files import read_json
 
 NEEDED = {'images': ('id', 'file_name', 'height', 'width'),
           'annotations': ('id', 'image_id', 'category_id', 'bbox', 'area'),
@@ -20,14 +20,7 @@ def read_annotations(path: str | Path) -> dict:
     Raises:
         UserError: it is missing, not JSON, lacks a key, or an entry is malformed; the message names the entry.
     """
-    try:
-        content = json.loads(Path(path).read_bytes())
-    except FileNotFoundError:
-        raise UserError(f'{path}: no such annotation file; is --data-root right?') from None
-    except OSError as error:
-        raise UserError(f'{path}: {error.strerror}') from None
-    except ValueError as error:
-        raise UserError(f'{path}: not JSON, or cut short ({error})') from None
+    content = read_json(path, 'annotation file', '; is --data-root right?')
     if not isinstance(content, dict):
         raise UserError(f'{path}: a COCO annotation file holds an object, this one a {type(content).__name__}')
     for key, fields in NEEDED.items():

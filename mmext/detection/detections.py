@@ -56,14 +56,7 @@ def read_detections(path: str | Path, truth: GroundTruth) -> list[dict]:
     Raises:
         UserError: it is missing, not such a list, or an entry is malformed; the message names its index.
     """
-    try:
-        content = json.loads(Path(path).read_bytes())
-    except FileNotFoundError:
-        raise UserError(f'{path}: no such file of detections') from None
-    except OSError as error:
-        raise UserError(f'{path}: {error.strerror}') from None
-    except (ValueError, RecursionError) as error:
-        raise UserError(f'{path}: not JSON, or cut short ({error})') from None
+    content = files.read_json(path, 'file of detections')
     if not isinstance(content, list):
         raise UserError(f"{path}: detections in COCO's result format are a list, this is a {type(content).__name__}")
     images = {image['id'] for image in truth.images}

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 
 from mmext.errors import UserError, nearest, shorten
+from mmext.files import read_json
 
 Entry = tuple[str, int]  # a path relative to the video folder, and a label
 FrameEntry = tuple[str, int, int]  # a folder of frames, how many they are, and a label
@@ -84,7 +84,7 @@ def read_templates(path: str | Path) -> tuple[str, ...]:
     Raises:
         UserError: missing, another file, or its labels are not 0, 1, ...
     """
-    content = json_of(path)
+    content = read_json(path, 'label file', '; is --data-root right?')
     if not isinstance(content, dict) or not content:
         raise UserError(f'{path}: not the labels.json of Something-Something, an object of template: label')
     try:
@@ -104,7 +104,7 @@ def read_something(path: str | Path, classes: Iterable[str], suffix: str = '.web
     Raises:
         UserError: missing, not such a list, an entry lacks a key, or its template is none of the classes.
     """
-    content = json_of(path)
+    content = read_json(path, 'label file', '; is --data-root right?')
     if not isinstance(content, list) or not content:
         raise UserError(f'{path}: not a label file of Something-Something, a list of objects with id and template')
     label_of = {template: label for label, template in enumerate(classes)}
@@ -131,13 +131,6 @@ def text_of(path: str | Path) -> str:
         raise UserError(f'{path}: {error.strerror}') from None
     except UnicodeDecodeError:
         raise UserError(f'{path}: not a text file') from None
-
-
-def json_of(path: str | Path) -> object:
-    try:
-        return json.loads(text_of(path))
-    except ValueError as error:
-        raise UserError(f'{path}: not JSON, or cut short ({error})') from None
 
 
 def missing_files(paths: Iterable[str]) -> list[str]:

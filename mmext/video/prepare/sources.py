@@ -9,8 +9,8 @@ from pathlib import Path
 
 from mmext.data.video import SUFFIXES
 from mmext.errors import UserError
-from mmext.files import write_json, write_whole
-from mmext.video.lists import json_of, missing_files, read_list, read_something, read_templates, text_of
+from mmext.files import read_json, write_json, write_whole
+from mmext.video.lists import missing_files, read_list, read_something, read_templates, text_of
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class Source:
         """Writes the label file with those videos alone, its lines or objects as they are; returns how many."""
         chosen = [kept(name) for name in self.names]
         if self.path.suffix == '.json':
-            content = [entry for entry, keep in zip(json_of(self.path), chosen) if keep]
+            content = [entry for entry, keep in zip(read_json(self.path, 'label file'), chosen) if keep]
             write_json(path, content)
         else:
             lines = [line for line in text_of(self.path).splitlines() if line.strip()]
