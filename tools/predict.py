@@ -62,9 +62,7 @@ def main() -> int:
     predictor = Predictor(detect, detect.classes, args.score, out, lambda line: tqdm.write(line, file=sys.stderr),
                           quiet=not sys.stderr.isatty())
     unread = predictor.run(inputs, skipped)
-    videos = sum(item.is_video for item in inputs)
-    print(f'{predictor.found} detections in {len(inputs) - videos} images and {videos} videos: {out}/, '
-          f'{out / RESULT}')
+    print(f'{predictor.found} detections in {predictor.read} files: {out}/, {out / RESULT}')
     if unread:
         print(f'{len(unread)} could not be read to the end', file=sys.stderr)
     return int(bool(unread))

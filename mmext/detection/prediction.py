@@ -157,6 +157,8 @@ class Predictor:
         out: the folder.
         tell: is called with each line about an input that can't be read.
         quiet: no progress bars.
+        found: detections so far.
+        read: files so far, those that broke off too.
     """
 
     detect: Detect
@@ -166,6 +168,7 @@ class Predictor:
     tell: Callable[[str], None]
     quiet: bool = True
     found: int = 0
+    read: int = 0
 
     def run(self, inputs: Sequence[Input], skipped: dict[str, str]) -> dict[str, str]:
         """Writes pictures, videos and JSON; returns ``skipped`` and what could not be read to its end."""
@@ -179,6 +182,7 @@ class Predictor:
                 for item in tqdm(inputs, unit='file', disable=self.quiet, dynamic_ncols=True):
                     try:
                         error = (self.video if item.is_video else self.image)(item, result)
+                        self.read += 1
                     except UserError as unreadable:
                         error = unread[str(item.path)] = reason_of(unreadable, item.path)
                     if error:

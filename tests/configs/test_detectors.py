@@ -177,6 +177,15 @@ def test_ssd512_sees_512_pixels() -> None:
             assert step == (dict(before, scale=(512, 512)) if before.type == 'Resize' else before)
 
 
+@pytest.mark.parametrize('name', CHANNELS)
+def test_every_config_takes_another_backbone(name: str) -> None:
+    """A network of four stages, or of the stages that the config has."""
+    channels = (256, ) if name.startswith('ssd') else (512, ) if '_c5_' in name else (64, 128, 256, 512)
+    stages = len(CHANNELS[name])
+    channels = channels[:stages]
+    check_maps(name, on_meta(loaded(name, backbone='cresnet15_a1')), channels, strides_of(name, stages))
+
+
 @pytest.mark.parametrize(('name', 'backbone', 'channels', 'strides'), [
     ('faster_rcnn_iresnet50_fpn_coco', 'resnet18_recursive', (64, 128, 256, 512), [4, 8, 16, 32]),
     ('faster_rcnn_resnet50_fpn_2x_coco', 'rir32', (16, 32, 64), [4, 8, 16]),

@@ -9,8 +9,8 @@ from mmdet.datasets import CocoDataset
 from mmengine.config import Config
 
 import mmext
+from mmext.detection.evaluation import NAMES as METRICS
 from mmext.detection.report import paper_row
-from mmext.detection.report.analysis import METRICS
 from mmext.detection.report.papers import rows
 from mmext.detection.report.write import comparison
 from mmext.engine.swap import swap_backbone

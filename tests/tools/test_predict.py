@@ -43,7 +43,7 @@ def test_images_and_videos(checkpoint: Path, shapes: Path, tmp_path: Path) -> No
     assert {name for entry in images for name in entry['classes']} <= {'x', 'y', 'z'}
     assert {entry['output'] for entry in found['files']} | {'predictions.json'} == {
         path.relative_to(out).as_posix() for path in out.rglob('*')}
-    assert f'{sum(len(entry["boxes"]) for entry in (*images, *frames))} detections' in printed
+    assert f'{sum(len(entry["boxes"]) for entry in (*images, *frames))} detections in 3 files:' in printed
     assert str(out / 'predictions.json') in printed
 
 
@@ -56,6 +56,7 @@ def test_what_can_not_be_read_is_named(checkpoint: Path, shapes: Path, tmp_path:
     assert f'skipped: {tmp_path / "none.png"}: no such file\n' in done.stderr
     assert f'skipped: {bad}: not an image\n' in done.stderr
     assert (tmp_path / 'out' / image.name).is_file() and not (tmp_path / 'out' / 'bad.jpg').exists()
+    assert ' detections in 1 files: ' in done.stdout
     assert '%|' not in done.stderr, 'no progress bar but on a terminal'
     nothing = here('predict.py', *SSD, checkpoint, tmp_path / 'none.png', '--out', tmp_path / 'unused')
     assert nothing.returncode == 1 and not (tmp_path / 'unused').exists()
