@@ -91,7 +91,7 @@ def trial(detector: str, folder: Path, weights: Path | None, args: argparse.Name
                                         f'model.backbone.init_cfg.checkpoint={weights.resolve()}']
     began = time.time()
     call('train.py', *common, '--auto-scale-lr', '--seed', args.seed, '--cfg-options', *changes, *loaders, *start,
-         f'train_cfg.max_epochs={args.epochs}', f'train_cfg.val_interval={args.epochs}',
+         f'train_cfg.max_epochs={args.epochs}', f'train_cfg.val_interval={args.epochs + 1}',
          f'train_dataloader.batch_size={batch}', 'default_hooks.logger.interval=1')
     call('test.py', *common, folder.resolve() / f'epoch_{args.epochs}.pth', '--out', folder.resolve() / 'metrics.json',
          '--cfg-options', *changes, *loaders)

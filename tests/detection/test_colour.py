@@ -12,6 +12,7 @@ from mmdet.datasets.transforms import PackDetInputs
 from mmdet.datasets.transforms import PhotoMetricDistortion as Reference
 from mmdet.registry import TRANSFORMS as MMDET_TRANSFORMS
 from mmengine.config import Config
+from mmengine.registry import DefaultScope
 
 from mmext.detection import PhotoMetricDistortion
 from mmext.registry import TRANSFORMS
@@ -83,7 +84,8 @@ def test_the_configs_pipelines_are_mmdets(name: str):
         expand = dict(mean=[123.675, 116.28, 103.53], to_rgb=True, ratio_range=(1, 4))
         steps[0]['expand'] = expand
         theirs.insert(0, dict(expand, type='Expand'))
-    chains = [[MMDET_TRANSFORMS.build(step) for step in pipeline] for pipeline in (theirs, steps)]
+    with DefaultScope.overwrite_default_scope('mmdet'):
+        chains = [[MMDET_TRANSFORMS.build(step) for step in pipeline] for pipeline in (theirs, steps)]
     for seed, kind in enumerate(2 * [*BOXES]):
         packed = []
         for chain in chains:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 import torch
+from mmengine.config import Config
 from mmengine.structures import BaseDataElement
 
+from mmext.engine import run
 from mmext.engine.hooks import FiniteLossHook
 from mmext.errors import UserError
+from tests.conftest import ROOT
 
 
 def batch(*names: str) -> dict:
@@ -21,6 +25,20 @@ def feed(hook: FiniteLossHook, losses: list[float]) -> None:
         runner = SimpleNamespace(iter=iteration, work_dir='work')
         outputs = dict(loss=torch.tensor(loss + 1), loss_cls=torch.tensor(loss), grad_norm=torch.tensor(float('inf')))
         hook.after_train_iter(runner, iteration, batch(f'{iteration}a.jpg', f'{iteration}b.jpg'), outputs)
+
+
+@pytest.mark.parametrize(('given', 'kept'), [
+    ({}, ['EpochSeedHook', 'FiniteLossHook', 'UnreadableFilesHook', 'ProgressHook']),
+    (dict(custom_hooks=[]), []), (dict(custom_hooks=[dict(type='mmext.ProgressHook')]), ['ProgressHook'])])
+def test_a_config_that_names_no_hooks_gets_ours(given: dict, kept: list[str], tmp_path: Path):
+    config = Config(given)
+    run.set_up(config, str(tmp_path), 'name')
+    assert [hook.type for hook in config.custom_hooks] == [f'mmext.{name}' for name in kept]
+
+
+def test_ours_are_those_of_the_configs():
+    config = Config.fromfile(ROOT / 'configs' / '_base_' / 'default_runtime.py')
+    assert [hook.type for hook in config.custom_hooks] == list(run.SAFETY)
 
 
 def test_finite_losses_pass():

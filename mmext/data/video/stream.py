@@ -46,7 +46,7 @@ class FrameReader:
 
     def __init__(self, path: str | Path) -> None:
         self.path = str(path)
-        self.container, self.stream = open_video(self.path, threads=0)
+        self.container, self.stream = open_video(self.path)
         rate = self.stream.average_rate or self.stream.guessed_rate
         self.rate = Fraction(rate).limit_denominator(LONGEST_RATE) if rate else USUAL_RATE
         self.expected = self.stream.frames or None
