@@ -47,10 +47,12 @@ def open_streams(path: str, options: dict[str, str]) -> tuple[InputContainer, li
     return container, [stream for stream in container.streams.video if not stream.disposition & PICTURES]
 
 
-def open_video(path: str) -> tuple[InputContainer, VideoStream]:
-    """Opens a file and its first stream of moving pictures, whose codec gets one thread.
+def open_video(path: str, threads: int = 1) -> tuple[InputContainer, VideoStream]:
+    """Opens a file and its first stream of moving pictures.
 
-    With several a damaged frame is now and then handed out as a good one.
+    Args:
+        path: of the file.
+        threads: of the codec.
 
     Raises:
         VideoError: missing, a folder, empty, not a video, or without a video stream.
@@ -74,6 +76,6 @@ def open_video(path: str) -> tuple[InputContainer, VideoStream]:
     if stream.codec_context is None:
         container.close()
         raise VideoError(path, 'its codec is not supported')
-    stream.codec_context.thread_count = 1
-    stream.codec_context.thread_type = 'NONE'
+    stream.codec_context.thread_count = threads
+    stream.codec_context.thread_type = 'AUTO' if threads != 1 else 'NONE'
     return container, stream

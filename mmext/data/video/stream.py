@@ -46,6 +46,7 @@ class FrameReader:
 
     def __init__(self, path: str | Path) -> None:
         self.path = str(path)
+        # One thread: with several a damaged frame is now and then handed out as a good one.
         self.container, self.stream = open_video(self.path)
         rate = self.stream.average_rate or self.stream.guessed_rate
         self.rate = Fraction(rate).limit_denominator(LONGEST_RATE) if rate else USUAL_RATE
