@@ -47,6 +47,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('data_root', type=Path, help="COCO's layout: annotations/, train2017/, val2017/")
     parser.add_argument('--detectors', nargs='+', choices=DETECTORS, default=list(DETECTORS))
     parser.add_argument('--backbone', default='iresnet18')
+    parser.add_argument('--images', type=int, metavar='N', help='only the first N for training, and N for the test')
     parser.add_argument('--epochs', type=int, default=2)
     parser.add_argument('--seed', type=int, default=0)
     parser.add_argument('--pretrained', action='store_true', help='train once more from a random classifier')
@@ -87,6 +88,8 @@ def trial(detector: str, folder: Path, weights: Path | None, args: argparse.Name
               '--work-dir', folder.resolve()]
     loaders = [f'{name}_dataloader.num_workers=0' for name in ('train', 'val', 'test')]
     loaders += [f'{name}_dataloader.persistent_workers=False' for name in ('train', 'val', 'test')]
+    if args.images:
+        changes = [*changes, *(f'{name}_dataloader.dataset.indices={args.images}' for name in ('train', 'test'))]
     start = [] if weights is None else ['model.backbone.init_cfg.type=Pretrained',
                                         f'model.backbone.init_cfg.checkpoint={weights.resolve()}']
     began = time.time()

@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from unittest import mock
 
 import pytest
 import torch
+from mmengine.registry import DefaultScope
 
 ROOT = Path(__file__).resolve().parent.parent
 CONFIG = 'configs/ssd300_iresnet50_coco.py'
@@ -33,6 +35,20 @@ def run(*command: str, env: dict | None = None, timeout: int = 600) -> subproces
 def one_thread() -> None:
     """The tests' inputs are so small that more threads only wait for each other."""
     torch.set_num_threads(1)
+
+
+@pytest.fixture(autouse=True, scope='module')
+def a_scope_for_each_file() -> Iterator[None]:
+    """The registries' default scope belongs to the process: no test file gets what another one has left there."""
+    with mock.patch.dict(DefaultScope._instance_dict, clear=True):
+        yield
+
+
+@pytest.fixture(autouse=True)
+def a_scope_for_each_test(a_scope_for_each_file: None) -> Iterator[None]:
+    """Nor a test that of the test before it."""
+    with mock.patch.dict(DefaultScope._instance_dict):
+        yield
 
 
 @pytest.fixture(scope='session')
