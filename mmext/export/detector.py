@@ -11,7 +11,8 @@ from mmengine.registry import MODELS, init_default_scope
 from torch import Tensor, nn
 
 from mmext.backbones.names import catalogue
-from mmext.backbones.weights import read_checkpoint, require_match, weights_of
+from mmext.backbones.trained import Trained
+from mmext.backbones.weights import require_match
 from mmext.errors import UserError
 from mmext.export.graph import Graph
 
@@ -94,19 +95,18 @@ def detector_graph(config: Config, checkpoint: str | Path, size: Sequence[int] |
     Raises:
         UserError: the checkpoint is not this model's, it is another kind of detector, or the size is not known.
     """
-    content = read_checkpoint(checkpoint)
+    trained = Trained.read(str(checkpoint))
     init_default_scope(config.get('default_scope') or 'mmdet')
     network = config.model['backbone']
     config.model.backbone = dict(network, init_cfg=None)
     model = MODELS.build(config.model).eval()
     require_anchors(model)
-    require_match(model, weights_of(content), checkpoint)
-    model.load_state_dict(weights_of(content), strict=False)
+    require_match(model, trained.weights, checkpoint)
+    model.load_state_dict(trained.weights, strict=False)
     inputs = model.data_preprocessor
-    meta = content.get('meta') or {}
-    classes = list((meta.get('dataset_meta') or {}).get('classes') or ())
     metadata = dict(
-        backbone=name_of(network), classes=classes, color='RGB' if inputs._channel_conversion else 'BGR',
+        backbone=name_of(network), classes=list(trained.classes or ()),
+        color='RGB' if inputs._channel_conversion else 'BGR',
         **{key: list(config.model.data_preprocessor.get(key) or ()) for key in ('mean', 'std')},
         boxes='left, top, right, bottom in pixels of the input', test_cfg=model.test_cfg.to_dict())
     size = image_size(model.bbox_head.prior_generator, size)

@@ -9,7 +9,6 @@ import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from importlib.util import find_spec
 from pathlib import Path
 
 import torch
@@ -17,6 +16,7 @@ from torch import Tensor, nn
 
 import mmext
 from mmext.backbones.fuse import fuse
+from mmext.compat import installed
 from mmext.engine.fusion import Difference, difference
 from mmext.errors import UserError
 from mmext.files import write_whole
@@ -51,7 +51,7 @@ class Graph:
 
 def require_onnx() -> None:
     """Raises a UserError that says what to install where ONNX can't be written and checked."""
-    missing = [name for name in PACKAGES if find_spec(name) is None]
+    missing = [name for name in PACKAGES if not installed(name)]
     if missing:
         raise UserError(f'export: {" and ".join(missing)} not installed; pip install {" ".join(missing)}')
 

@@ -197,7 +197,7 @@ def test_metrics_of_something_else_are_refused_and_nothing_is_left(data: dict, a
 
 
 def test_a_missing_library_is_named(data: dict, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr('mmext.detection.report.write.find_spec', lambda name: None if name == 'hotcoco' else object())
+    monkeypatch.setattr('mmext.detection.report.write.installed', lambda name: name != 'hotcoco')
     with pytest.raises(UserError, match='pip install hotcoco$'):
         write_report(tmp_path, 'x', **data)
 

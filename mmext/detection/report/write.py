@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from importlib.util import find_spec
 from pathlib import Path
 
+from mmext.compat import installed
 from mmext.detection.annotations import category_names, read_annotations
 from mmext.errors import UserError
 from mmext.files import require_writable, write_whole
@@ -16,7 +16,7 @@ VAL2017_IMAGES = 5000
 
 def require_report(folder: str | Path, option: str = '--report') -> None:
     """A report can be written there. Raises a UserError where it can't, or a library that it needs is not installed."""
-    absent = [name for name in ('hotcoco', 'jinja2', 'matplotlib') if find_spec(name) is None]
+    absent = [name for name in ('hotcoco', 'jinja2', 'matplotlib') if not installed(name)]
     if absent:
         raise UserError(f'{option}: needs {" and ".join(absent)}; pip install {" ".join(absent)}')
     require_writable(folder, option)
