@@ -12,6 +12,7 @@ from mmext.engine.swap import swap_backbone
 from mmext.errors import UserError, nearest
 
 LOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
+SAFETY = ('mmext.EpochSeedHook', 'mmext.FiniteLossHook', 'mmext.UnreadableFilesHook', 'mmext.ProgressHook')
 
 
 def load_config(path: str | Path, *, data_root: str | None = None, classes: str | None = None,
@@ -75,6 +76,17 @@ def datasets_of(config: Config, *loaders: str) -> list[ConfigDict]:
     for name in loaders or LOADERS:
         collect(config.get(name))
     return found
+
+
+def add_hook(config: Config, hook: dict) -> None:
+    """Appends to the config's ``custom_hooks``."""
+    config.custom_hooks = [*(config.get('custom_hooks') or []), hook]
+
+
+def add_safety_hooks(config: Config) -> None:
+    """Our hooks for a config on another's runtime (``mmdet::``), which names no ``custom_hooks``."""
+    if 'custom_hooks' not in config:
+        config.custom_hooks = [dict(type=kind) for kind in SAFETY]
 
 
 def move_data(config: Config, data_root: str) -> None:

@@ -10,6 +10,7 @@ import torch
 from mmengine.config import Config
 
 from mmext.engine import hooks  # noqa: F401  makes mmext.MeanLogProcessor known
+from mmext.engine.config import add_hook
 from mmext.errors import UserError
 
 TORCHRUN = ('RANK', 'WORLD_SIZE', 'MASTER_ADDR', 'MASTER_PORT')
@@ -42,7 +43,7 @@ def prepare_processes(config: Config, launcher: str) -> None:
         config.setdefault('model_wrapper_cfg', dict(type='MMDistributedDataParallel', broadcast_buffers=False))
         config.model_wrapper_cfg.device_ids = None
     config.log_processor = {**(config.get('log_processor') or {}), 'type': 'mmext.MeanLogProcessor'}
-    config.custom_hooks = [*(config.get('custom_hooks') or []), dict(type='SyncBuffersHook')]
+    add_hook(config, dict(type='SyncBuffersHook'))
 
 
 def take_slurm(environ: dict[str, str]) -> None:

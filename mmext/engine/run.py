@@ -22,13 +22,9 @@ from mmext.engine.training import require_average, scale_for_accumulation
 from mmext.errors import UserError
 from mmext.files import require_writable
 
-SAFETY = ('mmext.EpochSeedHook', 'mmext.FiniteLossHook', 'mmext.UnreadableFilesHook', 'mmext.ProgressHook')
-
 
 def set_up(config: Config, work_dir: str | None, default_name: str, launcher: str = 'none') -> None:
-    """What training and testing have in common: work dir, launcher, and the hooks that keep a run safe.
-
-    A config on another's runtime (``mmdet::``) names no ``custom_hooks`` and gets ours.
+    """What training and testing have in common: work dir and launcher.
 
     Args:
         config: changed in place.
@@ -39,8 +35,6 @@ def set_up(config: Config, work_dir: str | None, default_name: str, launcher: st
     Raises:
         UserError: the work dir can't be written, or the process was not started by that launcher.
     """
-    if 'custom_hooks' not in config:
-        config.custom_hooks = [dict(type=kind) for kind in SAFETY]
     config.work_dir = work_dir or config.get('work_dir') or os.path.join('work_dirs', default_name)
     prepare_processes(config, launcher)
     require_writable(config.work_dir)

@@ -9,6 +9,7 @@ from mmengine.config import Config
 from mmengine.runner import Runner
 
 from mmext.compat import installed
+from mmext.engine.config import add_hook
 from mmext.errors import UserError
 
 
@@ -205,8 +206,3 @@ def set_randomness(config: Config, seed: int | None, deterministic: bool) -> Non
         config.randomness.seed = seed
     if deterministic:
         config.randomness.deterministic = True
-
-
-def add_hook(config: Config, hook: dict) -> None:
-    """Appends to the config's ``custom_hooks``."""
-    config.custom_hooks = [*(config.get('custom_hooks') or []), hook]

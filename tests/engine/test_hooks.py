@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from argparse import Namespace
 from types import SimpleNamespace
 
 import pytest
@@ -10,8 +10,10 @@ import torch
 from mmengine.config import Config
 from mmengine.structures import BaseDataElement
 
-from mmext.engine import run
+from mmext.engine import cli
+from mmext.engine.config import SAFETY, add_safety_hooks
 from mmext.engine.hooks import FiniteLossHook
+from mmext.engine.training import apply_training_flags
 from mmext.errors import UserError
 from tests.conftest import ROOT
 
@@ -30,15 +32,22 @@ def feed(hook: FiniteLossHook, losses: list[float]) -> None:
 @pytest.mark.parametrize(('given', 'kept'), [
     ({}, ['EpochSeedHook', 'FiniteLossHook', 'UnreadableFilesHook', 'ProgressHook']),
     (dict(custom_hooks=[]), []), (dict(custom_hooks=[dict(type='mmext.ProgressHook')]), ['ProgressHook'])])
-def test_a_config_that_names_no_hooks_gets_ours(given: dict, kept: list[str], tmp_path: Path):
+def test_a_config_that_names_no_hooks_gets_ours(given: dict, kept: list[str]):
     config = Config(given)
-    run.set_up(config, str(tmp_path), 'name')
+    add_safety_hooks(config)
     assert [hook.type for hook in config.custom_hooks] == [f'mmext.{name}' for name in kept]
+
+
+def test_flags_add_to_them():
+    config = cli.config_from(Namespace(config=ROOT / 'configs' / 'retinanet_iresnet50_fpn_coco.py', local_rank=0,
+                                       data_root=None, classes=None, backbone=None, cfg_options=None))
+    apply_training_flags(config, ema=0.1)
+    assert [hook.type for hook in config.custom_hooks] == [*SAFETY, 'mmext.EMAHook']
 
 
 def test_ours_are_those_of_the_configs():
     config = Config.fromfile(ROOT / 'configs' / '_base_' / 'default_runtime.py')
-    assert [hook.type for hook in config.custom_hooks] == list(run.SAFETY)
+    assert [hook.type for hook in config.custom_hooks] == list(SAFETY)
 
 
 def test_finite_losses_pass():
