@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 from pathlib import Path
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -18,6 +19,7 @@ from torch import nn
 
 from mmext.backbones.names import find_backbone
 from mmext.engine.config import load_config
+from mmext.engine.training import apply_training_flags
 from tests.configs.learning import take_step
 from tests.conftest import ROOT
 
@@ -254,3 +256,22 @@ def test_a_step_and_a_prediction(name: str, backbone: str | None) -> None:
         assert 0 < len(found) <= 200 and np.all(np.diff(found.scores.numpy()) <= 0)
         assert found.labels.min() >= 0 and found.labels.max() < 80
         assert found.bboxes.min() >= 0 and found.bboxes.max() <= 2 * size  # of the image as it was before Resize
+
+
+@pytest.mark.parametrize('name', ['ssd300_iresnet50_coco', 'retinanet_iresnet50_fpn_coco'])
+def test_a_step_in_bf16(name: str) -> None:
+    """Of the whole detector, targets and losses included, as --amp bf16 takes it on a GPU; equal but for rounding."""
+    losses = {}
+    for precision in (None, 'bf16'):
+        torch.manual_seed(0)
+        config = loaded(name, backbone='iresnet18', options={'optim_wrapper.optimizer.lr': 1e-3})
+        with mock.patch('torch.cuda.is_available', return_value=True):
+            apply_training_flags(config, amp=precision)
+        detector = MODELS.build(config.model)
+        with mock.patch('mmengine.optim.optimizer.amp_optimizer_wrapper.is_cuda_available', return_value=True):
+            wrapper = build_optim_wrapper(detector, config.optim_wrapper)
+        data = batch(int(name[3:6]) if name.startswith('ssd') else 64)
+        losses[precision] = [detector.train_step(data, wrapper)['loss'].item() for _ in range(2)]
+        assert all(weight.dtype == torch.float32 and weight.isfinite().all() for weight in detector.parameters())
+    assert losses['bf16'] != losses[None]
+    assert losses['bf16'] == pytest.approx(losses[None], rel=0.02)
