@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
-from matplotlib import font_manager
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw
 
 from mmext.files import write_whole
+from mmext.font import font
 
 RIGHT, WRONG, UNKNOWN = '#1a7f37', '#cf222e', '#57606a'
 INK, PALE = '#1f2328', '#6e7781'
@@ -169,9 +168,3 @@ def write_lines(draw: ImageDraw.ImageDraw, at: tuple[int, int], lines: Sequence[
 
 def line_height(size: int) -> int:
     return size + 5
-
-
-@lru_cache
-def font(size: int) -> ImageFont.FreeTypeFont:
-    """DejaVu Sans, which matplotlib brings along; it has Latin, Greek and Cyrillic letters, and boxes for others."""
-    return ImageFont.truetype(font_manager.findfont('DejaVu Sans'), size)

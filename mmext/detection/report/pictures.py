@@ -12,9 +12,10 @@ from pathlib import Path
 from PIL import Image, ImageColor, ImageDraw
 
 from mmext.data.loading import decode
-from mmext.detection.drawing import font, plate
+from mmext.detection.drawing import plate
 from mmext.detection.report.analysis import Box, ImageResult, cut
 from mmext.detection.report.svg import BLUE, GREY, ORANGE
+from mmext.font import font
 
 SIDE = 400
 FONT_SIZE = 15
