@@ -71,6 +71,11 @@ class CocoMetric(MMDetCocoMetric):
         if left_out:
             print_log(f'{left_out} of {left_out + len(detections)} detections are left out: they are not finite, or '
                       'of a negative size', 'current', logging.WARNING)
+        unseen = len({image['id'] for image in self.truth.images} - {image for image, *_ in results})
+        if unseen:
+            print_log(f'{unseen} of the {len(self.truth.images)} images of {self.truth.path} are not in the data set '
+                      '(indices, filter_cfg); they count as images in which nothing was found', 'current',
+                      logging.WARNING)
         if self.detections_file:
             self.keep(detections)
         return evaluate(self.truth, detections, reference=self.reference, per_class=self.per_class)

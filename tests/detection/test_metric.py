@@ -100,6 +100,15 @@ def test_what_is_no_box_is_told(path: str, monkeypatch, tmp_path: Path):
     made(path).evaluate_file(str(tmp_path / 'd.json'))
 
 
+def test_images_that_are_not_tested_are_told(path: str, monkeypatch):
+    lines = []
+    monkeypatch.setattr(subject, 'print_log', lambda text, *rest: lines.append(text))
+    whole = measure(made(path), samples())
+    assert not lines
+    assert measure(made(path), samples()[2:])['coco/AR100'] < whole['coco/AR100']
+    assert len(lines) == 1 and lines[0].startswith(f'2 of the {len(CONTENT["images"])} images of {path} are not')
+
+
 def test_metrics_survive_where_detections_are_not_saved(path: str, monkeypatch, tmp_path: Path):
     lines = []
     monkeypatch.setattr(subject, 'print_log', lambda text, *args: lines.append(text))
