@@ -26,13 +26,13 @@ def add_config_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def config_from(args: argparse.Namespace) -> Config:
-    """The config that the arguments describe, with the hooks that keep a run safe."""
-    from mmext.engine.config import add_safety_hooks, load_config
+    """The config that the arguments describe, made safe to interrupt and resume."""
+    from mmext.engine.config import load_config, make_safe
 
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
     config = load_config(args.config, data_root=args.data_root, classes=args.classes, backbone=args.backbone,
                          options=args.cfg_options)
-    add_safety_hooks(config)
+    make_safe(config)
     return config
 
 

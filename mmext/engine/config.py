@@ -83,10 +83,18 @@ def add_hook(config: Config, hook: dict) -> None:
     config.custom_hooks = [*(config.get('custom_hooks') or []), hook]
 
 
-def add_safety_hooks(config: Config) -> None:
-    """Our hooks for a config on another's runtime (``mmdet::``), which names no ``custom_hooks``."""
-    if 'custom_hooks' not in config:
-        config.custom_hooks = [dict(type=kind) for kind in SAFETY]
+def make_safe(config: Config) -> None:
+    """Gives a config on another's runtime (``mmdet::``), which names no ``custom_hooks``, ours.
+
+    ``EpochSeedHook`` is for loaders whose workers are seeded anew every epoch, so a training loader that does not say
+    how they are becomes one.
+    """
+    if 'custom_hooks' in config:
+        return
+    config.custom_hooks = [dict(type=kind) for kind in SAFETY]
+    loader = config.get('train_dataloader')
+    if loader and 'worker_init_fn' not in loader:
+        loader.update(worker_init_fn=dict(type='mmext.seed_worker'), persistent_workers=False)
 
 
 def move_data(config: Config, data_root: str) -> None:

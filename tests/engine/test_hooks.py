@@ -11,7 +11,7 @@ from mmengine.config import Config
 from mmengine.structures import BaseDataElement
 
 from mmext.engine import cli
-from mmext.engine.config import SAFETY, add_safety_hooks
+from mmext.engine.config import SAFETY, make_safe
 from mmext.engine.hooks import FiniteLossHook
 from mmext.engine.training import apply_training_flags
 from mmext.errors import UserError
@@ -34,8 +34,15 @@ def feed(hook: FiniteLossHook, losses: list[float]) -> None:
     (dict(custom_hooks=[]), []), (dict(custom_hooks=[dict(type='mmext.ProgressHook')]), ['ProgressHook'])])
 def test_a_config_that_names_no_hooks_gets_ours(given: dict, kept: list[str]):
     config = Config(given)
-    add_safety_hooks(config)
+    make_safe(config)
     assert [hook.type for hook in config.custom_hooks] == [f'mmext.{name}' for name in kept]
+
+
+@pytest.mark.parametrize('given', [{}, dict(train_dataloader=None), dict(train_dataloader=dict(worker_init_fn=1))])
+def test_what_says_how_workers_are_seeded_is_kept(given: dict):
+    config = Config(given)
+    make_safe(config)
+    assert config.get('train_dataloader') == given.get('train_dataloader')
 
 
 def test_flags_add_to_them():

@@ -17,6 +17,7 @@ from pycocotools.cocoeval import COCOeval
 
 from mmext.backbones.weights import read_checkpoint
 from tests.conftest import CONFIG, OPTIONS, SMALL, Tool, run
+from tests.tools.helpers import here, succeeded
 
 NAMES = ['AP', 'AP50', 'AP75', 'APs', 'APm', 'APl', 'AR1', 'AR10', 'AR100', 'ARs', 'ARm', 'ARl']
 
@@ -59,6 +60,24 @@ def test_resumed_training_is_bit_equal(tool: Tool, shapes: Path, trained: Path, 
         momentum = twice['optimizer']['state'][number]['momentum_buffer']
         assert torch.equal(state['momentum_buffer'], momentum), number
     assert once['param_schedulers'] == twice['param_schedulers']
+
+
+def test_resumed_training_on_mmdets_runtime_is_bit_equal(shapes: Path, tmp_path: Path):
+    """Its loaders keep their workers from epoch to epoch, and a new worker would flip other images."""
+    small = [f'{loader}.dataset.pipeline.{step}.scale=(64,64)'
+             for loader, step in (('train_dataloader', 2), ('val_dataloader', 1))]
+
+    def weights(name: str, epochs: int, *flags: str) -> dict:
+        succeeded(here('train.py', 'configs/retinanet_iresnet50_fpn_coco.py', '--backbone', 'iresnet18', '--data-root',
+                       shapes, '--classes', 'auto', '--seed', 3, '--work-dir', tmp_path / name, *flags, '--cfg-options',
+                       *small, 'val_dataloader.num_workers=0', 'val_dataloader.persistent_workers=False',
+                       f'train_cfg.max_epochs={epochs}'))
+        return read_checkpoint(tmp_path / name / f'epoch_{epochs}.pth')['state_dict']
+
+    once = weights('once', 2)
+    weights('twice', 1)
+    twice = weights('twice', 2, '--resume')
+    assert all(torch.equal(value, twice[name]) for name, value in once.items())
 
 
 def test_metrics_are_those_of_pycocotools(tool: Tool, shapes: Path, trained: Path, tmp_path: Path):
