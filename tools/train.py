@@ -18,6 +18,9 @@ def parse_args() -> argparse.Namespace:
                         help='go on from a checkpoint; without a path, from the last one in the work dir')
     parser.add_argument('--amp', nargs='?', const='fp16', choices=['fp16', 'bf16'],
                         help='mixed precision (needs a GPU): fp16 with a scaled loss, the default, or bf16 without')
+    parser.add_argument('--compile', nargs='?', const='default', choices=['default', 'reduce-overhead', 'max-autotune'],
+                        metavar='MODE', help='torch.compile of backbone, neck and dense head: default, reduce-overhead '
+                        'or max-autotune')
     parser.add_argument('--accumulate', type=int, metavar='N',
                         help='one update from the gradients of N batches, as if they were one batch')
     parser.add_argument('--auto-scale-lr', action='store_true',
@@ -41,8 +44,9 @@ def main() -> None:
 
     config = cli.config_from(args)
     apply_training_flags(config, launcher=args.launcher, amp=args.amp, tensorboard=args.tensorboard,
-                         sync_bn=args.sync_bn, accumulate=args.accumulate, clip_grad=args.clip_grad, ema=args.ema,
-                         auto_scale_lr=args.auto_scale_lr, seed=args.seed, deterministic=args.deterministic)
+                         sync_bn=args.sync_bn, compile_mode=args.compile, accumulate=args.accumulate,
+                         clip_grad=args.clip_grad, ema=args.ema, auto_scale_lr=args.auto_scale_lr, seed=args.seed,
+                         deterministic=args.deterministic)
     run.set_up(config, args.work_dir, cli.run_name(args), args.launcher)
     run.train(config, resume=args.resume)
 

@@ -14,9 +14,9 @@ from mmext.errors import UserError
 
 
 def apply_training_flags(config: Config, *, launcher: str = 'none', amp: str | None = None, tensorboard: bool = False,
-                         sync_bn: bool = False, accumulate: int | None = None, clip_grad: float | None = None,
-                         ema: float | None = None, auto_scale_lr: bool = False, seed: int | None = None,
-                         deterministic: bool = False) -> None:
+                         sync_bn: bool = False, compile_mode: str | None = None, accumulate: int | None = None,
+                         clip_grad: float | None = None, ema: float | None = None, auto_scale_lr: bool = False,
+                         seed: int | None = None, deterministic: bool = False) -> None:
     """Writes the flags of ``tools/train.py`` into a config; what is None or False stays as the config has it.
 
     Args:
@@ -25,6 +25,7 @@ def apply_training_flags(config: Config, *, launcher: str = 'none', amp: str | N
         amp: see ``set_precision``.
         tensorboard: see ``add_tensorboard``.
         sync_bn: see ``set_sync_bn``.
+        compile_mode: see ``mmext.CompileHook``.
         accumulate: see ``set_accumulation``.
         clip_grad: see ``set_clipping``.
         ema: momentum, see ``add_ema``.
@@ -41,6 +42,8 @@ def apply_training_flags(config: Config, *, launcher: str = 'none', amp: str | N
         add_tensorboard(config)
     if sync_bn:
         set_sync_bn(config, launcher)
+    if compile_mode is not None:
+        add_hook(config, dict(type='mmext.CompileHook', mode=compile_mode))
     if accumulate is not None:
         set_accumulation(config, accumulate)
     if clip_grad is not None:

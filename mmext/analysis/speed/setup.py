@@ -24,7 +24,8 @@ class Setup:
         dtype: a key of ``DTYPES``. In bf16 and fp16 inference has weights of that format, training has fp32 weights
             and autocast, as mmengine's AmpOptimWrapper.
         memory_format: one of ``MEMORY_FORMATS``; channels_last means channels_last_3d for clips.
-        compile: a mode of ``torch.compile``; None runs eagerly.
+        compile: a mode of ``torch.compile``: of a whole model for inference, of its network alone for training, as by
+            ``tools/train.py --compile``; None runs eagerly.
         threads: of the processor; None leaves torch's choice.
         predict: inference goes on to predictions (a detector's: with non-maximum suppression).
         cudnn_benchmark: cuDNN tries its algorithms on every new shape.
@@ -82,7 +83,7 @@ class Setup:
         return tensor.contiguous(memory_format=layout) if layout else tensor
 
     def compiled(self, model: nn.Module) -> nn.Module:
-        """Compiles the model's forward in its place, as mmengine's ``compile`` does; a graph for each shape."""
+        """Compiles the model's forward in its place; a graph for each shape."""
         if self.compile:
             for name in ('recompile_limit', 'cache_size_limit'):  # of torch >= 2.7, and before
                 if hasattr(torch._dynamo.config, name):
