@@ -4,12 +4,12 @@
     benchmarks/detector_trials.py data/coco_tiny --detectors ssd300 --pretrained
     benchmarks/detector_trials.py data/coco_tiny --detectors ssd300 --by-heart --epochs 100
 
-It shows that real images and annotations go through each from end to end, and that the loss falls; a few epochs of a
-few images teach nothing. ``--pretrained`` trains each once more from the weights of a classifier that has learnt
-nothing, which come in through ``init_cfg`` as real ones would and should make no difference beyond chance. Multi-scale
-detectors see images of at most 416 x 256 pixels, so that a processor is enough. ``--by-heart`` trains without
-augmentation, with AdamW and a cosine, and tests on the training images: given epochs enough, AP50 comes close to 100,
-which it could not if targets, losses, decoding and evaluation did not fit each other.
+It shows that real images and annotations go through each from end to end; a few epochs of a few images teach nothing.
+``--pretrained`` trains each once more from the weights of a classifier that has learnt nothing, which come in through
+``init_cfg`` as real ones would and should make no difference beyond chance. Multi-scale detectors see images of at most
+416 x 256 pixels, so that a processor is enough. ``--by-heart`` trains without augmentation, with AdamW and a cosine,
+and tests on the training images: given epochs enough, AP50 comes close to 100, which it could not if targets, losses,
+decoding and evaluation did not fit each other.
 """
 
 from __future__ import annotations
