@@ -77,3 +77,8 @@ def test_a_machine_that_cannot_compile():
     error = RuntimeError('\nno c++\n  here')
     with mock.patch('torch.compile', side_effect=error), pytest.raises(UserError, match=says):
         require_compiler(torch.device('cpu'))
+
+
+def test_a_model_of_other_parts():
+    with pytest.raises(UserError, match='^--compile: Linear has no backbone, neck, rpn_head or bbox_head$'):
+        compile_network(nn.Linear(2, 2))

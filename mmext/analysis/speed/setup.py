@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from mmext.engine.hooks.compilation import compile_network
 from mmext.errors import UserError
 
 DTYPES = {'fp32': torch.float32, 'tf32': torch.float32, 'bf16': torch.bfloat16, 'fp16': torch.float16}
@@ -82,12 +83,16 @@ class Setup:
         layout = CHANNELS_LAST.get(tensor.ndim)
         return tensor.contiguous(memory_format=layout) if layout else tensor
 
-    def compiled(self, model: nn.Module) -> nn.Module:
-        """Compiles the model's forward in its place; a graph for each shape."""
-        if self.compile:
-            for name in ('recompile_limit', 'cache_size_limit'):  # of torch >= 2.7, and before
-                if hasattr(torch._dynamo.config, name):
-                    setattr(torch._dynamo.config, name, 1000)
+    def compiled(self, model: nn.Module, training: bool = False) -> nn.Module:
+        """Compiles in its place a whole forward, with a graph for each shape, or for training the network alone."""
+        if not self.compile:
+            return model
+        for name in ('recompile_limit', 'cache_size_limit'):  # of torch >= 2.7, and before
+            if hasattr(torch._dynamo.config, name):
+                setattr(torch._dynamo.config, name, 1000)
+        if training:
+            compile_network(model, self.compile)
+        else:
             model.forward = torch.compile(model.forward, mode=self.compile, dynamic=False)
         return model
 

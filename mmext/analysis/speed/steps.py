@@ -13,7 +13,6 @@ from torch import nn
 from mmext.analysis.speed.setup import DTYPES, Setup, out_of_memory
 from mmext.analysis.speed.subject import Subject
 from mmext.analysis.speed.timing import Stopwatch
-from mmext.engine.hooks.compilation import compile_network
 from mmext.errors import UserError
 
 PARTS = ('forward', 'backward', 'optimiser')
@@ -64,9 +63,7 @@ class TrainingStep:
     def __init__(self, subject: Subject, setup: Setup) -> None:
         self.name = subject.name
         self.setup = setup
-        self.model = setup.place(subject.model()).train()
-        if setup.compile:
-            compile_network(self.model, setup.compile)
+        self.model = setup.compiled(setup.place(subject.model()).train(), training=True)
         config = copy.deepcopy(subject.config.optim_wrapper)
         for key in ('type', 'dtype', 'loss_scale', 'use_fsdp', 'accumulative_counts'):
             config.pop(key, None)

@@ -27,8 +27,13 @@ def compile_network(model: nn.Module, mode: str = 'default', backend: str = 'ind
 
     Returns:
         The names of what is compiled, when it is first called.
+
+    Raises:
+        UserError: the model has none of these.
     """
     found = [name for name in PARTS if isinstance(getattr(model, name, None), nn.Module)]
+    if not found:
+        raise UserError(f'--compile: {type(model).__name__} has no {", ".join(PARTS[:-1])} or {PARTS[-1]}')
     for name in found:
         getattr(model, name).compile(backend=backend, **dict(mode=mode) if backend == 'inductor' else {})
     return found
