@@ -15,11 +15,10 @@ from PIL import Image
 
 from mmext.errors import UserError
 
-generator = np.random.default_rng(0)
 
-
-def pixels(*shape: int) -> np.ndarray:
-    return generator.integers(0, 256, shape, np.uint8)
+def pixels(*shape: int, generator: np.random.Generator | None = None) -> np.ndarray:
+    """Random ones; without a generator the same for a shape, whatever was drawn before."""
+    return (generator or np.random.default_rng(0)).integers(0, 256, shape, np.uint8)
 
 
 class Python2Pickler(pickle._Pickler):
@@ -64,9 +63,10 @@ def write_cifar10(root: Path, per_file: int = 4, write: Callable = python2) -> d
     """Writes cifar-10-batches-py; returns split -> images (N, 3, 32, 32), labels (N,)."""
     folder = root / 'cifar-10-batches-py'
     folder.mkdir(parents=True)
-    data = {}
+    data, generator = {}, np.random.default_rng(0)
     for split, names in (('train', [f'data_batch_{i}' for i in range(1, 6)]), ('test', ['test_batch'])):
-        images, labels = pixels(per_file * len(names), 3072), generator.integers(0, 10, per_file * len(names))
+        count = per_file * len(names)
+        images, labels = pixels(count, 3072, generator=generator), generator.integers(0, 10, count)
         for i, name in enumerate(names):
             part = slice(i * per_file, (i + 1) * per_file)
             write(folder / name, {'batch_label': name, 'labels': labels[part].tolist(), 'data': images[part],
@@ -81,9 +81,9 @@ def write_cifar100(root: Path, count: int = 6) -> dict[str, tuple[np.ndarray, np
     """Writes cifar-100-python; returns split -> images (N, 3, 32, 32), fine labels (N,)."""
     folder = root / 'cifar-100-python'
     folder.mkdir(parents=True)
-    data = {}
+    data, generator = {}, np.random.default_rng(0)
     for split in ('train', 'test'):
-        images, labels = pixels(count, 3072), generator.integers(0, 100, count)
+        images, labels = pixels(count, 3072, generator=generator), generator.integers(0, 100, count)
         python2(folder / split, {'data': images, 'fine_labels': labels.tolist(), 'coarse_labels': [0] * count})
         data[split] = images.reshape(-1, 3, 32, 32), labels
     python2(folder / 'meta', {'fine_label_names': [f'fine {i}' for i in range(100)], 'coarse_label_names': ['c'] * 20})
@@ -98,9 +98,9 @@ def write_idx(path: Path, array: np.ndarray) -> None:
 def write_mnist(root: Path, packed: str = '.gz', count: int = 5) -> dict[str, tuple[np.ndarray, np.ndarray]]:
     """Writes MNIST's or FashionMNIST's four files; returns split -> images (N, 28, 28), labels (N,)."""
     root.mkdir(parents=True, exist_ok=True)
-    data = {}
+    data, generator = {}, np.random.default_rng(0)
     for split, prefix in (('train', 'train'), ('test', 't10k')):
-        images, labels = pixels(count, 28, 28), generator.integers(0, 10, count).astype(np.uint8)
+        images, labels = pixels(count, 28, 28, generator=generator), generator.integers(0, 10, count).astype(np.uint8)
         write_idx(root / f'{prefix}-images-idx3-ubyte{packed}', images)
         write_idx(root / f'{prefix}-labels-idx1-ubyte{packed}', labels)
         data[split] = images, labels
@@ -110,9 +110,10 @@ def write_mnist(root: Path, packed: str = '.gz', count: int = 5) -> dict[str, tu
 def write_svhn(root: Path, count: int = 5) -> dict[str, tuple[np.ndarray, np.ndarray]]:
     """Writes SVHN's two files; returns split -> X (32, 32, 3, N) and y (N, 1) from 1 to 10, as they are in the file."""
     root.mkdir(parents=True, exist_ok=True)
-    data = {}
+    data, generator = {}, np.random.default_rng(0)
     for split in ('train', 'test'):
-        data[split] = pixels(32, 32, 3, count), generator.permutation(10)[:count, None].astype(np.uint8) + 1
+        images = pixels(32, 32, 3, count, generator=generator)
+        data[split] = images, generator.permutation(10)[:count, None].astype(np.uint8) + 1
         scipy.io.savemat(root / f'{split}_32x32.mat', dict(X=data[split][0], y=data[split][1]), do_compression=True)
     return data
 
@@ -120,11 +121,13 @@ def write_svhn(root: Path, count: int = 5) -> dict[str, tuple[np.ndarray, np.nda
 def write_folders(root: Path, counts: Mapping[str, int], extension: str = '.jpg', size: tuple[int, int] = (40, 50),
                   mode: str = 'RGB') -> None:
     """Writes class folders: so many images each, image_0001 and on, of one colour, which is another for each."""
+    generator = np.random.default_rng(0)
     for name, count in counts.items():
         (root / name).mkdir(parents=True)
         for i in range(1, count + 1):
-            colour = tuple(pixels(3).tolist()) if mode == 'RGB' else int(pixels(1)[0])
-            Image.new(mode, size[::-1], colour).save(root / name / f'image_{i:04}{extension}')
+            colour = pixels(3, generator=generator).tolist()
+            image = Image.new(mode, size[::-1], tuple(colour) if mode == 'RGB' else colour[0])
+            image.save(root / name / f'image_{i:04}{extension}')
 
 
 def refused(build: Callable[[], object]) -> str:

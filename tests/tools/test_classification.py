@@ -18,7 +18,7 @@ from mmengine.runner import EpochBasedTrainLoop
 
 from mmext import create_classifier
 from mmext.backbones.weights import read_checkpoint
-from tests.classification import helpers
+from tests.classification.helpers import write_cifar10
 from tests.conftest import ROOT, Tool, error_line
 from tests.tools.helpers import here, succeeded
 
@@ -55,8 +55,7 @@ def stopped_by_hand(run_iter: Callable) -> Callable:
 @pytest.fixture(scope='module')
 def runs(tool: Tool, tmp_path_factory: pytest.TempPathFactory) -> Runs:
     folder = tmp_path_factory.mktemp('c')  # short, see the fixture place of test_classification_input
-    with mock.patch.object(helpers, 'generator', np.random.default_rng(0)):  # the same images whatever ran before
-        images, labels = helpers.write_cifar10(folder / 'cifar', 24)['test']
+    images, labels = write_cifar10(folder / 'cifar', 24)['test']
     once, resumed = folder / f'{RECIPE}_seed0', folder / 'interrupted' / f'{RECIPE}_seed0'
     other = folder / f'{RECIPE}_seed1'
 
