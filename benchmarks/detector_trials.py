@@ -34,8 +34,7 @@ from mmext.engine.log import read_scalars
 from mmext.errors import UserError
 
 ROOT = Path(__file__).resolve().parent.parent
-SMALL = ['train_dataloader.dataset.pipeline.2.scale=(416,256)', 'val_dataloader.dataset.pipeline.1.scale=(416,256)',
-         'test_dataloader.dataset.pipeline.1.scale=(416,256)']
+SMALL = ['train_dataloader.dataset.pipeline.2.scale=(416,256)', 'test_dataloader.dataset.pipeline.1.scale=(416,256)']
 NOT_CHANCE = {'LoadImageFromFile', 'mmext.LoadImage', 'LoadAnnotations', 'Resize', 'PackDetInputs'}
 # name -> config, how many images make a step, what else is changed of it
 DETECTORS = {
@@ -72,7 +71,7 @@ def main() -> None:
     for name in ('detector', 'weights', 'first loss', 'last loss', 'AP, %', 'AP50, %', 'AR100, %', 'minutes'):
         table.add_column(name, justify='left' if name in ('detector', 'weights') else 'right')
     with tempfile.TemporaryDirectory() as temporary:
-        folder = args.work_dir or Path(temporary)
+        folder = (args.work_dir or Path(temporary)).resolve()
         for detector in args.detectors:
             for pretrained in (False, True)[:1 + args.pretrained]:
                 weights = random_classifier(folder, args.backbone) if pretrained else None
@@ -95,20 +94,20 @@ def trial(detector: str, folder: Path, weights: Path | None, args: argparse.Name
     config, batch, changes = DETECTORS[detector]
     source = by_heart(config, args.epochs, folder) if args.by_heart else ROOT / f'configs/{config}.py'
     common = [source, '--backbone', args.backbone, '--data-root', args.data_root.resolve(),
-              '--work-dir', folder.resolve()]
-    loaders = [f'{name}_dataloader.num_workers=0' for name in ('train', 'val', 'test')]
-    loaders += [f'{name}_dataloader.persistent_workers=False' for name in ('train', 'val', 'test')]
+              '--work-dir', folder]
+    loaders = [f'{name}_dataloader.{option}' for name in ('train', 'test')
+               for option in ('num_workers=0', 'persistent_workers=False')]
     if args.images:
         changes = [*changes, *(f'{name}_dataloader.dataset.indices={args.images}' for name in ('train', 'test'))]
     start = [] if weights is None else ['model.backbone.init_cfg.type=Pretrained',
-                                        f'model.backbone.init_cfg.checkpoint={weights.resolve()}']
+                                        f'model.backbone.init_cfg.checkpoint={weights}']
     began = time.time()
     rate = [] if args.by_heart else ['--auto-scale-lr']
     call('train.py', *common, *rate, '--seed', args.seed, '--cfg-options', *changes, *loaders, *start,
-         f'train_cfg.max_epochs={args.epochs}', f'train_cfg.val_interval={args.epochs + 1}',
+         f'train_cfg.max_epochs={args.epochs}', f'train_cfg.val_begin={args.epochs + 1}',
          f'train_dataloader.batch_size={batch}', 'default_hooks.logger.interval=1')
-    call('test.py', *common, folder.resolve() / f'epoch_{args.epochs}.pth', '--out', folder.resolve() / 'metrics.json',
-         '--cfg-options', *changes, *loaders)
+    call('test.py', *common, folder / f'epoch_{args.epochs}.pth', '--out', folder / 'metrics.json', '--cfg-options',
+         *changes, *loaders)
     records = [record for record in read_scalars(folder) if record['mode'] == 'train']
     steps = len(records) // args.epochs
     metrics = json.loads((folder / 'metrics.json').read_text())
@@ -122,9 +121,8 @@ def by_heart(name: str, epochs: int, folder: Path) -> Path:
     config = read_config(ROOT / f'configs/{name}.py')
     images = config.train_dataloader.dataset
     images.pipeline = [step for step in images.pipeline if step.type in NOT_CHANCE]
-    for stage in ('val', 'test'):
-        config[f'{stage}_dataloader'].dataset.update(ann_file=images.ann_file, data_prefix=images.data_prefix)
-        config[f'{stage}_evaluator'].ann_file = images.data_root + images.ann_file
+    config.test_dataloader.dataset.update(ann_file=images.ann_file, data_prefix=images.data_prefix)
+    config.test_evaluator.ann_file = images.data_root + images.ann_file
     config.optim_wrapper.optimizer = ConfigDict(type='AdamW', lr=1e-3, weight_decay=1e-4)
     config.param_scheduler = [
         ConfigDict(type='LinearLR', start_factor=0.01, by_epoch=False, begin=0, end=20),
