@@ -34,8 +34,8 @@ def parse_args() -> argparse.Namespace:
     add('--device', choices=['cpu', 'cuda'], default='cpu')
     add('--dtype', choices=DTYPES, default='fp32', help='bf16 and fp16: inference wholly, training with autocast')
     add('--memory-format', choices=MEMORY_FORMATS, default='contiguous', help='channels_last_3d for clips')
-    add('--compile', nargs='?', const='default', choices=['default', 'reduce-overhead', 'max-autotune'],
-        metavar='MODE', help='torch.compile: default, reduce-overhead or max-autotune')
+    add('--compile', nargs='?', const='default', choices=cli.COMPILE_MODES, metavar='MODE',
+        help='torch.compile: ' + ', '.join(cli.COMPILE_MODES))
     add('--threads', type=int, help="of the processor (default: torch's)")
     add('--batches', type=int, nargs='+', default=plan.batches, metavar='N',
         help='batch sizes of inference (default: 1 2 4 8)')

@@ -18,9 +18,8 @@ def parse_args() -> argparse.Namespace:
                         help='go on from a checkpoint; without a path, from the last one in the work dir')
     parser.add_argument('--amp', nargs='?', const='fp16', choices=['fp16', 'bf16'],
                         help='mixed precision (needs a GPU): fp16 with a scaled loss, the default, or bf16 without')
-    parser.add_argument('--compile', nargs='?', const='default', choices=['default', 'reduce-overhead', 'max-autotune'],
-                        metavar='MODE', help='torch.compile of backbone, neck and dense head: default, reduce-overhead '
-                        'or max-autotune')
+    parser.add_argument('--compile', nargs='?', const='default', choices=cli.COMPILE_MODES, metavar='MODE',
+                        help='torch.compile of backbone, neck and dense head: ' + ', '.join(cli.COMPILE_MODES))
     parser.add_argument('--accumulate', type=int, metavar='N',
                         help='one update from the gradients of N batches, as if they were one batch')
     parser.add_argument('--auto-scale-lr', action='store_true',

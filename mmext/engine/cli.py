@@ -12,6 +12,8 @@ from mmengine.config import Config, DictAction
 
 from mmext.errors import UserError
 
+COMPILE_MODES = ('default', 'reduce-overhead', 'max-autotune')  # of torch.compile
+
 
 def add_config_arguments(parser: argparse.ArgumentParser) -> None:
     """The arguments that change a config, the same for training and testing."""

@@ -19,6 +19,7 @@ from mmext.engine.hooks.unreadable import TEST_LOG, TRAIN_LOG
 from mmext.engine.launch import prepare_processes
 from mmext.engine.options import arguments, find_component
 from mmext.engine.training import require_average, scale_for_accumulation
+from mmext.engine.wrapper import bare
 from mmext.errors import UserError
 from mmext.files import require_writable
 
@@ -142,11 +143,6 @@ def test(config: Config, checkpoint: str, *, skip_unreadable: bool = False,
     for hook in hooks:
         runner.register_hook(hook)
     return runner.test()
-
-
-def bare(model: torch.nn.Module) -> torch.nn.Module:
-    """The model inside its data parallel wrapper."""
-    return model.module if hasattr(model, 'module') else model
 
 
 def latest_checkpoint(work_dir: str) -> str:

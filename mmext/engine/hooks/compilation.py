@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import torch
 from mmengine.hooks import Hook
-from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 from torch import nn
 
+from mmext.engine.wrapper import bare
 from mmext.errors import UserError
 from mmext.registry import HOOKS
 
@@ -44,8 +44,8 @@ def require_compiler(device: torch.device) -> None:
     try:
         torch.compile(lambda x: x.relu() + 1)(torch.ones(8, device=device))
     except RuntimeError as error:
-        lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-        raise UserError(f'--compile: torch can\'t compile for {device.type} here: {" ".join(lines)[:300]}') from None
+        reason = ' '.join(str(error).split())[:300]
+        raise UserError(f"--compile: torch can't compile for {device.type} here: {reason}") from None
 
 
 @HOOKS.register_module()
@@ -65,7 +65,7 @@ class CompileHook(Hook):
         self.backend = backend
 
     def before_run(self, runner: Runner) -> None:
-        model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+        model = bare(runner.model)
         if self.backend == 'inductor':
             require_compiler(next(model.parameters()).device)
         names = compile_network(model, self.mode, self.backend)
