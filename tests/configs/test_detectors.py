@@ -260,18 +260,22 @@ def test_a_step_and_a_prediction(name: str, backbone: str | None) -> None:
 
 @pytest.mark.parametrize('name', ['ssd300_iresnet50_coco', 'retinanet_iresnet50_fpn_coco'])
 def test_a_step_in_bf16(name: str) -> None:
-    """Of the whole detector, targets and losses included, as --amp bf16 takes it on a GPU; equal but for rounding."""
+    """Of the whole detector, targets and losses included, as --amp bf16 takes it on a GPU; equal but for rounding.
+
+    Every map that a convolution strides over has more than one cell: of a map of one, oneDNN leaves the gradient in
+    bf16 unset where the kernel lies on padding alone.
+    """
     losses = {}
     for precision in (None, 'bf16'):
         torch.manual_seed(0)
-        config = loaded(name, backbone='iresnet18', options={'optim_wrapper.optimizer.lr': 1e-3})
+        config = loaded(name, backbone='iresnet18', options={'optim_wrapper.optimizer.lr': 1e-4})
         with mock.patch('torch.cuda.is_available', return_value=True):
             apply_training_flags(config, amp=precision)
         detector = MODELS.build(config.model)
         with mock.patch('mmengine.optim.optimizer.amp_optimizer_wrapper.is_cuda_available', return_value=True):
             wrapper = build_optim_wrapper(detector, config.optim_wrapper)
-        data = batch(int(name[3:6]) if name.startswith('ssd') else 64)
+        data = batch(int(name[3:6]) if name.startswith('ssd') else 128)
         losses[precision] = [detector.train_step(data, wrapper)['loss'].item() for _ in range(2)]
         assert all(weight.dtype == torch.float32 and weight.isfinite().all() for weight in detector.parameters())
     assert losses['bf16'] != losses[None]
-    assert losses['bf16'] == pytest.approx(losses[None], rel=0.02)
+    assert losses['bf16'] == pytest.approx(losses[None], rel=0.01)
