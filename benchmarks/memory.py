@@ -13,7 +13,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import resource
 import subprocess
 import sys
 import time
@@ -67,6 +66,7 @@ def measure(name: str, batch: int, size: int, device: str, with_cp: bool) -> dic
     import torch
 
     import mmext
+    from mmext.analysis.speed.memory import Gauge
     from mmext.classification import Classifier
 
     model = Classifier(mmext.create_backbone(name, with_cp=with_cp), 10).to(device).train()
@@ -80,20 +80,11 @@ def measure(name: str, batch: int, size: int, device: str, with_cp: bool) -> dic
         optimizer.step()
 
     step(2)
-    before = peak(device)
+    gauge = Gauge(device)
     started = time.perf_counter()
     step(batch)
-    after = peak(device)
-    return {'bytes': after - before, 'seconds': time.perf_counter() - started}
-
-
-def peak(device: str) -> int:
-    """Bytes at the highest so far."""
-    if device == 'cpu':
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-    import torch
-    torch.cuda.synchronize()
-    return torch.cuda.max_memory_allocated()
+    grown = gauge.growth()  # of a GPU: once it has finished
+    return {'bytes': grown, 'seconds': time.perf_counter() - started}
 
 
 if __name__ == '__main__':
