@@ -17,10 +17,13 @@ import subprocess
 import sys
 import time
 
+import torch
+
+import mmext
+from mmext.analysis.speed.memory import EXACT_ALLOCATOR, Gauge
+from mmext.classification import Classifier
 from mmext.engine import cli
 from mmext.errors import UserError
-
-EXACT_ALLOCATOR = {'MALLOC_MMAP_THRESHOLD_': '65536'}
 
 
 def parse_args() -> argparse.Namespace:
@@ -63,12 +66,6 @@ def in_own_process(name: str, args: argparse.Namespace, kind: str, env: dict | N
 
 def measure(name: str, batch: int, size: int, device: str, with_cp: bool) -> dict[str, float]:
     """One warm-up step on two images, then one step of a batch: {'bytes': ..., 'seconds': ...}."""
-    import torch
-
-    import mmext
-    from mmext.analysis.speed.memory import Gauge
-    from mmext.classification import Classifier
-
     model = Classifier(mmext.create_backbone(name, with_cp=with_cp), 10).to(device).train()
     optimizer = torch.optim.SGD(model.parameters(), lr=0.01, momentum=0.9)
 
