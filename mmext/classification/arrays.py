@@ -67,6 +67,11 @@ class ArrayDataset(Dataset):
     def metainfo(self) -> dict:
         return dict(classes=self.classes)
 
+    @property
+    def members(self) -> list[int]:
+        """How many images each class has."""
+        return self.labels.bincount(minlength=len(self.classes)).tolist()
+
     def __len__(self) -> int:
         return len(self.labels)
 

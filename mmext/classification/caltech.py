@@ -13,6 +13,7 @@ from tqdm import tqdm
 from mmext.classification.arrays import ArrayDataset, subset
 from mmext.classification.folders import class_folders
 from mmext.classification.readers import require_folder
+from mmext.data.decoding import NoImage, read_picture
 from mmext.errors import UserError, shorten
 from mmext.registry import DATASETS
 
@@ -112,7 +113,7 @@ class Caltech101(ArrayDataset):
 
 
 def read_small(paths: Sequence[Path], size: int, place: str) -> np.ndarray:
-    """Decodes images, grey ones too -> uint8 (N, 3, size, size) RGB; the sides' ratio is not kept.
+    """Decodes images of any kind -> uint8 (N, 3, size, size) RGB; the sides' ratio is not kept.
 
     Raises:
         UserError: naming those that can't be read.
@@ -122,9 +123,9 @@ def read_small(paths: Sequence[Path], size: int, place: str) -> np.ndarray:
 
     def read(i: int) -> str | None:
         try:
-            with Image.open(paths[i]) as image:
-                small = image.convert('RGB').resize((size, size), Image.Resampling.BILINEAR)
-        except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+            image = Image.fromarray(read_picture(paths[i])[..., ::-1])
+            small = image.resize((size, size), Image.Resampling.BILINEAR)
+        except NoImage as error:
             return f'{paths[i].parent.name}/{paths[i].name}: {error}'
         images[i] = np.asarray(small).transpose(2, 0, 1)
         return None

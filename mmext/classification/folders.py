@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
@@ -14,7 +15,6 @@ from mmext.errors import UserError, shorten
 from mmext.registry import DATASETS
 
 EXTENSIONS = ('.bmp', '.jpeg', '.jpg', '.png', '.ppm', '.tif', '.tiff', '.webp')
-BLANK_SIZE = 256
 
 
 def class_folders(folder: Path, hint: str, ignored: Iterable[str] = ()) -> dict[str, list[str]]:
@@ -77,8 +77,7 @@ def require_classes(place: str, found: Iterable[str], classes: Iterable[str], wh
 class ImageFolder(BaseDataset):
     """ImageNet's layout: ``data_root/train/<class>/*.JPEG``, ``data_root/val/<class>/*.JPEG``.
 
-    Data infos are dict(img_path, gt_label, height, width); height and width are those of the black image that
-    ``mmext.LoadImage`` may put in place of an unreadable one.
+    Data infos are dict(img_path, gt_label).
 
     Args:
         data_root: of the data set.
@@ -89,6 +88,9 @@ class ImageFolder(BaseDataset):
         test_mode: see ``split``; an image that the pipeline leaves out is an error then.
         limit: keep that many images, drawn at random, the same ones in every run; for trials.
         max_refetch: how often another image is drawn in place of one that the pipeline leaves out.
+
+    Attributes:
+        members: how many images each class has.
 
     Raises:
         UserError: no such folder, no class folders, one without images, or other classes than in training.
@@ -121,6 +123,9 @@ class ImageFolder(BaseDataset):
             classes, whose = list(found), str(folder)
         require_classes(str(folder), found, classes, whose)
         self._metainfo['classes'] = tuple(classes)
-        entries = [dict(img_path=os.path.join(folder, name, image), gt_label=label, height=BLANK_SIZE, width=BLANK_SIZE)
+        entries = [dict(img_path=os.path.join(folder, name, image), gt_label=label)
                    for label, name in enumerate(classes) for image in found[name]]
-        return [entries[i] for i in subset(len(entries), self.limit, str(folder))]
+        kept = [entries[i] for i in subset(len(entries), self.limit, str(folder))]
+        members = Counter(entry['gt_label'] for entry in kept)
+        self.members = [members[label] for label in range(len(classes))]
+        return kept

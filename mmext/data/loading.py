@@ -1,64 +1,96 @@
-"""Loading of images of which some can't be read."""
+"""Loading of images, some of which can't be read or are not what was annotated."""
 
 from __future__ import annotations
 
-import io
-
-import mmcv
 import numpy as np
 from mmengine import fileio
-from PIL import Image
 
+from mmext.data.decoding import NoImage, decode
+from mmext.data.sizes import agree, disagreement
 from mmext.data.unreadable import Reader
+from mmext.errors import UserError
 from mmext.registry import TRANSFORMS
 
-JPEG_START, JPEG_END = b'\xff\xd8', b'\xff\xd9'
-JPEG_TAIL = 4096
+BLANK_SIZE = (256, 256)
+ENOUGH = 20  # images before their share says anything
 
 
 @TRANSFORMS.register_module()
 class LoadImage(Reader):
-    """Reads ``img_path`` into ``img``, a BGR array (H, W, 3) of uint8.
+    """Reads ``img_path`` into ``img``, a BGR array (H, W, 3) of uint8, as a viewer shows it (see ``decode``).
+
+    Where the annotations give the image's height and width, the file must have them (a pixel more or less is let pass):
+    boxes of another size would lie beside their objects. An image of another size is treated as one that can't be read.
 
     Args:
         on_error, log_file: see ``Reader``; a blank image has the annotated size, so that its objects count as missed.
         backend_args: of mmengine's file backends.
+        ignore_orientation: take pixels as they are stored, whatever EXIF says of their orientation, for annotations
+            made with a tool that does not look at EXIF either.
+        bits: how many bits of a 16-bit image are in use; by default see ``decode``.
+        max_mismatched: the share of images of another size than annotated above which the run stops; 1.0 never does.
 
     Raises:
-        UserError: with 'raise', naming a file that is missing, truncated or can't be decoded.
+        UserError: with 'raise', naming a file that is missing, truncated, can't be decoded or is of another size; with
+            the others, where too many are of another size.
     """
 
-    def __init__(self, on_error: str = 'raise', log_file: str | None = None, backend_args: dict | None = None) -> None:
+    def __init__(self, on_error: str = 'raise', log_file: str | None = None, backend_args: dict | None = None,
+                 ignore_orientation: bool = False, bits: int | None = None, max_mismatched: float = 0.1) -> None:
         super().__init__(on_error, log_file)
+        if bits not in (None, *range(8, 17)):
+            raise UserError(f'LoadImage: bits={bits!r} is not a number from 8 to 16')
+        if isinstance(max_mismatched, bool) or not isinstance(max_mismatched, (int, float)) \
+                or not 0 <= max_mismatched <= 1:
+            raise UserError(f'LoadImage: max_mismatched={max_mismatched!r} is not a share from 0 to 1')
         self.backend_args = backend_args
+        self.ignore_orientation = ignore_orientation
+        self.bits = bits
+        self.max_mismatched = max_mismatched
+        self.compared = self.mismatched = 0
 
     def transform(self, results: dict) -> dict | None:
         """Adds img, img_shape and ori_shape (height, width); None for a file to be skipped."""
         path = results['img_path']
         try:
-            image = decode(fileio.get(path, backend_args=self.backend_args))
-        except (OSError, ValueError) as error:
+            image = self.read(results)
+        except (OSError, NoImage, Mismatch) as error:
             reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-            self.refuse(f'{path}: unreadable image ({reason})', path, reason)
+            told = reason if isinstance(error, Mismatch) else f'unreadable image ({reason})'
+            self.refuse(f'{path}: {told}', path, reason)
             if self.on_error == 'skip':
                 return None
-            image = np.zeros((results['height'], results['width'], 3), np.uint8)
+            size = [round(results.get(key, side)) for key, side in zip(('height', 'width'), BLANK_SIZE)]
+            image = np.zeros((*size, 3), np.uint8)
         results.update(img=image, img_shape=image.shape[:2], ori_shape=image.shape[:2])
         return results
 
+    def read(self, results: dict) -> np.ndarray:
+        """The image of a data info.
 
-def decode(content: bytes) -> np.ndarray:
-    """An image file's bytes -> a BGR array (H, W, 3).
+        Raises:
+            OSError, NoImage: it can't be read.
+            Mismatch: it is of another size than annotated.
+            UserError: too many are.
+        """
+        content = fileio.get(results['img_path'], backend_args=self.backend_args)
+        image = decode(content, ignore_orientation=self.ignore_orientation, bits=self.bits)
+        if results.get('height') and results.get('width'):
+            annotated = results['height'], results['width']
+            self.compared += 1
+            if not agree(annotated, image.shape[:2]):
+                self.mismatched += 1
+                reason = disagreement(annotated, image.shape[:2], content)
+                self.watch(f'{results["img_path"]}: {reason}')
+                raise Mismatch(reason)
+        return image
 
-    OpenCV decodes; it may fill a truncated JPEG with grey and say nothing, so a JPEG without an end is read again by
-    Pillow, which is strict.
+    def watch(self, last: str) -> None:
+        """Stops a run of which too many images are of another size. Each worker process counts its own."""
+        if self.compared >= ENOUGH and self.mismatched > self.max_mismatched * self.compared:
+            raise UserError(f'{last} (as {self.mismatched} of the {self.compared} images read so far, more than '
+                            f'max_mismatched={self.max_mismatched:g} of mmext.LoadImage)')
 
-    Raises:
-        OSError, ValueError: the bytes are no image, or not a whole one.
-    """
-    if content.startswith(JPEG_START) and JPEG_END not in content[-JPEG_TAIL:]:
-        Image.open(io.BytesIO(content)).load()
-    image = mmcv.imfrombytes(content) if content else None
-    if image is None:
-        raise ValueError('not an image' if content else 'empty file')
-    return image
+
+class Mismatch(Exception):
+    """An image of another size than its annotations say."""

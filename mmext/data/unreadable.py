@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 
 from mmcv.transforms import BaseTransform
 
@@ -44,3 +45,10 @@ def read_log(path: str | os.PathLike) -> dict[str, str]:
         return {}
     with open(path) as log:
         return dict(line.rstrip('\n').split('\t', 1) for line in log if '\t' in line)
+
+
+def cause_of_missing(paths: Iterable[str]) -> str:
+    """Ends a message about files that are not there with the cause, where their names show one; else ''."""
+    if os.sep == '/' and any('\\' in path for path in paths):
+        return "; their names have backslashes, as Windows writes paths: replace them by '/'"
+    return ''

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from mmext.errors import UserError, shorten
@@ -15,7 +16,7 @@ NEEDED = {'images': ('id', 'file_name', 'height', 'width'),
 
 
 def read_annotations(path: str | Path) -> dict:
-    """Reads a COCO annotation file and checks its form.
+    """Reads a COCO annotation file and checks the form of everything that training and evaluation rely on.
 
     Raises:
         UserError: it is missing, not JSON, lacks a key, or an entry is malformed; the message names the entry.
@@ -30,27 +31,90 @@ def read_annotations(path: str | Path) -> dict:
             absent = [field for field in fields if field not in entry] if isinstance(entry, dict) else list(fields)
             if absent:
                 raise UserError(f'{path}: {key}[{i}] has no {shorten(absent)}')
+            wrong = FAULTS[key](entry)
+            if wrong:
+                raise UserError(f'{path}: {key}[{i}]: {wrong}')
     check_references(path, content)
     return content
 
 
+def fault_of_image(image: dict) -> str | None:
+    """What is wrong with an image's fields; None if nothing is."""
+    if type(image['id']) is not int:
+        return f'its id {brief(image["id"])} is not a whole number'
+    if not is_name(image['file_name']):
+        return f'file_name {brief(image["file_name"])} is not the name of a file'
+    for key in ('height', 'width'):
+        if not is_finite(image[key]) or image[key] < 1:
+            return f'{key} {brief(image[key])} is not a number of pixels'
+    return None
+
+
+def fault_of_category(category: dict) -> str | None:
+    if type(category['id']) is not int:
+        return f'its id {brief(category["id"])} is not a whole number'
+    return None if is_name(category['name']) else f'name {brief(category["name"])} is not the name of a class'
+
+
+def fault_of_annotation(annotation: dict) -> str | None:
+    if type(annotation['id']) not in (int, str):  # nothing relies on it but its being its own
+        return f'its id {brief(annotation["id"])} is neither a whole number nor text'
+    for key in ('image_id', 'category_id'):
+        if type(annotation[key]) is not int:
+            return f'{key} {brief(annotation[key])} is not a whole number'
+    box, area = annotation['bbox'], annotation['area']
+    if not isinstance(box, list) or len(box) != 4 or not all(map(is_finite, box)):
+        return f'bbox {brief(box)} is not [x, y, width, height] in finite numbers'
+    if box[2] < 0 or box[3] < 0:
+        return f'bbox {brief(box)} has a negative size; need [x, y, width, height]'
+    if not is_finite(area) or area < 0:
+        return f'area {brief(area)} is not a number of pixels'
+    for key in ('iscrowd', 'ignore'):
+        if annotation.get(key) not in (None, 0, 1):
+            return f'{key} {brief(annotation[key])} is neither 0 nor 1'
+    return None
+
+
+FAULTS = {'images': fault_of_image, 'annotations': fault_of_annotation, 'categories': fault_of_category}
+
+
+def is_name(value: object) -> bool:
+    return isinstance(value, str) and bool(value.strip()) and '\0' not in value
+
+
+def is_finite(value: object) -> bool:
+    return type(value) in (int, float) and -sys.float_info.max <= value <= sys.float_info.max
+
+
+def brief(value: object) -> str:
+    """A value as Python writes it, so that '1' and 1 differ; a long one cut."""
+    text = repr(value)
+    return text if len(text) <= 80 else text[:77] + '...'
+
+
+def most_common(values: Iterable) -> tuple[object, int]:
+    """The most frequent value and how often it is there; (None, 0) of none."""
+    return next(iter(Counter(values).most_common(1)), (None, 0))
+
+
 def check_references(path: str | Path, content: dict) -> None:
-    """Every annotation has its own id, an image, a category and a box of four numbers."""
+    """Every id is there once, every name of a class too; an annotation's image and category are there."""
+    for key in ('images', 'annotations'):
+        value, count = most_common(entry['id'] for entry in content[key])
+        if count > 1:
+            raise UserError(f'{path}: {count} {key} have the id {value!r}')
+    for field in ('id', 'name'):
+        value, count = most_common(category[field] for category in content['categories'])
+        if count > 1:
+            raise UserError(f'{path}: two categories have one id or one name ({value!r}); every class needs its own')
     images = {image['id'] for image in content['images']}
     categories = {category['id'] for category in content['categories']}
     for i, annotation in enumerate(content['annotations']):
-        where = f'{path}: annotations[{i}] (id {annotation["id"]})'
-        box = annotation['bbox']
+        where = f'{path}: annotations[{i}] (id {annotation["id"]!r})'
         if annotation['image_id'] not in images:
             raise UserError(f'{where}: there is no image {annotation["image_id"]}')
         if annotation['category_id'] not in categories:
             raise UserError(f'{where}: there is no category {annotation["category_id"]}')
-        if not isinstance(box, list) or len(box) != 4 or not all(isinstance(number, (int, float)) for number in box):
-            raise UserError(f'{where}: bbox {box!r} is not [x, y, width, height]')
-    for key in ('images', 'annotations'):
-        entry, count = Counter(entry['id'] for entry in content[key]).most_common(1)[0] if content[key] else (None, 1)
-        if count > 1:
-            raise UserError(f'{path}: {count} {key} have the id {entry}')
 
 
 def category_names(content: dict) -> tuple[str, ...]:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import logging
 import os
+from collections import Counter
 
 from mmdet.datasets import CocoDataset as MMDetCocoDataset
 from mmengine.logging import print_log
 
+from mmext.data.unreadable import cause_of_missing
 from mmext.detection.annotations import category_names, check_classes, read_annotations
+from mmext.detection.usable import Tally
 from mmext.errors import UserError, shorten
 from mmext.registry import DATASETS
 
@@ -22,14 +25,20 @@ class CocoDataset(MMDetCocoDataset):
             or 'raise'. By default 'raise' in test mode and 'skip' otherwise.
         kwargs: as for mmdet's.
 
+    Attributes:
+        missing: the image files that are not there, sorted.
+        members: how many objects each class has, crowds and images that were left out aside.
+
     Raises:
-        UserError: the annotation file is missing or malformed, its categories are not the config's classes, or images
-            are missing.
+        UserError: the annotation file is missing or malformed, its categories are not the config's classes, images are
+            missing, or a training set has nothing to train on.
     """
 
     def __init__(self, *args, on_missing: str | None = None, **kwargs) -> None:
         self.on_missing = on_missing or ('raise' if kwargs.get('test_mode') else 'skip')
         self.missing: list[str] = []
+        self.members: list[int] = []
+        self.tally = Tally()
         super().__init__(*args, **kwargs)
 
     @staticmethod
@@ -52,9 +61,25 @@ class CocoDataset(MMDetCocoDataset):
             print_log(f'{folder}: goes on without {self.tell_missing(entries)}', 'current', logging.WARNING)
         return here if self.on_missing == 'skip' else entries
 
+    def parse_data_info(self, raw_data_info: dict) -> dict:
+        info = super().parse_data_info(raw_data_info)
+        self.tally.add(raw_data_info['raw_img_info'], raw_data_info['raw_ann_info'], info['instances'], self.cat_ids)
+        return info
+
+    def filter_data(self) -> list[dict]:
+        """The data infos that ``filter_cfg`` leaves; what a training goes on without is told."""
+        kept = super().filter_data()
+        if not self.test_mode:
+            self.tally.tell(self.ann_file, self.data_list, kept, self.filter_cfg)
+        members = Counter(instance['bbox_label'] for info in kept for instance in info['instances']
+                          if not instance['ignore_flag'])
+        self.members = [members[label] for label in range(len(self.metainfo['classes']))]
+        return kept
+
     def tell_missing(self, entries: list[dict]) -> str:
         names = shorten(map(os.path.basename, self.missing))
-        return f'{len(self.missing)} of the {len(entries)} images of {self.ann_file}, which are missing ({names})'
+        return (f'{len(self.missing)} of the {len(entries)} images of {self.ann_file}, which are missing ({names})'
+                f'{cause_of_missing(self.missing)}')
 
 
 def files_in(folder: str) -> set[str]:

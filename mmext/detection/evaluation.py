@@ -21,7 +21,6 @@ from mmengine.logging import print_log
 
 from mmext import compat
 from mmext.detection.annotations import check_classes, read_annotations
-from mmext.errors import UserError
 
 NAMES = ('AP', 'AP50', 'AP75', 'APs', 'APm', 'APl', 'AR1', 'AR10', 'AR100', 'ARs', 'ARm', 'ARl')
 IOU_50, IOU_75 = 0, 5  # of the ten from .5 to .95
@@ -86,20 +85,10 @@ def read_ground_truth(path: str | Path) -> GroundTruth:
         UserError: it is missing or malformed; the message names the entry.
     """
     content = read_annotations(path)
-    for key in ('images', 'categories'):
-        for i, entry in enumerate(content[key]):
-            if type(entry['id']) is not int:
-                raise UserError(f'{path}: {key}[{i}]: its id {entry["id"]!r} is not a whole number')
     categories = {category['id']: category['name'] for category in content['categories']}
-    if len(set(categories.values())) < len(content['categories']):
-        raise UserError(f'{path}: two categories have one id or one name')
-    annotations = []
-    for i, annotation in enumerate(content['annotations']):
-        if type(annotation['area']) not in (int, float):
-            raise UserError(f'{path}: annotations[{i}]: area {annotation["area"]!r} is not a number')
-        annotations.append(dict(id=i + 1, image_id=annotation['image_id'], category_id=annotation['category_id'],
-                                bbox=annotation['bbox'], area=annotation['area'],
-                                iscrowd=int(bool(annotation.get('iscrowd')))))
+    annotations = [dict(id=i, image_id=annotation['image_id'], category_id=annotation['category_id'],
+                        bbox=annotation['bbox'], area=annotation['area'], iscrowd=int(bool(annotation.get('iscrowd'))))
+                   for i, annotation in enumerate(content['annotations'], 1)]
     return GroundTruth(str(path), content['images'], annotations, categories, list(categories))
 
 

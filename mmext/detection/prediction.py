@@ -26,7 +26,7 @@ import cv2
 import numpy as np
 from tqdm import tqdm
 
-from mmext.data.loading import decode
+from mmext.data.decoding import NoImage, read_picture
 from mmext.data.video import SUFFIXES as VIDEOS
 from mmext.detection.inference import Detections
 from mmext.errors import UserError
@@ -198,10 +198,9 @@ class Predictor:
     def image(self, item: Input, result: Result) -> None:
         """One image. UserError where it can't be read."""
         try:
-            image = np.ascontiguousarray(decode(item.path.read_bytes())[..., ::-1])
-        except (OSError, ValueError, cv2.error) as error:
-            reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-            raise UserError(' '.join(reason.split())) from None
+            image = np.ascontiguousarray(read_picture(item.path)[..., ::-1])
+        except NoImage as error:
+            raise UserError(str(error)) from None
         detections = self.detect(image, str(item.path))
         self.found += len(detections.names)
         encoded = cv2.imencode('.jpg', detections.draw(image)[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, QUALITY])[1]

@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from mmaction.datasets.base import BaseActionDataset
 from mmengine.logging import print_log
 
+from mmext.data.unreadable import cause_of_missing
 from mmext.errors import UserError, shorten
 from mmext.registry import DATASETS
 from mmext.video.lists import missing_files, read_classes, read_frame_list, read_list, read_something, read_templates
@@ -71,7 +72,8 @@ class LabelledVideos(BaseActionDataset):
     def tell_missing(self, all_of: int, here: int) -> None:
         """A warning, or an error where they are too many."""
         names = shorten(map(os.path.basename, self.missing))
-        text = f'{all_of - here} of the {all_of} videos of {self.ann_file}, which are missing ({names})'
+        text = (f'{all_of - here} of the {all_of} videos of {self.ann_file}, which are missing ({names})'
+                f'{cause_of_missing(self.missing)}')
         folder = self.data_prefix['video'] or '.'
         if not here or self.on_missing == 'raise':
             raise UserError(f'{folder}: {text}; restore them, or give --skip-unreadable to tools/test.py')

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 from mmengine import fileio
 
-from mmext.data.loading import decode
+from mmext.data.decoding import NoImage, decode
 from mmext.data.unreadable import Reader
 from mmext.registry import TRANSFORMS
 from mmext.video.decode import VideoError, VideoReader
@@ -126,7 +126,7 @@ def read_frame(folder: str, name: str) -> np.ndarray:
     """An image file as RGB, uint8, (height, width, 3). VideoError names the folder and the file."""
     try:
         return np.ascontiguousarray(decode(fileio.get(os.path.join(folder, name)))[..., ::-1])
-    except (OSError, ValueError) as error:
+    except (OSError, NoImage) as error:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
         raise VideoError(folder, f'{name}: {reason}') from None
 

@@ -1,0 +1,96 @@
+"""What of a training set can be trained on: what is left out is counted and told, and nothing left is refused."""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from collections.abc import Mapping, Sequence
+
+from mmengine.logging import print_log
+
+from mmext.errors import UserError
+
+CROWD = 'a crowd'
+
+
+def why_left_out(annotation: dict, image: dict, category_ids: Sequence[int]) -> str | None:
+    """Why mmdet's CocoDataset leaves an annotation out; None where it does not.
+
+    Args:
+        annotation: of a COCO annotation file.
+        image: to which it belongs.
+        category_ids: of the classes.
+    """
+    x, y, width, height = annotation['bbox']
+    if annotation.get('ignore'):
+        return 'marked to be ignored'
+    if min(x + width, image['width']) <= max(x, 0) or min(y + height, image['height']) <= max(y, 0):
+        return 'outside of the image' if width and height else 'without width or height'
+    if annotation['area'] <= 0:
+        return 'of area 0'
+    if width < 1 or height < 1:
+        return 'smaller than a pixel'
+    return None if annotation['category_id'] in category_ids else 'of no class of the config'
+
+
+class Tally:
+    """Counts the boxes of a training set while it is loaded."""
+
+    def __init__(self) -> None:
+        self.boxes = 0
+        self.left_out: Counter[str] = Counter()
+        self.largest = 0.0  # of all numbers of all boxes
+
+    def add(self, image: dict, annotations: Sequence[dict], instances: Sequence[dict],
+            category_ids: Sequence[int]) -> None:
+        """Counts an image's annotations and those that were made instances of."""
+        self.boxes += len(annotations)
+        self.largest = max(self.largest, *(number for annotation in annotations for number in annotation['bbox']), 0)
+        if len(instances) < len(annotations):
+            reasons = (why_left_out(annotation, image, category_ids) for annotation in annotations)
+            self.left_out.update(reason for reason in reasons if reason)
+
+    def tell(self, place: str, before: Sequence[dict], after: Sequence[dict], filter_cfg: Mapping | None) -> None:
+        """Says how many boxes and images a training set goes on without.
+
+        Args:
+            place: the annotation file.
+            before: data infos as they were loaded.
+            after: those that the filter left.
+            filter_cfg: of mmdet's data sets.
+
+        Raises:
+            UserError: nothing is left to train on.
+        """
+        crowds = sum(instance['ignore_flag'] for info in before for instance in info['instances'])
+        of_boxes = counts({**self.left_out, CROWD: crowds})
+        if not self.boxes:
+            raise UserError(f'{place}: it has no annotations, and so nothing to train on')
+        if sum(self.left_out.values()) + crowds >= self.boxes:
+            hint = ('; they look like shares of the image\'s size, and COCO\'s are in pixels'
+                    if self.largest <= 1.5 else '')
+            raise UserError(f'{place}: none of its {self.boxes} boxes can be trained on: {of_boxes}{hint}')
+        of_images = counts(self.why_filtered(before, after, filter_cfg or {}))
+        if not any(not instance['ignore_flag'] for info in after for instance in info['instances']):
+            raise UserError(f'{place}: none of its {len(before)} images can be trained on: {of_images}; change '
+                            'train_dataloader.dataset.filter_cfg.min_size or filter_empty_gt beside it')
+        told = [f'{sum(self.left_out.values())} of the {self.boxes} boxes ({counts(self.left_out)})'] \
+            if self.left_out else []
+        told += [f'{len(before) - len(after)} of the {len(before)} images ({of_images})'] \
+            if len(after) < len(before) else []
+        if told:
+            print_log(f'{place}: trains without {" and ".join(told)}', 'current', logging.INFO)
+
+    @staticmethod
+    def why_filtered(before: Sequence[dict], after: Sequence[dict], filter_cfg: Mapping) -> Counter[str]:
+        kept = {info['img_id'] for info in after}
+        smallest = filter_cfg.get('min_size', 0)
+        return Counter(f'with a side below filter_cfg.min_size={smallest}' if
+                       min(info['width'], info['height']) < smallest else 'without an object' for info in before
+                       if info['img_id'] not in kept)
+
+
+def counts(reasons: Mapping[str, int]) -> str:
+    """'3 outside of the image, 1 of area 0'."""
+    return ', '.join(f'{count} {reason}' for reason, count in sorted(reasons.items(), key=lambda item: -item[1])
+                     if count)
