@@ -66,10 +66,14 @@ def decode(content: bytes, *, ignore_orientation: bool = False, bits: int | None
     except NoImage:
         raise
     except Exception as error:  # decoders of damaged files raise anything: struct.error, SyntaxError, cv2.error ...
-        raise NoImage(' '.join(str(error).split()) or type(error).__name__) from None
+        raise NoImage(one_line(error)) from None
     if turned == ignore_orientation:
         pixels = turn(pixels, {6: 8, 8: 6}.get(orientation, orientation) if turned else orientation)
     return np.ascontiguousarray(pixels)
+
+
+def one_line(error: Exception) -> str:
+    return ' '.join(str(error).split()) or type(error).__name__
 
 
 def orientation_of(header: Image.Image) -> int:
@@ -83,13 +87,20 @@ def orientation_of(header: Image.Image) -> int:
     return value if value in range(1, 9) else UPRIGHT
 
 
-def sizes(content: bytes) -> tuple[tuple[int, int], tuple[int, int]]:
-    """(height, width) of an image that can be decoded: as it is stored, and turned upright by EXIF's orientation."""
-    with Image.open(io.BytesIO(content)) as header:
-        width, height = header.size
-        across = orientation_of(header) >= 5
-        if header.format == 'TIFF' and across:  # Pillow has turned its size
-            width, height = height, width
+def sizes(source: bytes | str) -> tuple[tuple[int, int], tuple[int, int]]:
+    """(height, width) of an image's content, or file: as it is stored, and turned upright by EXIF's orientation.
+
+    Raises:
+        NoImage: it can't be read.
+    """
+    try:
+        with Image.open(io.BytesIO(source) if isinstance(source, bytes) else source) as header:
+            width, height = header.size
+            across = orientation_of(header) >= 5
+            if header.format == 'TIFF' and across:  # Pillow has turned its size
+                width, height = height, width
+    except Exception as error:
+        raise NoImage(one_line(error)) from None
     return (height, width), ((width, height) if across else (height, width))
 
 

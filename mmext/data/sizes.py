@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from mmext.data.decoding import sizes
+import os
+
+import numpy as np
+
+from mmext.data.decoding import NoImage, read_picture, sizes
 
 TOLERANCE = 1  # pixels: some tools round a size up, others down
 RATIO_TOLERANCE = 0.02
@@ -15,23 +19,52 @@ def agree(one: Size, other: Size) -> bool:
     return all(abs(a - b) <= TOLERANCE for a, b in zip(one, other))
 
 
-def disagreement(annotated: Size, loaded: Size, content: bytes) -> str:
+def disagreement(annotated: Size, loaded: Size, source: bytes | str) -> str:
     """How the sizes differ and what is probably the cause, in one line.
 
     Args:
         annotated: (height, width) of the annotations.
         loaded: (height, width) of the decoded image.
-        content: of the file.
+        source: the file's content, or its path.
     """
-    return f'{told(annotated)} in the annotations, {told(loaded)} in the file: {cause(annotated, loaded, content)}'
+    return f'{told(annotated)} in the annotations, {told(loaded)} in the file: {cause(annotated, loaded, source)}'
+
+
+def differing(path: str, annotated: Size, ignore_orientation: bool = False) -> str | None:
+    """``disagreement`` of a file of which the header is read alone; None where it agrees, or can't be read."""
+    try:
+        loaded = sizes(path)[0 if ignore_orientation else 1]
+        return None if agree(annotated, loaded) else disagreement(annotated, loaded, path)
+    except NoImage:
+        return None
+
+
+def picture_of_size(path: str | os.PathLike, size: Size) -> np.ndarray:
+    """The pixels of a file as it was annotated: turned by EXIF's orientation, or, where that gives the size, not.
+
+    Args:
+        path: of the file.
+        size: (height, width) of its annotations.
+
+    Returns:
+        BGR, uint8, (height, width, 3).
+
+    Raises:
+        NoImage: it can't be read, or is of another size either way.
+    """
+    for ignore_orientation in (False, True):
+        pixels = read_picture(path, ignore_orientation=ignore_orientation)
+        if agree(size, pixels.shape[:2]):
+            return pixels
+    raise NoImage(disagreement(size, pixels.shape[:2], os.fspath(path)))
 
 
 def told(size: Size) -> str:
     return f'{size[1]:g} x {size[0]:g}'
 
 
-def cause(annotated: Size, loaded: Size, content: bytes) -> str:
-    stored, upright = sizes(content)
+def cause(annotated: Size, loaded: Size, source: bytes | str) -> str:
+    stored, upright = sizes(source)
     if stored != upright and agree(annotated, stored):
         return ("EXIF's orientation turns it, and the annotations are of the picture as it is stored; "
                 'give ignore_orientation=True to mmext.LoadImage in every pipeline')

@@ -50,6 +50,8 @@ class CocoDataset(MMDetCocoDataset):
         content = read_annotations(self.ann_file)
         check_classes(self.ann_file, content, self.metainfo['classes'])
         entries = super().load_data_list()
+        if not entries:
+            raise UserError(f'{self.ann_file}: it has no images')
         folder = self.data_prefix['img']
         present = files_in(folder)
         here = [entry for entry in entries if entry['img_path'] in present or os.path.isfile(entry['img_path'])]

@@ -10,11 +10,10 @@ import torch
 from mmengine.config import Config
 from mmengine.hooks import Hook
 from mmengine.runner import Runner, find_latest_checkpoint
-from torch.utils.data import DataLoader, Dataset
 
 from mmext.backbones.weights import fitting_weights, read_checkpoint, require_match, weights_of
-from mmext.classification import Classifier
 from mmext.engine.config import datasets_of
+from mmext.engine.data_checks import require_test_data, require_training_data
 from mmext.engine.hooks.unreadable import TEST_LOG, TRAIN_LOG
 from mmext.engine.launch import prepare_processes
 from mmext.engine.options import arguments, find_component
@@ -79,8 +78,7 @@ def train(config: Config, *, resume: str | None = None) -> Runner:
     note_unreadable(config, 'train_dataloader', TRAIN_LOG)
     note_unreadable(config, 'val_dataloader', TRAIN_LOG, 'blank')  # one such file does not end a training
     runner = Runner.from_cfg(config)
-    require_batches(runner.train_loop.dataloader)
-    require_classes(bare(runner.model), runner.train_dataloader.dataset)
+    require_training_data(runner, bare(runner.model))
     if resume:
         require_match(bare(runner.model), weights_of(checkpoint), config.load_from)
         del checkpoint
@@ -96,25 +94,6 @@ def require_some(model: torch.nn.Module, path: str) -> None:
     weights = weights_of(read_checkpoint(path))
     if not fitting_weights(model.state_dict(), weights):
         require_match(model, weights, path, ' (for a backbone alone: model.backbone.init_cfg)')
-
-
-def require_batches(loader: DataLoader) -> None:
-    """Raises a UserError where the training set makes no whole batch."""
-    if not len(loader):
-        source = getattr(loader.dataset, 'ann_file', None) or loader.dataset.data_root
-        raise UserError(f'{source}: its {len(loader.dataset)} usable samples do not make one batch; lower '
-                        'train_dataloader.batch_size with --cfg-options')
-
-
-def require_classes(model: torch.nn.Module, dataset: Dataset) -> None:
-    """Raises a UserError where a classifier or recognizer is for another number of classes than its data has."""
-    key, head = 'model', model
-    if not isinstance(model, Classifier):
-        key, head = 'model.cls_head', getattr(model, 'cls_head', None)
-    classes = len(dataset.metainfo.get('classes') or ())
-    if hasattr(head, 'num_classes') and classes and head.num_classes != classes:
-        raise UserError(f'{dataset.data_root}: {classes} classes, but {key}.num_classes is {head.num_classes}; give '
-                        f'--classes auto, or --cfg-options {key}.num_classes={classes}')
 
 
 def test(config: Config, checkpoint: str, *, skip_unreadable: bool = False,
@@ -139,7 +118,7 @@ def test(config: Config, checkpoint: str, *, skip_unreadable: bool = False,
             dataset['on_missing'] = 'blank'
     runner = Runner.from_cfg(config)
     require_match(bare(runner.model), weights, checkpoint)
-    require_classes(bare(runner.model), runner.test_loop.dataloader.dataset)
+    require_test_data(runner, bare(runner.model))
     for hook in hooks:
         runner.register_hook(hook)
     return runner.test()

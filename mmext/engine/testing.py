@@ -83,7 +83,7 @@ def apply_test_flags(config: Config, *, per_class: bool = False, reference: bool
 def drawing_hook(metric: dict, folder: str, score: float) -> dict:
     """The config of what draws the results that a metric measures. UserError where nothing does."""
     if metric['type'] == BOXES:
-        return dict(type='DetVisualizationHook', draw=True, test_out_dir=os.path.abspath(folder), score_thr=score)
+        return dict(type='mmext.ShowDetectionsHook', out_dir=os.path.abspath(folder), score_thr=score)
     if metric['type'] == 'mmext.ActionAccuracy':
         return dict(type='mmext.ShowVideosHook', out_dir=os.path.abspath(folder))
     raise UserError('--show-dir: it draws detections and videos, and this config has none')

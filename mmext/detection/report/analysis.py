@@ -67,6 +67,7 @@ class ImageResult:
     f1: float
     objects: list[Box]
     detections: list[Box]
+    size: tuple[float, float] | None = None  # height, width
 
 
 @dataclass(frozen=True)
@@ -220,4 +221,5 @@ def image_result(image: dict, objects: list[Box], detections: list[Box]) -> Imag
     fp = sum(box.good is False for box in detections)
     fn = sum(box.good is False for box in objects)
     f1 = 2 * tp / (2 * tp + fp + fn) if tp + fp + fn else 1.0
-    return ImageResult(image['id'], image['file_name'], tp, fp, fn, f1, objects, detections)
+    size = (image['height'], image['width']) if 'height' in image and 'width' in image else None
+    return ImageResult(image['id'], image['file_name'], tp, fp, fn, f1, objects, detections, size)

@@ -11,7 +11,8 @@ from pathlib import Path
 
 from PIL import Image, ImageColor, ImageDraw
 
-from mmext.data.loading import decode
+from mmext.data.decoding import NoImage, read_picture
+from mmext.data.sizes import picture_of_size
 from mmext.detection.drawing import plate
 from mmext.detection.report.analysis import Box, ImageResult, cut
 from mmext.detection.report.svg import BLUE, GREY, ORANGE
@@ -47,10 +48,10 @@ def choose(results: Sequence[ImageResult], count: int) -> tuple[list[ImageResult
 def draw_pair(image_root: Path, result: ImageResult) -> Pair:
     """Draws one image; a file that is missing or broken is told in ``problem``."""
     try:
-        image = decode((image_root / result.file_name).read_bytes())
-    except (OSError, ValueError) as error:
-        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-        return Pair(result, problem=f'{result.file_name}: {reason}')
+        path = image_root / result.file_name
+        image = picture_of_size(path, result.size) if result.size else read_picture(path)
+    except NoImage as error:
+        return Pair(result, problem=f'{result.file_name}: {error}')
     picture = Image.fromarray(image[..., ::-1])
     scale = min(1.0, SIDE / max(picture.size))
     small = picture.resize([max(1, round(side * scale)) for side in picture.size], Image.Resampling.LANCZOS)

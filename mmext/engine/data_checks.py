@@ -1,0 +1,89 @@
+"""What is looked at in a run's data, beside its classes, before anything long starts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import numpy as np
+from mmengine.config import Config
+from mmengine.runner import Runner
+from torch import nn
+from torch.utils.data import DataLoader, Dataset
+
+from mmext.data.loading import LoadImage
+from mmext.data.sizes import differing
+from mmext.engine.agreement import leaves, place_of, require_agreement, tell_empty_classes
+from mmext.errors import UserError
+
+LOOKED_AT = 50  # images of a data set
+MAX_MISMATCHED = 0.1  # where no LoadImage of ours says it
+
+
+def require_training_data(runner: Runner, model: nn.Module) -> None:
+    """Builds the loaders of a training and looks at their data.
+
+    Raises:
+        UserError: they have no images, no batch, other classes than the model, or images of other sizes.
+    """
+    loaders = dict(train_dataloader=built('train_dataloader', lambda: runner.train_loop.dataloader))
+    if runner._val_loop is not None:
+        loaders['val_dataloader'] = built('val_dataloader', lambda: runner.val_loop.dataloader)
+    require_batches(loaders['train_dataloader'])
+    require_data(runner.cfg, model, loaders)
+    tell_empty_classes(loaders['train_dataloader'])
+
+
+def require_test_data(runner: Runner, model: nn.Module) -> None:
+    """``require_training_data`` for a test."""
+    require_data(runner.cfg, model, dict(test_dataloader=built('test_dataloader',
+                                                               lambda: runner.test_loop.dataloader)))
+
+
+def require_data(config: Config, model: nn.Module, loaders: Mapping[str, DataLoader]) -> None:
+    require_agreement(config, model, loaders)
+    for loader in loaders.values():
+        for dataset in leaves(loader.dataset):
+            require_sizes(dataset)
+
+
+def built(key: str, build: Callable[[], DataLoader]) -> DataLoader:
+    """A loader; UserError where nothing is left of a data set of mmengine's kind, which fails at packing nothing."""
+    try:
+        return build()
+    except ValueError as error:
+        if 'need at least one array to concatenate' not in str(error):
+            raise
+        raise UserError(f'{key}.dataset: no image is left in it. Its filter_cfg leaves out images without an object of '
+                        "the config's classes (filter_empty_gt) and small ones (min_size); --classes auto takes the "
+                        'classes from the annotations') from None
+
+
+def require_batches(loader: DataLoader) -> None:
+    """Raises a UserError where the training set makes no whole batch."""
+    if not len(loader):
+        raise UserError(f'{place_of(leaves(loader.dataset)[0])}: its {len(loader.dataset)} usable samples do not make '
+                        'one batch; lower train_dataloader.batch_size with --cfg-options')
+
+
+def require_sizes(dataset: Dataset) -> None:
+    """Compares the sizes of some images, from their headers, with those of their annotations.
+
+    ``mmext.LoadImage`` compares each image when it is read; this finds out at once where most of them differ.
+
+    Raises:
+        UserError: more than ``LoadImage.max_mismatched`` of them differ.
+    """
+    steps = getattr(getattr(dataset, 'pipeline', None), 'transforms', [])
+    loading = next((step for step in steps if isinstance(step, LoadImage)), None)
+    if not steps or not hasattr(dataset, 'get_data_info') or getattr(steps[0], 'backend_args', None):
+        return
+    limit = loading.max_mismatched if loading else MAX_MISMATCHED
+    chosen = np.unique(np.linspace(0, len(dataset) - 1, min(LOOKED_AT, len(dataset))).astype(int)).tolist()
+    reasons = {info['img_path']: differing(info['img_path'], (info['height'], info['width']), bool(
+        loading and loading.ignore_orientation)) for info in map(dataset.get_data_info, chosen)
+        if all(info.get(key) for key in ('img_path', 'height', 'width'))}
+    found = {path: reason for path, reason in reasons.items() if reason}
+    if len(found) > limit * len(reasons):
+        path, reason = next(iter(found.items()))
+        raise UserError(f'{path}: {reason} (as {len(found)} of the {len(reasons)} images of {place_of(dataset)} that '
+                        f'were looked at, more than max_mismatched={limit:g} of mmext.LoadImage)')
