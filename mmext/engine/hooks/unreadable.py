@@ -9,6 +9,7 @@ from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
 from mmext.data.unreadable import read_log
+from mmext.engine.agreement import leaves
 from mmext.errors import shorten
 from mmext.registry import HOOKS
 
@@ -36,7 +37,8 @@ class UnreadableFilesHook(Hook):
         self.told |= set(new)
 
     def after_train(self, runner: Runner) -> None:
-        missing = getattr(runner.train_dataloader.dataset, 'missing', [])
+        missing = [path for dataset in leaves(runner.train_dataloader.dataset)
+                   for path in getattr(dataset, 'missing', [])]
         self.tell(runner, TRAIN_LOG, missing, 'trained without (and validated with black ones in place of)')
 
     def after_test(self, runner: Runner) -> None:
