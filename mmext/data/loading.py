@@ -88,8 +88,8 @@ class LoadImage(Reader):
     def watch(self, last: str) -> None:
         """Stops a run of which too many images are of another size. Each worker process counts its own."""
         if self.compared >= ENOUGH and self.mismatched > self.max_mismatched * self.compared:
-            raise UserError(f'{last} (as {self.mismatched} of the {self.compared} images read so far, more than '
-                            f'max_mismatched={self.max_mismatched:g} of mmext.LoadImage)')
+            raise UserError(f'{last} (as {self.mismatched} of the {self.compared} images read so far, and more than '
+                            f'{self.max_mismatched:.0%} stop a run: max_mismatched of mmext.LoadImage)')
 
 
 class Mismatch(Exception):

@@ -137,8 +137,12 @@ def count_classes(dataset: Dataset) -> tuple[int | None, int | None]:
     return number if type(number) is int else None, len(things) if things else None
 
 
-def tell_empty_classes(loader: DataLoader) -> None:
-    """Says in one line which classes have no member in a training set; no network learns to find them."""
+def require_members(loader: DataLoader) -> None:
+    """Says in one line which classes have no member in a training set; no network learns to find them.
+
+    Raises:
+        UserError: none has one.
+    """
     counts: Counter[str] = Counter()
     names: list[str] = []
     places = []
@@ -150,9 +154,11 @@ def tell_empty_classes(loader: DataLoader) -> None:
         counts.update(dict(zip(names, members)))
         places.append(place_of(dataset))
     empty = [name for name in names if not counts[name]]
+    if names and empty == names:
+        raise UserError(f'{shorten(dict.fromkeys(places))}: nothing in it can be trained on: no class has a member')
     if empty:
-        print_log(f'{shorten(dict.fromkeys(places))}: {len(empty)} of the {len(names)} classes have no member in the '
-                  f'training data: {shorten(map(repr, empty), 10)}{cause_of_empty(empty, names)}', 'current',
+        print_log(f'{shorten(dict.fromkeys(places))}: {len(empty)} of the {len(names)} classes are without a member in '
+                  f'the training data: {shorten(map(repr, empty), 10)}{cause_of_empty(empty, names)}', 'current',
                   logging.WARNING)
 
 
@@ -169,10 +175,10 @@ def members_of(dataset: Dataset) -> list[int] | None:
     if members is not None or not hasattr(dataset, 'get_data_info'):
         return members
     labels = [label for i in range(len(dataset)) for label in labels_of(dataset.get_data_info(i))]
-    if not labels or not all(type(label) is int and label >= 0 for label in labels):
+    if not all(type(label) is int and label >= 0 for label in labels):
         return None
     counts = Counter(labels)
-    return [counts[label] for label in range(count_classes(dataset)[0] or max(labels) + 1)]
+    return [counts[label] for label in range(count_classes(dataset)[0] or max(labels, default=-1) + 1)]
 
 
 def labels_of(info: Mapping) -> Iterable[object]:

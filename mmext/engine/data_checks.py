@@ -10,13 +10,15 @@ from mmengine.runner import Runner
 from torch import nn
 from torch.utils.data import DataLoader, Dataset
 
-from mmext.data.loading import LoadImage
+from mmext.data.loading import ENOUGH, LoadImage
 from mmext.data.sizes import differing
-from mmext.engine.agreement import leaves, place_of, require_agreement, tell_empty_classes
-from mmext.errors import UserError
+from mmext.engine.agreement import leaves, place_of, require_agreement, require_members
+from mmext.engine.config import datasets_of
+from mmext.errors import UserError, shorten
 
 LOOKED_AT = 50  # images of a data set
 MAX_MISMATCHED = 0.1  # where no LoadImage of ours says it
+MAX_OF_FEW = 0.5  # at least, of fewer than ENOUGH images
 
 
 def require_training_data(runner: Runner, model: nn.Module) -> None:
@@ -25,18 +27,18 @@ def require_training_data(runner: Runner, model: nn.Module) -> None:
     Raises:
         UserError: they have no images, no batch, other classes than the model, or images of other sizes.
     """
-    loaders = dict(train_dataloader=built('train_dataloader', lambda: runner.train_loop.dataloader))
+    loaders = dict(train_dataloader=built(runner.cfg, 'train_dataloader', lambda: runner.train_loop.dataloader))
     if runner._val_loop is not None:
-        loaders['val_dataloader'] = built('val_dataloader', lambda: runner.val_loop.dataloader)
+        loaders['val_dataloader'] = built(runner.cfg, 'val_dataloader', lambda: runner.val_loop.dataloader)
     require_batches(loaders['train_dataloader'])
     require_data(runner.cfg, model, loaders)
-    tell_empty_classes(loaders['train_dataloader'])
+    require_members(loaders['train_dataloader'])
 
 
 def require_test_data(runner: Runner, model: nn.Module) -> None:
     """``require_training_data`` for a test."""
-    require_data(runner.cfg, model, dict(test_dataloader=built('test_dataloader',
-                                                               lambda: runner.test_loop.dataloader)))
+    require_data(runner.cfg, model, dict(
+        test_dataloader=built(runner.cfg, 'test_dataloader', lambda: runner.test_loop.dataloader)))
 
 
 def require_data(config: Config, model: nn.Module, loaders: Mapping[str, DataLoader]) -> None:
@@ -46,16 +48,17 @@ def require_data(config: Config, model: nn.Module, loaders: Mapping[str, DataLoa
             require_sizes(dataset)
 
 
-def built(key: str, build: Callable[[], DataLoader]) -> DataLoader:
+def built(config: Config, key: str, build: Callable[[], DataLoader]) -> DataLoader:
     """A loader; UserError where nothing is left of a data set of mmengine's kind, which fails at packing nothing."""
     try:
         return build()
     except ValueError as error:
         if 'need at least one array to concatenate' not in str(error):
             raise
-        raise UserError(f'{key}.dataset: no image is left in it. Its filter_cfg leaves out images without an object of '
-                        "the config's classes (filter_empty_gt) and small ones (min_size); --classes auto takes the "
-                        'classes from the annotations') from None
+        places = [dataset.get('ann_file') or dataset.get('data_root') for dataset in datasets_of(config, key)]
+        raise UserError(f'{shorten(places)}: no image is left of it. {key}.dataset.filter_cfg leaves out small images '
+                        "(min_size) and those without an object of the config's classes (filter_empty_gt); to take the "
+                        'classes from the annotations, give --classes auto') from None
 
 
 def require_batches(loader: DataLoader) -> None:
@@ -71,7 +74,7 @@ def require_sizes(dataset: Dataset) -> None:
     ``mmext.LoadImage`` compares each image when it is read; this finds out at once where most of them differ.
 
     Raises:
-        UserError: more than ``LoadImage.max_mismatched`` of them differ.
+        UserError: more than ``LoadImage.max_mismatched`` of them differ; of a few images, more than half.
     """
     steps = getattr(getattr(dataset, 'pipeline', None), 'transforms', [])
     loading = next((step for step in steps if isinstance(step, LoadImage)), None)
@@ -83,7 +86,8 @@ def require_sizes(dataset: Dataset) -> None:
         loading and loading.ignore_orientation)) for info in map(dataset.get_data_info, chosen)
         if all(info.get(key) for key in ('img_path', 'height', 'width'))}
     found = {path: reason for path, reason in reasons.items() if reason}
+    limit = limit if len(reasons) >= ENOUGH else max(limit, MAX_OF_FEW)
     if len(found) > limit * len(reasons):
         path, reason = next(iter(found.items()))
         raise UserError(f'{path}: {reason} (as {len(found)} of the {len(reasons)} images of {place_of(dataset)} that '
-                        f'were looked at, more than max_mismatched={limit:g} of mmext.LoadImage)')
+                        f'were looked at, and more than {limit:.0%} stop a run: max_mismatched of mmext.LoadImage)')

@@ -202,7 +202,7 @@ def require_average(config: Config, checkpoint: dict, path: str) -> None:
 
 def set_randomness(config: Config, seed: int | None, deterministic: bool) -> None:
     """``--seed`` and ``--deterministic``. UserError for a seed that numpy's generator does not take."""
-    config.setdefault('randomness', {})
+    config.setdefault('randomness', dict(seed=None))
     if seed is not None:
         if not 0 <= seed < 2**32:
             raise UserError(f'--seed {seed}: need a number from 0 to {2**32 - 1}')

@@ -114,7 +114,7 @@ def test_a_large_share_of_other_sizes_stops_the_run(picture: Path, on_error: str
     step = LoadImage(on_error)
     for given in [good] * 18 + [bad] * 2:
         step.transform(dict(given))
-    with pytest.raises(UserError, match=r'swapped .* 3 of the 21 images read so far, more than max_mismatched=0\.1'):
+    with pytest.raises(UserError, match=r'swapped .* 3 of the 21 images read so far, and more than 10% stop'):
         step.transform(dict(bad))
     step = LoadImage(on_error, max_mismatched=1)
     for _ in range(30):

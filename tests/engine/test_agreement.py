@@ -21,7 +21,7 @@ from mmext.classification import Classifier
 from mmext.data.loading import LoadImage
 from mmext.detection import CocoDataset
 from mmext.engine import agreement
-from mmext.engine.agreement import leaves, numbers_of_classes, require_agreement, require_classes, tell_empty_classes
+from mmext.engine.agreement import leaves, numbers_of_classes, require_agreement, require_classes, require_members
 from mmext.engine.config import read_config, replace_values
 from mmext.engine.data_checks import built, require_batches, require_sizes
 from mmext.errors import UserError
@@ -167,25 +167,39 @@ def test_a_coco_file_that_lacks_a_class():
 
 @pytest.mark.parametrize('labels, says', [
     ([0, 1, 2], None),
-    ([1, 2, 2], "labels.txt: 1 of the 3 classes have no member in the training data: 'circle'; labels count from 0"),
-    ([0, 0], "2 of the 3 classes have no member in the training data: 'square', 'triangle'"),
+    ([1, 2, 2], "labels.txt: 1 of the 3 classes are without a member in the training data: 'circle'; labels count "
+                'from 0'),
+    ([0, 0], "2 of the 3 classes are without a member in the training data: 'square', 'triangle'"),
 ])
 def test_classes_without_a_member(labels: list[int], says: str | None, monkeypatch: pytest.MonkeyPatch):
     told: list[str] = []
     monkeypatch.setattr(agreement, 'print_log', lambda text, *_: told.append(text))
-    tell_empty_classes(DataLoader(RepeatDataset(Labelled(labels), 2)))
+    require_members(DataLoader(RepeatDataset(Labelled(labels), 2)))
     assert len(told) == (says is not None) and all(says in line for line in told)
-    tell_empty_classes(DataLoader(ConcatDataset([Labelled(labels), Labelled([0, 1, 2])])))
+    require_members(DataLoader(ConcatDataset([Labelled(labels), Labelled([0, 1, 2])])))
     assert len(told) == (says is not None), 'another part of the data has it'
 
 
+class Boxes(BaseDataset):
+    """Images of which each has one crowd."""
+
+    def load_data_list(self) -> list[dict]:
+        return [dict(instances=[dict(bbox_label=0, ignore_flag=1)])] * 3
+
+
+def test_a_training_set_in_which_no_class_has_a_member():
+    with pytest.raises(UserError, match='crowds.json: nothing in it can be trained on'):
+        require_members(DataLoader(Boxes('crowds.json', metainfo=dict(classes=NAMES))))
+
+
 def test_no_batch_and_no_image():
+    config = Config(dict(train_dataloader=dict(dataset=dict(ann_file='a.json', pipeline=[]))))
     with pytest.raises(UserError, match='labels.txt: its 3 usable samples do not make one batch'):
         require_batches(DataLoader(RepeatDataset(data(3), 1), batch_size=4, drop_last=True))
-    with pytest.raises(UserError, match='train_dataloader.dataset: no image is left in it'):
-        built('train_dataloader', lambda: DataLoader(Labelled([])))
+    with pytest.raises(UserError, match='a.json: no image is left of it. train_dataloader.dataset.filter_cfg'):
+        built(config, 'train_dataloader', lambda: DataLoader(Labelled([])))
     with pytest.raises(ValueError, match='another'):
-        built('train_dataloader', lambda: (_ for _ in ()).throw(ValueError('another')))
+        built(config, 'train_dataloader', lambda: (_ for _ in ()).throw(ValueError('another')))
 
 
 @pytest.fixture
@@ -212,9 +226,12 @@ def images(tmp_path: Path):
 def test_sizes_are_looked_at_before_a_run(images):
     require_sizes(images([(40, 30)] * 10 + [(30, 40)], (40, 30)))
     with pytest.raises(UserError, match=r'0\.png: 40 x 30 in the annotations, 30 x 40 in the file: width and height '
-                                        r'are swapped in the annotations \(as 2 of the 4 images of .*a\.json'):
-        require_sizes(images([(30, 40), (40, 30)] * 2, (40, 30)))
-    require_sizes(images([(30, 40), (40, 30)] * 2, (40, 30), max_mismatched=0.5))
+                                        r'are swapped in the annotations \(as 4 of the 24 images of .*a\.json'):
+        require_sizes(images([(30, 40), *[(40, 30)] * 5] * 4, (40, 30)))
+    require_sizes(images([(30, 40), (40, 30)] * 20, (40, 30), max_mismatched=0.5))
+    require_sizes(images([(30, 40), (40, 30)], (40, 30)))
+    with pytest.raises(UserError, match='as 2 of the 3 images .* and more than 50% stop a run'):
+        require_sizes(images([(30, 40), (30, 40), (40, 30)], (40, 30)))
 
 
 def test_the_look_knows_of_orientation(images):

@@ -242,3 +242,7 @@ def test_a_launcher_that_did_not_launch(launcher: str, says: str, monkeypatch: p
         monkeypatch.delenv(name, raising=False)
     with pytest.raises(UserError, match=says):
         launch.prepare_processes(read_config(ROOT / CONFIG), launcher)
+
+
+def test_a_config_on_anothers_runtime_needs_no_seed():
+    assert flagged('configs/retinanet_iresnet50_fpn_coco.py').randomness == dict(seed=None)
