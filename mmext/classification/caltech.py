@@ -14,6 +14,7 @@ from mmext.classification.arrays import ArrayDataset, subset
 from mmext.classification.folders import class_folders
 from mmext.classification.readers import require_folder
 from mmext.data.decoding import NoImage, read_picture
+from mmext.data.unreadable import cause_of_missing
 from mmext.errors import UserError, shorten
 from mmext.registry import DATASETS
 
@@ -103,8 +104,8 @@ class Caltech101(ArrayDataset):
         for number, line in enumerate(lines, 1):
             name, _, label = line.strip().rpartition(' ')
             if name not in labels:
-                raise UserError(f'{path}, line {number}: there is no image {name or line!r}; a line is a path like '
-                                f"'{next(iter(labels))}' and a label")
+                raise UserError(f"{path}, line {number}: there is no image {name or line!r}; a line is a path like "
+                                f"'{next(iter(labels))}' and a label{cause_of_missing([name])}")
             if label != str(labels[name]):
                 raise UserError(f'{path}, line {number}: label {label!r}; {name} is of class {labels[name]} of the '
                                 f'{len(found)} sorted folders')

@@ -66,8 +66,9 @@ def told(size: Size) -> str:
 def cause(annotated: Size, loaded: Size, source: bytes | str) -> str:
     stored, upright = sizes(source)
     if stored != upright and agree(annotated, stored):
-        return ("EXIF's orientation turns it, and the annotations are of the picture as it is stored; "
-                'give ignore_orientation=True to mmext.LoadImage in every pipeline')
+        return ("EXIF's orientation turns it, and the annotated size is the one before; if the boxes are of that "
+                'picture, give ignore_orientation=True to mmext.LoadImage in every pipeline; if they are of the turned '
+                'one (as Label Studio exports them), swap width and height in the annotations')
     if stored != upright and agree(annotated, upright):
         return ("the annotations are of the picture as EXIF's orientation turns it; leave ignore_orientation out of "
                 'mmext.LoadImage')

@@ -18,10 +18,19 @@ from torch import nn
 from torch.utils.data import DataLoader
 
 from mmext.classification import Classifier
+from mmext.classification.arrays import ArrayDataset
+from mmext.classification.folders import ImageFolder
 from mmext.data.loading import LoadImage
 from mmext.detection import CocoDataset
-from mmext.engine import agreement
-from mmext.engine.agreement import leaves, numbers_of_classes, require_agreement, require_classes, require_members
+from mmext.engine import agreement, cli
+from mmext.engine.agreement import (
+    leaves,
+    members_of,
+    numbers_of_classes,
+    require_agreement,
+    require_classes,
+    require_members,
+)
 from mmext.engine.config import read_config, replace_values
 from mmext.engine.data_checks import built, require_batches, require_sizes
 from mmext.errors import UserError
@@ -180,6 +189,45 @@ def test_classes_without_a_member(labels: list[int], says: str | None, monkeypat
     assert len(told) == (says is not None), 'another part of the data has it'
 
 
+def of_images(root: Path):
+    from tests.classification.helpers import write_folders
+
+    write_folders(root / 'train', {'a': 2, 'b': 1, 'c': 3}, '.png')
+    return ImageFolder(str(root), limit=1)
+
+
+def of_videos(root: Path):
+    from mmext.video.datasets import VideoDataset
+
+    (root / 'a.mp4').touch()
+    (root / 'list.txt').write_text('a.mp4 1\na.mp4 2\na.mp4 2\n')
+    return VideoDataset(str(root / 'list.txt'), data_prefix=dict(video=str(root)))
+
+
+def of_boxes(root: Path):
+    Image.new('RGB', (40, 40)).save(root / 'a.png')
+    content = dict(images=[dict(id=1, file_name='a.png', width=40, height=40)],
+                   categories=[dict(id=i, name=name) for i, name in enumerate(NAMES)],
+                   annotations=[dict(id=i, image_id=1, category_id=2, bbox=[1, 1, 9, 9], area=81, iscrowd=i % 2)
+                                for i in range(5)])
+    (root / 'a.json').write_text(json.dumps(content))
+    return CocoDataset(ann_file=str(root / 'a.json'), data_prefix=dict(img=str(root)), metainfo=dict(classes=NAMES))
+
+
+class Digits(ArrayDataset):
+    """Six images of the last of three classes."""
+
+    def load(self) -> tuple[np.ndarray, np.ndarray, tuple[str, ...]]:
+        return np.zeros((6, 3, 4, 4), np.uint8), np.full(6, 2), NAMES
+
+
+@pytest.mark.parametrize('make, expected', [(of_images, 1), (of_videos, [0, 1, 2]), (of_boxes, [0, 0, 3]),
+                                            (lambda root: Digits(str(root)), [0, 0, 6])])
+def test_members_of_data_of_all_tasks(make, expected: list[int] | int, tmp_path: Path):
+    found = members_of(make(tmp_path))
+    assert sum(found) == 1 and len(found) == 3 if expected == 1 else found == expected
+
+
 class Boxes(BaseDataset):
     """Images of which each has one crowd."""
 
@@ -239,3 +287,13 @@ def test_the_look_knows_of_orientation(images):
     with pytest.raises(UserError, match='ignore_orientation=True'):
         require_sizes(images([(40, 30)] * 2, (40, 30), orientation=6))
     require_sizes(images([(40, 30)] * 2, (40, 30), orientation=6, ignore_orientation=True))
+
+
+@pytest.mark.parametrize('workers', [0, 2])
+@pytest.mark.parametrize('on_error', ['skip', 'blank'])
+def test_other_sizes_that_the_look_has_missed_stop_a_run(images, workers: int, on_error: str):
+    data = images([(30, 40)] * 50, (40, 30), on_error=on_error)
+    with pytest.raises(UserError) as caught:
+        list(DataLoader(data, 1, num_workers=workers, collate_fn=len))
+    line = cli.message(caught.value)
+    assert 'in the annotations' in line and 'images read so far, and more than 10% stop a run' in line

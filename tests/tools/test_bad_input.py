@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from PIL import Image
 
 from mmext.backbones.weights import read_checkpoint
 from tests.conftest import CONFIG, OPTIONS, SMALL, Tool, error_line
@@ -85,6 +86,17 @@ def test_categories_that_are_not_the_configs(tool: Tool, data: Path, tmp_path: P
     assert '3 categories (circle, square, triangle)' in line and '--classes auto' in line
 
 
+def test_a_head_for_other_classes(train, data: Path):
+    line = error_line(train(data, options=['model.bbox_head.num_classes=2']))
+    assert '3 classes, but model.bbox_head.num_classes is 2' in line and '--classes auto' in line
+
+
+def test_images_of_another_size_than_annotated(train, data: Path):
+    edit(annotations(data), lambda content: [image.update(width=image['height'] * 2) for image in content['images']])
+    line = error_line(train(data, options=['train_dataloader.num_workers=2']))
+    assert '600 x 300 in the annotations, 300 x 300 in the file' in line and 'max_mismatched' in line
+
+
 @pytest.mark.skipif(os.geteuid() == 0, reason='root may write anywhere')
 def test_work_dir_without_permission(tool: Tool, data: Path, tmp_path: Path):
     tmp_path.chmod(0o500)
@@ -159,11 +171,14 @@ def test_foreign_weights_to_start_from(train, data: Path, tmp_path: Path):
     assert 'foreign.pth: 0 of the' in line and 'model.backbone.init_cfg' in line
 
 
-@pytest.mark.parametrize('damage', ['missing', 'truncated', 'not an image'])
+@pytest.mark.parametrize('damage', ['missing', 'truncated', 'not an image', 'resized'])
 def test_testing_fails_at_an_unreadable_image(evaluate, data: Path, checkpoint: Path, tmp_path: Path, damage: str):
     image = sorted((data / 'val2017').iterdir())[1]
     if damage == 'missing':
         image.unlink()
+    elif damage == 'resized':
+        with Image.open(image) as whole:
+            whole.resize((150, 150)).save(image)
     else:
         image.write_bytes(image.read_bytes()[:2000] if damage == 'truncated' else b'text')
     line = error_line(evaluate(data, checkpoint))
