@@ -60,11 +60,14 @@ class Tally:
             filter_cfg: of mmdet's data sets.
 
         Raises:
-            UserError: nothing is left to train on.
+            UserError: nothing is left to train on. Images without annotations that ``filter_cfg`` keeps are let pass
+                here: they may be a part of a larger set.
         """
         crowds = sum(instance['ignore_flag'] for info in before for instance in info['instances'])
         of_boxes = counts({**self.left_out, CROWD: crowds})
         if not self.boxes:
+            if after:  # pictures of the background, to be joined with others
+                return
             raise UserError(f'{place}: it has no annotations, and so nothing to train on')
         if sum(self.left_out.values()) + crowds >= self.boxes:
             hint = ('; they look like shares of the image\'s size, and COCO\'s are in pixels'

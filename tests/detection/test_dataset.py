@@ -10,10 +10,13 @@ from unittest import mock
 
 import numpy as np
 import pytest
+from mmengine.dataset import ConcatDataset
 from PIL import Image
+from torch.utils.data import DataLoader
 
 from mmext.detection import CocoDataset, usable
 from mmext.detection import dataset as module
+from mmext.engine.agreement import require_members
 from mmext.errors import UserError
 
 CONTENT = {
@@ -87,12 +90,22 @@ def test_boxes_that_are_left_out_are_counted(build, told):
     (boxes([10, 10, 0, 30]), '3 without width or height'),
     (boxes([0.1, 0.2, 0.3, 0.3], area=0.09), "3 smaller than a pixel; they look like shares of the image's size"),
     (boxes([500, 10, 20, 30]), '3 outside of the image'),
-    (lambda content: content['annotations'].clear(), 'it has no annotations, and so nothing to train on'),
     (lambda content: content.update(images=[], annotations=[]), 'it has no images'),
 ])
 @pytest.mark.parametrize('filter_cfg', [FILTER, None])
 def test_nothing_to_train_on(build, change, says: str, filter_cfg: dict | None):
     assert says in refused(build, change, filter_cfg=filter_cfg)
+
+
+def test_no_annotations(build, told):
+    def clear(content: dict) -> None:
+        content['annotations'].clear()
+    assert 'it has no annotations, and so nothing to train on' in refused(build, clear)
+    background = build(clear, filter_cfg=None)
+    assert len(background) == 4 and background.members == [0, 0] and not told
+    with pytest.raises(UserError, match='train.json: nothing in it can be trained on: no class has a member'):
+        require_members(DataLoader(background))
+    require_members(DataLoader(ConcatDataset([build(), background])))
 
 
 def test_images_that_are_all_too_small(build, told):
