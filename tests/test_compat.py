@@ -61,7 +61,7 @@ def test_packages_are_found_where_pkg_resources_finds_them():
 def test_a_mended_search_for_packages_is_left_alone():
     mended = ModuleType('package_utils')
     mended.get_installed_path = found = lambda package: f'/there/{package}'
-    compat.find_packages_without_pkg_resources(mended)
+    compat.mmengine.find_packages_without_pkg_resources(mended)
     assert mended.get_installed_path is found and 'is_installed' not in vars(mended)
 
 
@@ -70,7 +70,7 @@ def test_ssd_head_with_a_loss_cls_is_left_alone():
         def __init__(self) -> None:
             self.loss_cls = 'its own'
 
-    compat.give_ssd_head_a_loss_cls(SimpleNamespace(SSDHead=Mended))
+    compat.mmdet.give_ssd_head_a_loss_cls(SimpleNamespace(SSDHead=Mended))
     assert 'loss_cls' not in vars(Mended) and Mended().loss_cls == 'its own'
 
 
@@ -79,7 +79,7 @@ def test_ssd_head_without_one_gets_none():
         def __init__(self) -> None:
             self.other = 1
 
-    compat.give_ssd_head_a_loss_cls(SimpleNamespace(SSDHead=Defective))
+    compat.mmdet.give_ssd_head_a_loss_cls(SimpleNamespace(SSDHead=Defective))
     assert Defective().loss_cls is None
 
 
@@ -98,7 +98,7 @@ def test_resuming_does_not_see_the_checkpoints_config(defective: bool):
     if not defective:
         Runner.resume = Runner.mended
     original = Runner.load_checkpoint
-    compat.keep_resume_from_running_code(SimpleNamespace(Runner=Runner))
+    compat.checkpoints.keep_resume_from_running_code(SimpleNamespace(Runner=Runner))
     meta = Runner().load_checkpoint('x.pth')['meta']
     assert meta == ({'epoch': 3} if defective else {'config': 'print(1)', 'epoch': 3})
     assert (Runner.load_checkpoint is original) is not defective
@@ -112,7 +112,7 @@ def test_a_present_module_is_preferred_to_its_stand_in(tmp_path: Path):
 
 def test_stand_in_for_importlib_metadata():
     module = ModuleType('importlib_metadata')
-    compat.stand_in_for_importlib_metadata(module)
+    compat.mmaction.stand_in_for_importlib_metadata(module)
     assert module.version('torch') == importlib.metadata.version('torch')
 
 
@@ -120,7 +120,7 @@ def test_stand_in_for_importlib_metadata():
 def test_version_checks_see_an_mmcv_they_accept(monkeypatch: pytest.MonkeyPatch, true: str, shown: str):
     import mmcv
     monkeypatch.setattr(mmcv, '__version__', true)
-    with compat.newer_mmcv_accepted('mmaction'):
+    with compat.mmdet.newer_mmcv_accepted('mmaction'):
         assert mmcv.__version__ == shown
     assert mmcv.__version__ == true
 

@@ -1,0 +1,45 @@
+"""Repairs of the installed stack: one small function per defect.
+
+Each names its symptom and upstream issue and does nothing where the defect is absent. ``install`` puts them in place
+before the defective modules are imported, and imports none of them itself: a repair runs when, and only when, somebody
+imports its module. When upstream mends a defect, deleting its function and its line in ``install`` is the clean-up.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+
+from mmext.compat import checkpoints, mmaction, mmdet, mmengine
+from mmext.compat.notes import applied
+from mmext.imports import AbsentModules, RepairFinder
+
+__all__ = ['applied', 'install', 'installed']
+
+
+def install() -> None:
+    """Arranges every repair; calling it twice changes nothing."""
+    if any(isinstance(finder, RepairFinder) for finder in sys.meta_path):
+        return
+    repairs = RepairFinder()
+    repairs.after('mmengine.utils.package_utils', mmengine.find_packages_without_pkg_resources)
+    repairs.after('mmdet.models.dense_heads.ssd_head', mmdet.give_ssd_head_a_loss_cls)
+    repairs.after('mmengine.logging.history_buffer', checkpoints.allow_history_buffer_in_checkpoints)
+    repairs.after('mmengine.runner.checkpoint', checkpoints.keep_checkpoints_from_running_code)
+    repairs.after('mmengine.fileio.backends.local_backend', mmengine.write_files_whole_or_not_at_all)
+    repairs.after('mmengine.runner.runner', checkpoints.keep_resume_from_running_code)
+    repairs.after('mmengine.dist.utils', mmengine.start_processes_without_a_gpu)
+    for package in ('mmdet', 'mmaction'):
+        repairs.around(package, lambda package=package: mmdet.newer_mmcv_accepted(package))
+    sys.meta_path.insert(0, repairs)
+    sys.meta_path.append(AbsentModules({
+        'importlib_metadata': mmaction.stand_in_for_importlib_metadata,
+        'mmaction.models.localizers.drn': mmaction.stand_in_for_drn_package,
+        'mmaction.models.localizers.drn.drn': mmaction.stand_in_for_drn,
+        'mmaction.mmengine': mmaction.stand_in_for_functions,
+    }))
+
+
+def installed(name: str) -> bool:
+    """Whether a top-level package is there, without importing it."""
+    return importlib.util.find_spec(name) is not None

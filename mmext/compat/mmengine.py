@@ -1,0 +1,101 @@
+"""Repairs of mmengine's packages, files and processes."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import importlib.util
+import os
+import tempfile
+from types import ModuleType
+
+from mmext.compat.notes import note
+
+
+def find_packages_without_pkg_resources(module: ModuleType) -> None:
+    """No module named 'pkg_resources', at any config with an ``mmdet::`` base: setuptools 82 has dropped it.
+
+    https://github.com/open-mmlab/mmengine/pull/1676, merged and not released.
+    """
+    if 'pkg_resources' not in module.get_installed_path.__code__.co_names:
+        return
+
+    def is_installed(package: str) -> bool:
+        try:
+            module.get_installed_path(package)
+        except (importlib.metadata.PackageNotFoundError, RuntimeError):
+            return False
+        return True
+
+    def get_installed_path(package: str) -> str:
+        try:
+            distribution = importlib.metadata.distribution(package)
+        except importlib.metadata.PackageNotFoundError:
+            spec = importlib.util.find_spec(package)
+            if spec is None:
+                raise
+            if spec.origin is None:
+                raise RuntimeError(f'{package} is a namespace package, it has no one place') from None
+            return os.path.dirname(spec.origin)
+        here = distribution.locate_file(package)
+        return str(here if os.path.exists(here) else distribution.locate_file(package2module(package)))
+
+    def package2module(package: str) -> str:
+        names = (importlib.metadata.distribution(package).read_text('top_level.txt') or '').split()
+        if not names:
+            raise ValueError(f'can not infer the module name of {package}')
+        return names[0]
+
+    for function in (is_installed, get_installed_path, package2module):
+        function.__doc__ = getattr(module, function.__name__).__doc__
+        setattr(module, function.__name__, function)
+    note(find_packages_without_pkg_resources, 'packages are found without setuptools')
+
+
+def write_files_whole_or_not_at_all(module: ModuleType) -> None:
+    """A killed save leaves a truncated .pth, 'failed finding central directory'.
+
+    https://github.com/open-mmlab/mmdetection/issues/4835. The bytes go to a temporary name beside the file, which is
+    renamed when they are all on disk.
+    """
+    backend = module.LocalBackend
+    if 'replace' in backend.put.__code__.co_names:
+        return
+
+    def put(self, obj: bytes, filepath: str | os.PathLike) -> None:
+        folder = os.path.dirname(os.fspath(filepath)) or '.'
+        os.makedirs(folder, exist_ok=True)
+        handle, temporary = tempfile.mkstemp(prefix='.', suffix='.part', dir=folder)
+        try:
+            with os.fdopen(handle, 'wb') as file:
+                file.write(obj)
+                file.flush()
+                os.fsync(file.fileno())
+            umask = os.umask(0)
+            os.umask(umask)
+            os.chmod(temporary, 0o666 & ~umask)
+            os.replace(temporary, filepath)
+        except BaseException:
+            os.unlink(temporary)
+            raise
+
+    put.__doc__ = backend.put.__doc__
+    backend.put = put
+    note(write_files_whole_or_not_at_all, 'a killed save leaves the previous file')
+
+
+def start_processes_without_a_gpu(module: ModuleType) -> None:
+    """init_dist calls torch.cuda.set_device, which a torch without CUDA does not have.
+
+    Since https://github.com/open-mmlab/mmengine/pull/973; no issue of its own is known.
+    """
+    import torch
+
+    original = module._init_dist_pytorch
+    if torch.cuda.is_available() or 'set_device' not in original.__code__.co_names:
+        return
+
+    def init_dist_pytorch(backend: str, init_backend: str = 'torch', **kwargs) -> None:
+        torch.distributed.init_process_group(backend='gloo', **kwargs)
+
+    module._init_dist_pytorch = init_dist_pytorch
+    note(start_processes_without_a_gpu, 'several processes train on the processor')
