@@ -10,11 +10,23 @@ from __future__ import annotations
 import importlib.util
 import sys
 
-from mmext.compat import checkpoints, mmaction, mmdet, mmengine
+from mmext.compat import checkpoints, mmaction, mmdet, mmengine, numpy2
 from mmext.compat.notes import applied
 from mmext.imports import AbsentModules, RepairFinder
 
 __all__ = ['applied', 'install', 'installed']
+
+NUMPY2 = (
+    ('mmaction.datasets.transforms.pose_transforms', numpy2.give_infinity_its_old_name),
+    ('mmaction.utils.misc', numpy2.give_infinity_its_old_name),
+    ('mmaction.evaluation.functional.accuracy', numpy2.give_trapz_its_old_name),
+    ('mmaction.evaluation.metrics.multimodal_metric', numpy2.give_in1d_its_old_name),
+    ('mmdet.evaluation.functional.ytviseval', numpy2.give_float_its_old_name),
+    ('mmcv.ops.pixel_group', numpy2.give_float_its_old_name),
+    ('mmaction.datasets.transforms.wrappers', numpy2.keep_bool_numpys_own),
+    ('mmaction.datasets.transforms.processing', numpy2.turn_hue_without_overflow),
+    ('mmaction.evaluation.functional.multisports_utils', numpy2.find_tubes_frames_as_numbers),
+)
 
 
 def install() -> None:
@@ -29,6 +41,8 @@ def install() -> None:
     repairs.after('mmengine.fileio.backends.local_backend', mmengine.write_files_whole_or_not_at_all)
     repairs.after('mmengine.runner.runner', checkpoints.keep_resume_from_running_code)
     repairs.after('mmengine.dist.utils', mmengine.start_processes_without_a_gpu)
+    for name, repair in NUMPY2:
+        repairs.after(name, repair)
     for package in ('mmdet', 'mmaction'):
         repairs.around(package, lambda package=package: mmdet.newer_mmcv_accepted(package))
     sys.meta_path.insert(0, repairs)

@@ -1,0 +1,156 @@
+"""Repairs of code that was written for numpy 1: names that numpy 2 dropped, and conversions that it refuses.
+
+mmaction2 1.2, mmdet 3.3 and mmcv 2 are from before numpy 2; no issues of their own are known, numpy lists what it
+dropped at https://numpy.org/doc/stable/numpy_2_0_migration_guide.html. numpy itself is never changed: a module that
+uses a dropped name gets a stand-in for its own ``np``, which has that name and otherwise is numpy.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from types import CodeType, FunctionType, ModuleType
+
+from mmext.compat.notes import note
+
+
+class NumpyWith(ModuleType):
+    """numpy, and the given names beside its own. What is assigned to it stays in it."""
+
+    def __init__(self, **names: object) -> None:
+        super().__init__('numpy')
+        vars(self).update(names)
+
+    def __getattr__(self, name: str) -> object:
+        import numpy
+        return getattr(numpy, name)
+
+
+def give_infinity_its_old_name(module: ModuleType) -> None:
+    """`np.Inf` was removed in the NumPy 2.0 release: PoseCompact, MMCompact and the extraction of frames."""
+    import numpy as np
+    lend(module, 'Inf', np.inf, give_infinity_its_old_name)
+
+
+def give_trapz_its_old_name(module: ModuleType) -> None:
+    """module 'numpy' has no attribute 'trapz': ANetMetric's area under the recall curve."""
+    import numpy as np
+    lend(module, 'trapz', getattr(np, 'trapezoid', None), give_trapz_its_old_name)
+
+
+def give_in1d_its_old_name(module: ModuleType) -> None:
+    """module 'numpy' has no attribute 'in1d': RetrievalRecall."""
+    import numpy as np
+
+    def in1d(ar1, ar2, assume_unique: bool = False, invert: bool = False) -> np.ndarray:
+        return np.isin(np.ravel(ar1), ar2, assume_unique=assume_unique, invert=invert)
+
+    lend(module, 'in1d', in1d, give_in1d_its_old_name)
+
+
+def give_float_its_old_name(module: ModuleType) -> None:
+    """module 'numpy' has no attribute 'float': mmdet's evaluation of YouTube-VIS, mmcv's pixel_group."""
+    lend(module, 'float', float, give_float_its_old_name)
+
+
+def keep_bool_numpys_own(module: ModuleType) -> None:
+    """mmaction2's ``ImgAug.__init__`` sets ``np.bool = bool``, and so changes numpy for the whole process.
+
+    It was meant for numpy 1.24 to 1.26, which had no ``np.bool``. Where numpy has one, the assignment ends in this
+    module's stand-in.
+    """
+    import numpy as np
+
+    if not hasattr(np, 'bool') or 'bool' not in set(names_used(module)) or vars(module).get('np') is not np:
+        return
+    module.np = NumpyWith()
+    note(keep_bool_numpys_own, f'{module.__name__} leaves np.bool as it is')
+
+
+def turn_hue_without_overflow(module: ModuleType) -> None:
+    """OverflowError: Python integer -13 out of bounds for uint8, at mmaction2's ColorJitter.
+
+    The hue, 0 to 179, is turned in 16 bits, in which its sum with any offset of -127 to 127 fits.
+    """
+    import cv2
+    import numpy as np
+
+    jitter = module.ColorJitter
+    if not raises(OverflowError, jitter.adjust_hue, np.zeros((1, 1, 3), np.float32), -0.1):
+        return
+
+    def adjust_hue(img: np.ndarray, factor: float) -> np.ndarray:
+        hsv = cv2.cvtColor(np.clip(img, 0, 255).astype(np.uint8), cv2.COLOR_RGB2HSV)
+        hsv[..., 0] = (hsv[..., 0].astype(np.int16) + int(factor * 255)) % 180
+        return cv2.cvtColor(hsv, cv2.COLOR_HSV2RGB).astype(np.float32)
+
+    jitter.adjust_hue = staticmethod(adjust_hue)
+    note(turn_hue_without_overflow, "mmaction2's ColorJitter turns the hue both ways")
+
+
+def find_tubes_frames_as_numbers(module: ModuleType) -> None:
+    """TypeError: only 0-dimensional arrays can be converted to Python scalars: MultiSportsMetric's ``iou3dt_voc``.
+
+    numpy 2.4 and later. The arguments are tubes, (frames, 5 or more) arrays whose first column is the frame's number.
+    """
+    import numpy as np
+
+    tube = np.array([[0., 0., 0., 1., 1.]])
+    if not raises(TypeError, module.iou3dt_voc, tube, tube):
+        return
+
+    def iou3dt_voc(b1: np.ndarray, b2: np.ndarray, spatialonly: bool = False, temporalonly: bool = False) -> float:
+        first, last = max(b1[0, 0], b2[0, 0]), min(b1[-1, 0], b2[-1, 0])
+        if last < first:
+            return 0.0
+        temporal = (last - first) / (max(b1[-1, 0], b2[-1, 0]) - min(b1[0, 0], b2[0, 0]))
+        if temporalonly:
+            return temporal
+        common = [tube[np.argmax(tube[:, 0] == first):np.argmax(tube[:, 0] == last) + 1] for tube in (b1, b2)]
+        return module.iou3d_voc(*common) * (1. if spatialonly else temporal)
+
+    iou3dt_voc.__doc__ = module.iou3dt_voc.__doc__
+    module.iou3dt_voc = iou3dt_voc
+    note(find_tubes_frames_as_numbers, "mmaction2's MultiSportsMetric compares tubes")
+
+
+def lend(module: ModuleType, name: str, value: object, repair: Callable) -> None:
+    """Gives a module that uses ``np.<name>`` that name back, where numpy has dropped it."""
+    import numpy as np
+
+    if hasattr(np, name) or name not in set(names_used(module)) or vars(module).get('np') is not np:
+        return
+    module.np = NumpyWith(**{name: value})
+    note(repair, f'np.{name} is there for the modules of {module.__name__.partition(".")[0]} that use it')
+
+
+def names_used(owner: ModuleType | type) -> Iterator[str]:
+    """The names of globals and attributes in the functions and classes that are written in a module or class."""
+    home = owner.__name__ if isinstance(owner, ModuleType) else owner.__module__
+    for value in vars(owner).values():
+        value = getattr(value, '__func__', value)  # of a static or class method
+        if isinstance(value, type) and value.__module__ == home:
+            yield from names_used(value)
+        elif isinstance(value, FunctionType) and value.__module__ == home:
+            yield from names_in(value.__code__)
+
+
+def names_in(code: CodeType) -> Iterator[str]:
+    yield from code.co_names
+    for constant in code.co_consts:
+        if isinstance(constant, CodeType):
+            yield from names_in(constant)
+
+
+def raises(error: type[Exception], function: Callable, *args: object) -> bool:
+    """Whether a call ends in this error. Any other error is no matter of the repair's: False."""
+    import warnings
+
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter('ignore')
+            function(*args)
+    except error:
+        return True
+    except Exception:
+        return False
+    return False
