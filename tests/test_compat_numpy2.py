@@ -21,7 +21,8 @@ USES = {
     'in1d': ('from mmaction.evaluation.metrics.multimodal_metric import RetrievalRecall as R; '
              'R.calculate([[0, 1]], [[1]], topk=1, pred_indices=True, target_indices=True)'),
     'trapz': ('from mmaction.evaluation.functional import average_recall_at_avg_proposals as recall; '
-              "import numpy as n; recall({'v': n.array([[0., 1.]])}, {'v': n.array([[0., 1., 1.]])}, 1, max_avg_proposals=1)"),
+              "import numpy as n; recall({'v': n.array([[0., 1.]])}, "
+              "{'v': n.array([[0., 1., 1.]])}, 1, max_avg_proposals=1)"),
     'out of bounds': ('from mmaction.datasets.transforms import ColorJitter; import numpy as np; '
                       'ColorJitter.adjust_hue(np.zeros((1, 1, 3)), -0.1)'),
     'scalars': ('from mmaction.evaluation.functional.multisports_utils import iou3dt_voc; import numpy as np; '

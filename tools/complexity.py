@@ -21,7 +21,8 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('config', nargs='?', help='a file of configs/; with --backbone, that network is put into it')
     parser.add_argument('--backbone', metavar='NAME', help='alone: a classifier on this network')
     parser.add_argument('--num-classes', type=int, help='of the classifier (default: 1000)')
-    parser.add_argument('--input', type=int, nargs='+', metavar='N', help='C H W or C T H W (default: the config\'s)')
+    parser.add_argument('--input', type=int, nargs='+', metavar='N',
+                        help="C H W or C T H W (default: the config's, or the network's own: 3 224 224 or 3 32 32)")
     parser.add_argument('--stem', help="another than the network's own: conv7x7, conv3x3, conv1x1, conv3x3_twice")
     parser.add_argument('--convention', choices=CONVENTIONS, default='macs',
                         help='whose FLOPs to count (default: plain multiply-accumulates)')
@@ -55,8 +56,7 @@ def main() -> None:
     if not args.config:
         stem = subject.model.backbone.stem
         for row in published.classifier_rows(args.backbone, subject.model.fc.out_features, subject.shape, stem):
-            print(f'{row["paper"]} paper, Table {row["table"]}: {row["params_M"]} M params, {row["gflops"]} G FLOPs '
-                  f'(--convention {row["flops"]})')
+            print(published.line(row))
 
 
 if __name__ == '__main__':

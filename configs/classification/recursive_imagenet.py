@@ -8,4 +8,4 @@ model = dict(
     backbone=dict(type='mmext.RecursiveResNet', depth=18, stem='conv7x7'),
     num_classes=_base_.num_classes,
     data_preprocessor=_base_.data_preprocessor)
-train_dataloader = dict(batch_size=256)
+train_dataloader = dict(batch_size=32)  # a process; 8 processes in all

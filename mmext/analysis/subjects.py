@@ -13,6 +13,7 @@ from torch import nn
 
 from mmext.analysis.speed.inputs import kind_of, sample_shape
 from mmext.backbones import create_backbone
+from mmext.backbones.plan import STEMS
 from mmext.classification import Classifier
 from mmext.engine.config import load_config
 from mmext.errors import UserError
@@ -35,14 +36,24 @@ def classifier(name: str, num_classes: int = 1000, shape: Sequence[int] | None =
     Raises:
         UserError: there is no such network or stem, or the input has not three or four dimensions.
     """
-    small = name.endswith('_cifar') or stem not in (None, 'conv7x7')
-    shape = tuple(shape or ((3, 32, 32) if small else (3, 224, 224)))
+    shape = tuple(shape or (3, *usual_size(name, stem)))
     if len(shape) not in (3, 4):
         raise UserError(f'--input {" ".join(map(str, shape))}: need C H W, or C T H W for 3D')
     with torch.device('meta'):
         backbone = create_backbone(name, stem=stem, in_channels=shape[0], dims=len(shape) - 1)
         model = Classifier(backbone, num_classes)
     return Subject(f'{name}, {num_classes} classes, stem {backbone.stem}', model, shape, model)
+
+
+def usual_size(name: str, stem: str | None = None) -> tuple[int, int]:
+    """(height, width) of the images that a network is for: 32 where its stem, or the one given, keeps the resolution.
+
+    A network without stems to choose from (ALL-CNN-C) is for 32 pixels.
+    """
+    if stem is None:
+        with torch.device('meta'):
+            stem = create_backbone(name).stem
+    return (224, 224) if stem in STEMS and STEMS[stem].pool else (32, 32)
 
 
 def from_config(path: str | Path, backbone: str | None = None, options: dict | None = None,

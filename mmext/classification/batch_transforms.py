@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from mmcv.transforms import BaseTransform
 from torch import Tensor
+from torch.nn import functional
 
 from mmext.errors import UserError
 from mmext.registry import TRANSFORMS
@@ -36,10 +37,29 @@ class BatchCenterPad(BaseTransform):
 
 
 @TRANSFORMS.register_module()
+class BatchResize(BaseTransform):
+    """Brings images to size x size pixels, bilinearly; what is larger is smoothed first, as Pillow does.
+
+    Args:
+        size: pixels, above 0.
+    """
+
+    def __init__(self, size: int = 32) -> None:
+        if not isinstance(size, int) or size < 1:
+            raise UserError(f'BatchResize: size={size} is no number of pixels')
+        self.size = size
+
+    def transform(self, batch: dict) -> dict:
+        size = self.size, self.size
+        images = functional.interpolate(batch['inputs'].float(), size, mode='bilinear', antialias=True)
+        return dict(batch, inputs=images.round().clamp(0, 255).to(torch.uint8))
+
+
+@TRANSFORMS.register_module()
 class BatchRandomCrop(BaseTransform):
     """Pads images with zeros to pad_to x pad_to pixels and takes a size x size window of each, at a place of its own.
 
-    With 32 and 40 a CIFAR image gets 4 pixels on each side, and an MNIST image, 28 x 28, gets 6.
+    With 32 and 40 a CIFAR image gets 4 pixels on each side.
 
     Args:
         size: of a window, pixels.

@@ -20,12 +20,14 @@ class Accuracy(BaseMetric):
     the image wrong.
 
     Args:
-        topk: the numbers k.
+        topk: the numbers k. One above the number of classes says nothing (it is always 1) and is left out, unless
+            none would be left: class folders of two to four classes need no other ``topk`` than (1, 5).
         per_class: add ``<class>/top<k>`` and ``<class>/images`` for each class; -1 where a class has no images.
         kwargs: of mmengine's ``BaseMetric``.
 
     Raises:
-        UserError: a k is not from 1 to the number of classes, or the model's classes are not as many as the data's.
+        UserError: a k is not a number from 1 on, every k is above the number of classes, or the model's classes are
+            not as many as the data's.
     """
 
     default_prefix = 'accuracy'
@@ -51,14 +53,19 @@ class Accuracy(BaseMetric):
 
     @BaseMetric.dataset_meta.setter
     def dataset_meta(self, dataset_meta: dict | None) -> None:
-        """Set before the first image is seen, so that a k is found too large before a training."""
+        """Set before the first image is seen, so that what can't be measured is known before a training."""
         self._dataset_meta = dataset_meta
         self.check_topk(len((dataset_meta or {}).get('classes') or ()) or None)
 
     def check_topk(self, num_classes: int | None) -> None:
-        if num_classes and max(self.topk) > num_classes:
-            raise UserError(f'val_evaluator.topk={self.topk}: there are only {num_classes} classes; leave '
-                            f'{max(self.topk)} out, there and in test_evaluator')
+        """Leaves out each k above the number of classes."""
+        if not num_classes or max(self.topk) <= num_classes:
+            return
+        kept = tuple(k for k in self.topk if k <= num_classes)
+        if not kept:
+            raise UserError(f'val_evaluator.topk={self.topk}: there are only {num_classes} classes; give smaller '
+                            'numbers, there and in test_evaluator')
+        self.topk = kept
 
     def check_classes(self, num_classes: int, labels: torch.Tensor) -> None:
         self.check_topk(num_classes)

@@ -12,6 +12,7 @@ from mmengine.hooks import Hook
 from mmengine.runner import Runner, find_latest_checkpoint
 
 from mmext.backbones.weights import fitting_weights, read_checkpoint, require_match, weights_of
+from mmext.engine.batch import tell_batch
 from mmext.engine.config import datasets_of
 from mmext.engine.data_checks import require_test_data, require_training_data
 from mmext.engine.hooks.unreadable import TEST_LOG, TRAIN_LOG
@@ -84,6 +85,7 @@ def train(config: Config, *, resume: str | None = None) -> Runner:
         del checkpoint
     elif config.get('load_from'):
         require_some(bare(runner.model), config.load_from)
+    tell_batch(runner)
     scale_for_accumulation(runner)
     runner.train()
     return runner

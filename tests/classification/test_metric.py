@@ -108,11 +108,27 @@ def test_two_processes_share_the_images(tmp_path: Path):
 
 
 def test_a_k_beyond_the_classes_is_told_before_the_first_image():
-    line = refused(lambda: setattr(Accuracy(), 'dataset_meta', dict(classes=['a', 'b', 'c'])))
-    assert 'val_evaluator.topk=(1, 5): there are only 3 classes; leave 5 out' in line
-    assert 'only 3 classes' in refused(lambda: evaluate(samples(torch.zeros(2, 3), [0, 1])))
-    evaluator = Evaluator([Accuracy()])
+    line = refused(lambda: setattr(Accuracy(topk=(4, 5)), 'dataset_meta', dict(classes=['a', 'b', 'c'])))
+    assert 'val_evaluator.topk=(4, 5): there are only 3 classes; give smaller numbers' in line
+    assert 'only 3 classes' in refused(lambda: evaluate(samples(torch.zeros(2, 3), [0, 1]), topk=5))
+    evaluator = Evaluator([Accuracy(topk=5)])
     assert 'only 3 classes' in refused(lambda: setattr(evaluator, 'dataset_meta', dict(classes=['a', 'b', 'c'])))
+
+
+@pytest.mark.parametrize('metric', ['mmext.Accuracy', 'mmext.ActionAccuracy'])
+@pytest.mark.parametrize('count', [2, 3, 4, 5, 6])
+@pytest.mark.parametrize('named', [True, False])
+def test_below_five_classes_what_there_can_be_is_measured(metric: str, count: int, named: bool):
+    import mmext.video  # noqa: F401  registers the metric of recognizers
+
+    built = METRICS.build(dict(type=metric, topk=(1, 5)))
+    if named:
+        built.dataset_meta = dict(classes=[f'class {i}' for i in range(count)])
+    scores = torch.eye(count)
+    keys = ('pred_scores', 'gt_label') if metric == 'mmext.Accuracy' else ('pred_score', 'gt_label')
+    built.process({}, [dict(zip(keys, (row, torch.tensor([i])))) for i, row in enumerate(scores)])
+    found = built.evaluate(count)
+    assert found['accuracy/top1'] == 1 and ('accuracy/top5' in found) == (count >= 5)
 
 
 @pytest.mark.parametrize(('classes', 'label', 'words'), [

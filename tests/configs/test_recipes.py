@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -59,7 +60,7 @@ class Recipe:
 
 CRESNET = 'cresnet18_a', 10, 32, 500, 5e-4, steps(0.01, 150, 300, 450), 8.52e6
 RECURSIVE = 128, 200, 5e-4, lambda epoch: 0.05 * (1 + math.cos(math.pi * epoch / 200))
-IRESNET_CIFAR = 128, 164, 1e-4, steps(0.1, 81, 122)
+IRESNET_CIFAR = 128, 164, 1e-4, steps(0.1, 82, 123)
 RIR = 500, 82, 1e-4, steps(0.1, 42, 62)
 RECIPES = {
     'iresnet_imagenet': Recipe('iresnet50', 1000, 256, 90, 1e-4, steps(0.1, 30, 60, 80), 25.56e6, write_imagenet, 224),
@@ -126,12 +127,17 @@ def test_optimiser_and_the_rate_of_every_epoch(name: str):
     recipe = RECIPES[name]
     config = loaded(name)
     assert config.train_cfg.max_epochs == recipe.epochs
-    assert config.train_dataloader.batch_size == config.auto_scale_lr.base_batch_size == recipe.batch
+    processes = 8 if recipe.size == 224 else 1
+    assert config.auto_scale_lr == dict(enable=False, base_batch_size=recipe.batch)
+    assert config.train_dataloader.batch_size * processes == recipe.batch
     wrapper = build_optim_wrapper(nn.Linear(1, 1), config.optim_wrapper)
     assert type(wrapper.optimizer) is torch.optim.SGD
     group, = wrapper.optimizer.param_groups
     assert (group['momentum'], group['weight_decay'], group['nesterov']) == (0.9, recipe.weight_decay, False)
-    schedulers = [PARAM_SCHEDULERS.build(dict(scheduler, optimizer=wrapper)) for scheduler in config.param_scheduler]
+    schedulers = [PARAM_SCHEDULERS.build(dict(scheduler, optimizer=wrapper)) for scheduler in config.param_scheduler
+                  if scheduler.by_epoch]
+    warm_up = [scheduler for scheduler in config.param_scheduler if not scheduler.by_epoch]
+    assert len(warm_up) == ('iresnet_cifar' in name)
     rates = []
     for _ in range(recipe.epochs):  # as mmengine's ParamSchedulerHook: a step after each epoch
         rates.append(group['lr'])
@@ -140,6 +146,52 @@ def test_optimiser_and_the_rate_of_every_epoch(name: str):
             assert scheduler.by_epoch
             scheduler.step()
     assert rates == pytest.approx([recipe.rate(epoch) for epoch in range(recipe.epochs)], rel=1e-9, abs=1e-12)
+
+
+@pytest.mark.parametrize('name', ['iresnet_cifar10', 'iresnet_cifar100'])
+@pytest.mark.parametrize('backbone', [None, 'resnet164_cifar'])
+def test_cifar_s_warm_up_is_of_400_iterations(name: str, backbone: str | None):
+    config = loaded(name, backbone=backbone)
+    wrapper = build_optim_wrapper(nn.Linear(1, 1), config.optim_wrapper)
+    schedulers = [PARAM_SCHEDULERS.build(dict(scheduler, optimizer=wrapper)) for scheduler in config.param_scheduler]
+    rates = []
+    for iteration in range(164 * 391):  # as mmengine's ParamSchedulerHook: after each batch, and after each epoch
+        rates.append(wrapper.optimizer.param_groups[0]['lr'])
+        wrapper.optimizer.step()
+        for scheduler in schedulers:
+            if not scheduler.by_epoch or (iteration + 1) % 391 == 0:
+                scheduler.step()
+    changes = [i for i in range(1, len(rates)) if rates[i] != pytest.approx(rates[i - 1])]
+    assert changes == [400, 82 * 391, 123 * 391]
+    assert [rates[i] for i in (0, 399, 400, 40000, -1)] == pytest.approx([0.01, 0.01, 0.1, 0.01, 0.001])
+
+
+@pytest.mark.parametrize('batches, warm', [(7329, 1000), (1001, 1000), (100, 99), (2, 1), (1, 1)])
+def test_cresnet_detection_warms_up_over_the_first_epoch_at_most(batches: int, warm: int):
+    config = load_config(ROOT / 'configs' / 'faster_rcnn_cresnet18_a_c5_coco.py')
+    wrapper = build_optim_wrapper(nn.Linear(1, 1), config.optim_wrapper)
+    runner = SimpleNamespace(optim_wrapper=wrapper, _train_loop=SimpleNamespace(max_epochs=26),
+                             train_dataloader=range(batches), default_scope=None)
+    scheduler, _ = Runner._build_param_scheduler(runner, config.param_scheduler, wrapper, batches)
+    rates = []
+    for _ in range(1100):
+        rates.append(wrapper.optimizer.param_groups[0]['lr'])
+        wrapper.optimizer.step()
+        scheduler.step()
+    expected = [0.02 * (0.001 + 0.999 * min(i / warm, 1)) for i in range(1100)]
+    assert rates == pytest.approx(expected, rel=1e-6)
+    assert config.model.roi_head.bbox_roi_extractor.roi_layer == dict(type='RoIAlign', output_size=7, sampling_ratio=2)
+
+
+@pytest.mark.parametrize('name', ['cresnet_mnist', 'cresnet_fashionmnist'])
+def test_grey_images_are_resized_before_the_padding(name: str):
+    """A white image of 28 fills the 32 x 32 of a test, and 32 of the 40 pixels that training cuts its windows from."""
+    config = loaded(name)
+    white = torch.full((500, 3, 28, 28), 255, dtype=torch.uint8)
+    for loader in (config.val_dataloader, config.test_dataloader):
+        assert (Compose(loader.dataset.pipeline)(dict(inputs=white[:2]))['inputs'] == 255).all()
+    cut = Compose(config.train_dataloader.dataset.pipeline)(dict(inputs=white))['inputs']
+    assert cut.shape[2:] == (32, 32) and (cut[:, 0].amax(2) == 255).sum(1).unique().tolist() == [28, 29, 30, 31, 32]
 
 
 @pytest.fixture(scope='module')
@@ -235,3 +287,15 @@ def test_every_recipe_is_in_the_papers_list():
     for name, recipe in RECIPES.items():
         assert recipe.network in papers[name.partition('_')[0]]
     assert {name.partition('_')[0] for name in RECIPES} == set(papers) - {'other'}
+
+
+def test_nvidia_s_ssd300_by_options():
+    """No weight decay of norms and biases, NMS at 0.5: the options that docs/paper_notes.md names."""
+    config = load_config(ROOT / 'configs' / 'ssd300_iresnet50_coco.py', options={
+        'optim_wrapper.paramwise_cfg.norm_decay_mult': 0, 'optim_wrapper.paramwise_cfg.bias_decay_mult': 0,
+        'model.test_cfg.nms.iou_threshold': 0.5})
+    assert config.model.test_cfg.nms == dict(type='nms', iou_threshold=0.5)
+    model = nn.Sequential(nn.Conv2d(3, 4, 1), nn.BatchNorm2d(4))
+    groups = build_optim_wrapper(model, config.optim_wrapper).optimizer.param_groups
+    decay = {id(weight): group['weight_decay'] for group in groups for weight in group['params']}
+    assert [decay[id(weight)] for weight in model.parameters()] == [5e-4, 0, 0, 0]

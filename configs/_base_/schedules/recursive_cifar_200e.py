@@ -7,5 +7,5 @@ test_cfg = dict(type='TestLoop')
 optim_wrapper = dict(type='OptimWrapper', optimizer=dict(type='SGD', lr=0.1, momentum=0.9, weight_decay=5e-4))
 param_scheduler = [dict(type='CosineAnnealingLR', by_epoch=True, end=200, T_max=200, eta_min=0)]
 
-# lr is for this many images a step; --auto-scale-lr adapts it to the batch that is really used.
+# The learning rate is for 128 images in all: one process with 128. --auto-scale-lr adapts it to another batch.
 auto_scale_lr = dict(enable=False, base_batch_size=128)

@@ -7,5 +7,5 @@ test_cfg = dict(type='TestLoop')
 optim_wrapper = dict(type='OptimWrapper', optimizer=dict(type='SGD', lr=0.1, momentum=0.9, weight_decay=1e-4))
 param_scheduler = [dict(type='MultiStepLR', by_epoch=True, end=82, milestones=[42, 62], gamma=0.1)]
 
-# lr is for this many images a step; --auto-scale-lr adapts it to the batch that is really used.
+# The learning rate is for 500 images in all: one process with 500. --auto-scale-lr adapts it to another batch.
 auto_scale_lr = dict(enable=False, base_batch_size=500)

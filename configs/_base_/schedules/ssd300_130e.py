@@ -12,5 +12,5 @@ param_scheduler = [
     dict(type='MultiStepLR', by_epoch=True, begin=0, end=130, milestones=[86, 108], gamma=0.1),
 ]
 
-# lr is for this many images a step; --auto-scale-lr adapts it to the batch that is really used.
+# The learning rate is for 256 images in all: 8 processes with 32 each. --auto-scale-lr adapts it to another batch.
 auto_scale_lr = dict(enable=False, base_batch_size=256)
