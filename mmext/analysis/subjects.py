@@ -76,5 +76,24 @@ def from_config(path: str | Path, backbone: str | None = None, options: dict | N
             raise UserError(f'{path}: {str(error).partition(";")[0]}; give --input C H W') from None
     if kind == 'recognizer' and len(shape) == 4 and getattr(model.backbone, 'dims', 2) == 3:
         shape = (1, *shape)  # one clip
-    forward = partial(model, mode='tensor', stage='head') if kind == 'recognizer' else getattr(model, '_forward', model)
+    if kind == 'recognizer':
+        forward = partial(model, mode='tensor', stage='head')
+    elif hasattr(model, 'rpn_head') and hasattr(model, 'roi_head'):
+        forward = partial(two_stage, model)
+    else:
+        forward = getattr(model, '_forward', model)
     return Subject(str(path), model, tuple(shape), forward)
+
+
+def two_stage(model: nn.Module, images: torch.Tensor) -> None:
+    """The layers of a detector with an RPN, on as many regions as it keeps in a test.
+
+    Proposals depend on an image's content, and their number alone on the config (``model.test_cfg.rpn.max_per_img``).
+    """
+    model.rpn_head(model.extract_feat(images))
+    heads, extractors = model.roi_head.bbox_head, model.roi_head.bbox_roi_extractor
+    several = isinstance(heads, nn.ModuleList)
+    for head, extractor in zip(heads if several else [heads], extractors if several else [extractors]):
+        size = extractor.roi_layers[0].output_size
+        regions = images.new_empty(model.test_cfg.rpn.max_per_img, extractor.out_channels, *size)
+        head(model.roi_head.shared_head(regions) if model.roi_head.with_shared_head else regions)

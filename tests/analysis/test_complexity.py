@@ -166,3 +166,27 @@ def test_a_recognizer_takes_one_clip_or_more() -> None:
     one, three = (subjects.from_config(config, 'iresnet18', shape=shape) for shape in shapes)
     counted = [complexity.count(subject.model, subject.shape, 'macs', subject.forward).macs for subject in (one, three)]
     assert one.shape == (1, 3, 8, 64, 64) and counted[1] == 3 * counted[0]
+
+
+@pytest.mark.parametrize(('name', 'heads'), [('faster_rcnn_iresnet50_fpn', 1), ('cascade_rcnn_iresnet50_fpn', 3),
+                                             ('faster_rcnn_cresnet18_a_c5', 1), ('retinanet_iresnet50_fpn', 0)])
+def test_mmdet_s_detectors_are_counted(name: str, heads: int) -> None:
+    """A second stage adds the same for each of its heads, whatever the image: two layers of 1024 on 1000 regions."""
+    found = []
+    for shape in ((3, 64, 64), (3, 128, 128)):
+        subject = subjects.from_config(ROOT / 'configs' / f'{name}_coco.py', shape=shape)
+        found.append(complexity.count(subject.model, subject.shape, forward=subject.forward).macs)
+    per_head = (found[0] - found[1] / 4) / 0.75 / 1e9
+    channels = 512 if 'c5' in name else 256
+    assert per_head == pytest.approx(heads * (channels * 49 * 1024 + 1024**2) * 1000 / 1e9, rel=0.05, abs=0.01)
+
+
+@pytest.mark.parametrize(('name', 'size'), [('cresnet27_a2', 32), ('rir32', 32), ('all_cnn_c', 32), ('iresnet50', 224),
+                                            ('iresnet164_cifar', 32), ('resnext29_2x64d', 32)])
+def test_a_network_is_counted_at_its_own_size(name: str, size: int) -> None:
+    assert subjects.classifier(name).shape == (3, size, size)
+
+
+def test_no_row_is_printed_with_none() -> None:
+    lines = [published.line(row) for row in published.rows()]
+    assert lines and not [line for line in lines if 'None' in line]

@@ -6,7 +6,6 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -170,9 +169,7 @@ def test_cifar_s_warm_up_is_of_400_iterations(name: str, backbone: str | None):
 def test_cresnet_detection_warms_up_over_the_first_epoch_at_most(batches: int, warm: int):
     config = load_config(ROOT / 'configs' / 'faster_rcnn_cresnet18_a_c5_coco.py')
     wrapper = build_optim_wrapper(nn.Linear(1, 1), config.optim_wrapper)
-    runner = SimpleNamespace(optim_wrapper=wrapper, _train_loop=SimpleNamespace(max_epochs=26),
-                             train_dataloader=range(batches), default_scope=None)
-    scheduler, _ = Runner._build_param_scheduler(runner, config.param_scheduler, wrapper, batches)
+    scheduler = PARAM_SCHEDULERS.build(dict(config.param_scheduler[0], optimizer=wrapper, epoch_length=batches))
     rates = []
     for _ in range(1100):
         rates.append(wrapper.optimizer.param_groups[0]['lr'])
@@ -292,7 +289,7 @@ def test_every_recipe_is_in_the_papers_list():
 def test_nvidia_s_ssd300_by_options():
     """No weight decay of norms and biases, NMS at 0.5: the options that docs/paper_notes.md names."""
     config = load_config(ROOT / 'configs' / 'ssd300_iresnet50_coco.py', options={
-        'optim_wrapper.paramwise_cfg.norm_decay_mult': 0, 'optim_wrapper.paramwise_cfg.bias_decay_mult': 0,
+        'optim_wrapper.paramwise_cfg': dict(norm_decay_mult=0, bias_decay_mult=0),
         'model.test_cfg.nms.iou_threshold': 0.5})
     assert config.model.test_cfg.nms == dict(type='nms', iou_threshold=0.5)
     model = nn.Sequential(nn.Conv2d(3, 4, 1), nn.BatchNorm2d(4))
