@@ -33,7 +33,7 @@ BATCHES = {
     r'(faster|cascade)_rcnn_.*|retinanet_.*': (16, 8),
     r'.*3d\d+_(.*_)?(kinetics400(_frames)?|sthv2)': (64, 8),
     r'iresnet(3d)?18_motion(_frames)?': (16, 1),
-    r'classification/(iresnet|recursive)_imagenet': (256, 1),
+    r'classification/(iresnet|recursive)_imagenet': (256, 8),
     r'classification/(iresnet|recursive)_cifar100?': (128, 1),
     r'classification/cresnet_.*': (32, 1),
     r'classification/rir_.*': (500, 1),
