@@ -7,7 +7,19 @@ from collections.abc import Iterable
 
 
 class UserError(Exception):
-    """A mistake or an unusable input of the user's. The message is one line; tools print it and exit with code 2."""
+    """A mistake or an unusable input of the user's. The message is one line; tools print it and exit with its code."""
+
+    code = 2
+
+
+class DiskFull(UserError):
+    """There is no space left for a file: ``DiskFull(path)``."""
+
+    code = 3
+
+    def __init__(self, path: object) -> None:
+        super().__init__(f'{path}: no space left on that disk; nothing half-written is left, and what was there before '
+                         'is as it was; make room, and start again')
 
 
 def nearest(word: str, choices: Iterable[str], count: int = 3) -> str:

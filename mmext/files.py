@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import json
 import os
+import shutil
+import stat
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
-from mmext.errors import UserError
+from mmext.errors import DiskFull, UserError
+
+PART = '.part'  # ends the names of files that are being written
 
 
 def read_json(path: str | Path, kind: str, advice: str = '') -> object:
@@ -54,13 +61,95 @@ def write_json(path: str | Path, content: dict) -> None:
     write_whole(path, lambda temporary: temporary.write_text(json.dumps(content, indent=1) + '\n'))
 
 
-def write_whole(path: str | Path, write: Callable[[Path], object]) -> None:
-    """Has ``write`` write a file beside ``path``, and puts it there when it is whole."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f'.{path.name}.part')
+def write_whole(path: str | Path, write: Callable[[Path], object], durable: bool = False) -> None:
+    """Has ``write`` write a file beside ``path``, and puts it there when it is whole.
+
+    What a symbolic link points to is replaced, not the link; a file keeps its permissions. A device or a pipe is
+    written as it is.
+
+    Args:
+        path: of the file; its folder is made.
+        write: writes a file, which is there and empty, at the path that it is given.
+        durable: have the bytes on the disk before the name is, so that a power failure leaves one of the two.
+
+    Raises:
+        DiskFull: there is no space left.
+    """
+    path = Path(os.path.realpath(path))
+    if path.exists() and not path.is_file():
+        write(path)
+        return
+    with disk_full_told(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(prefix=f'.{path.name[:40]}.', suffix=PART, dir=path.parent)
+        temporary = Path(name)
+        try:
+            lock(handle)  # tells remove_leftovers that somebody is at it
+            write(temporary)
+            if durable:
+                os.fsync(handle)
+            temporary.chmod(stat.S_IMODE(path.stat().st_mode) if path.exists() else 0o666 & ~umask())
+            os.replace(temporary, path)
+        finally:
+            temporary.unlink(missing_ok=True)
+            os.close(handle)
+
+
+@contextmanager
+def disk_full_told(path: str | Path) -> Iterator[None]:
+    """Turns what libraries raise where a disk is full into a ``DiskFull`` that names the file."""
     try:
-        write(temporary)
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+        yield
+    except Exception as error:
+        if isinstance(error, UserError) or not (is_disk_full(error) or nothing_free(path)):
+            raise
+        raise DiskFull(path) from None
+
+
+def is_disk_full(error: BaseException | None) -> bool:
+    """Whether an error, or one behind it, is that of a full disk, quota or file size limit."""
+    return error is not None and (getattr(error, 'errno', None) in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+                                  or is_disk_full(error.__cause__ or error.__context__))
+
+
+def nothing_free(path: str | Path) -> bool:
+    """Whether the disk of a file has less than a page left, for libraries that do not hand on the system's reason."""
+    try:
+        return shutil.disk_usage(Path(path).parent).free < 4096
+    except OSError:
+        return False
+
+
+def remove_leftovers(folder: str | Path) -> tuple[int, int]:
+    """Removes the unfinished files that killed processes have left in a folder, but not what is being written.
+
+    Returns:
+        How many, and how many bytes.
+    """
+    count = size = 0
+    for path in Path(folder).glob(f'.*{PART}'):
+        try:
+            with open(path, 'rb+') as file:
+                if lock(file.fileno()):
+                    size += path.stat().st_size
+                    path.unlink()
+                    count += 1
+        except OSError:  # gone meanwhile, a folder, or another user's
+            continue
+    return count, size
+
+
+def lock(handle: int) -> bool:
+    """Locks an open file until it is closed or the process ends; False where another one holds it."""
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True
+
+
+def umask() -> int:
+    """The permissions that this process's new files do not get."""
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask

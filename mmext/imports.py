@@ -15,7 +15,7 @@ class RepairFinder(importlib.abc.MetaPathFinder):
     """Runs a repair after, or around, the import of the module it mends."""
 
     def __init__(self) -> None:
-        self.repairs_after: dict[str, Callable[[ModuleType], None]] = {}
+        self.repairs_after: dict[str, list[Callable[[ModuleType], None]]] = {}
         self.repairs_around: dict[str, Callable[[], AbstractContextManager]] = {}
         self.busy: set[str] = set()
 
@@ -23,7 +23,7 @@ class RepairFinder(importlib.abc.MetaPathFinder):
         if name in sys.modules:
             repair(sys.modules[name])
         else:
-            self.repairs_after[name] = repair
+            self.repairs_after.setdefault(name, []).append(repair)
 
     def around(self, name: str, context: Callable[[], AbstractContextManager]) -> None:
         self.repairs_around[name] = context
@@ -49,8 +49,8 @@ class RepairFinder(importlib.abc.MetaPathFinder):
                     execute(module)
             else:
                 execute(module)
-            if name in self.repairs_after:
-                self.repairs_after[name](module)
+            for repair in self.repairs_after.get(name, []):
+                repair(module)
 
         loader.exec_module = exec_module
 

@@ -172,6 +172,55 @@ def test_a_finished_save_is_whole_and_readable_by_others(tmp_path: Path):
     assert [file.name for file in (tmp_path / 'new').iterdir()] == ['model.pth']
 
 
+def test_a_file_keeps_its_permissions_and_a_link_its_target(tmp_path: Path):
+    from mmengine.fileio import LocalBackend
+
+    (tmp_path / 'private.pth').write_bytes(b'old')
+    (tmp_path / 'private.pth').chmod(0o600)
+    (tmp_path / 'link.pth').symlink_to('private.pth')
+    (tmp_path / 'dangling.pth').symlink_to('new.pth')
+    backend = LocalBackend()
+    backend.put(b'new', tmp_path / 'link.pth')
+    backend.put_text('é', tmp_path / 'dangling.pth')
+    assert (tmp_path / 'link.pth').is_symlink() and (tmp_path / 'private.pth').read_bytes() == b'new'
+    assert (tmp_path / 'private.pth').stat().st_mode & 0o777 == 0o600
+    assert (tmp_path / 'dangling.pth').is_symlink() and (tmp_path / 'new.pth').read_text(encoding='utf-8') == 'é'
+    assert len(list(tmp_path.iterdir())) == 4
+
+
+def test_a_backend_that_replaces_is_left_alone():
+    class Mended:
+        def put(self, obj: bytes, filepath: str) -> None:
+            os.replace(obj, filepath)
+
+    original = Mended.put
+    compat.write_files_whole_or_not_at_all(SimpleNamespace(LocalBackend=Mended))
+    assert Mended.put is original
+
+
+def test_without_the_repair_a_url_runs_its_code(tmp_path: Path):
+    code = (f"import os, torch, mmengine.runner as r; Harm = type('Harm', (), {{'__reduce__': lambda self: (os.mkdir, "
+            f"(r'{tmp_path}/ran', ))}}); torch.save(Harm(), r'{tmp_path}/x.pth'); "
+            f"os.makedirs(r'{tmp_path}/hub/checkpoints'); os.rename(r'{tmp_path}/x.pth', "
+            f"r'{tmp_path}/hub/checkpoints/x.pth'); r.CheckpointLoader.load_checkpoint('http://127.0.0.1:9/x.pth')")
+    environment = {'TORCH_HOME': str(tmp_path), 'MMEXT_CACHE': str(tmp_path / 'cache')}
+    assert 'could not be downloaded' in run('-c', 'import mmext; ' + code, env=environment).stderr
+    assert not (tmp_path / 'ran').exists()
+    (tmp_path / 'hub' / 'checkpoints' / 'x.pth').unlink()
+    (tmp_path / 'hub' / 'checkpoints').rmdir()
+    run('-c', code, env=environment)
+    assert (tmp_path / 'ran').exists(), 'mended upstream? then delete the repair'
+
+
+def test_a_loader_that_asks_no_hub_is_left_alone():
+    def load_from_http(filename: str) -> dict:
+        return {}
+
+    module = SimpleNamespace(CheckpointLoader=SimpleNamespace(_schemes={}), load_from_http=load_from_http, __name__='x')
+    compat.keep_downloads_from_running_code(module)
+    assert module.load_from_http is load_from_http
+
+
 def current_umask() -> int:
     mask = os.umask(0)
     os.umask(mask)

@@ -36,7 +36,8 @@ def main() -> None:
     import torch
 
     from mmext.backbones.convert import rename, renaming
-    from mmext.backbones.weights import read_checkpoint, require_match, weights_of
+    from mmext.backbones.weights import require_match
+    from mmext.checkpoints import read_checkpoint, weights_of
     from mmext.classification import create_classifier
     from mmext.files import require_target, write_whole
 

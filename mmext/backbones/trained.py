@@ -8,7 +8,8 @@ import torch
 from mmengine.registry import MODELS
 from torch import Tensor, nn
 
-from mmext.backbones.weights import read_checkpoint, require_match, weights_of
+from mmext.backbones.weights import require_match
+from mmext.checkpoints import read_checkpoint, weights_of
 from mmext.errors import UserError
 
 

@@ -2,49 +2,16 @@
 
 from __future__ import annotations
 
-import pickle
-import re
 from pathlib import Path
 
 from mmengine.logging import print_log
-from mmengine.runner import CheckpointLoader
 from torch import Tensor, nn
 
 from mmext.backbones.inflate import inflate as inflate_weights
+from mmext.checkpoints import read_checkpoint, weights_of
 from mmext.errors import UserError, shorten
 
 OPTIONAL = 'num_batches_tracked'  # absent from checkpoints older than torch 0.4.1, and of no use here
-
-
-def read_checkpoint(path: str | Path) -> dict:
-    """Reads a checkpoint file or URL on the CPU, as ``weights_only`` (nothing in it is run).
-
-    Raises:
-        UserError: it is missing, truncated or not a checkpoint.
-    """
-    try:
-        checkpoint = CheckpointLoader.load_checkpoint(str(path), map_location='cpu')
-    except FileNotFoundError:
-        raise UserError(f'{path}: no such checkpoint') from None
-    except (RuntimeError, EOFError, OSError, pickle.UnpicklingError, ValueError, KeyError, IndexError) as error:
-        refused = re.search(r'(?i)unsupported .*?GLOBAL ([\w.]+)', str(error))
-        if refused:
-            raise UserError(f'{path}: holds {refused[1]}, which could run code; weights and plain values alone are '
-                            'loaded') from None
-        reason = '' if isinstance(error, pickle.UnpicklingError) else f' ({" ".join(str(error).split())[:160]})'
-        raise UserError(f'{path}: not a readable checkpoint, truncated or of another kind{reason}') from None
-    if not isinstance(checkpoint, dict):
-        raise UserError(f'{path}: holds a {type(checkpoint).__name__}, not a dict of weights')
-    return checkpoint
-
-
-def weights_of(checkpoint: dict) -> dict[str, Tensor]:
-    """The tensors of a checkpoint by name, without the ``module.`` that data parallel training puts in front."""
-    for key in ('state_dict', 'model'):
-        if isinstance(checkpoint.get(key), dict):
-            checkpoint = checkpoint[key]
-    return {name.removeprefix('module.'): value for name, value in checkpoint.items()
-            if isinstance(name, str) and isinstance(value, Tensor)}
 
 
 def load_pretrained(backbone: nn.Module, checkpoint: str | Path, prefix: str | None = None, strict: bool = True,

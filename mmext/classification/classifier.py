@@ -12,7 +12,8 @@ from torch import Tensor, nn
 
 from mmext.backbones import Backbone, create_backbone
 from mmext.backbones.layers import Layers
-from mmext.backbones.weights import read_checkpoint, require_match, weights_of
+from mmext.backbones.weights import require_match
+from mmext.checkpoints import read_checkpoint, weights_of
 from mmext.errors import UserError
 from mmext.registry import MODELS
 

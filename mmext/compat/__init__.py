@@ -38,6 +38,7 @@ def install() -> None:
     repairs.after('mmdet.models.dense_heads.ssd_head', mmdet.give_ssd_head_a_loss_cls)
     repairs.after('mmengine.logging.history_buffer', checkpoints.allow_history_buffer_in_checkpoints)
     repairs.after('mmengine.runner.checkpoint', checkpoints.keep_checkpoints_from_running_code)
+    repairs.after('mmengine.runner.checkpoint', checkpoints.keep_downloads_from_running_code)
     repairs.after('mmengine.fileio.backends.local_backend', mmengine.write_files_whole_or_not_at_all)
     repairs.after('mmengine.runner.runner', checkpoints.keep_resume_from_running_code)
     repairs.after('mmengine.dist.utils', mmengine.start_processes_without_a_gpu)

@@ -54,6 +54,28 @@ def keep_checkpoints_from_running_code(module: ModuleType) -> None:
     note(keep_checkpoints_from_running_code, 'checkpoints with code in them are refused')
 
 
+def keep_downloads_from_running_code(module: ModuleType) -> None:
+    """A checkpoint given as a URL runs its pickle's code: torch.hub's default is ``weights_only=False``.
+
+    No issue of its own is known; ``load_from_http`` of https://github.com/open-mmlab/mmengine. All of mmengine's own
+    ways to a checkpoint lead to our reader, which runs nothing: so do mmdet's and mmaction2's. Schemes that a user has
+    registered stay.
+    """
+    loader = module.CheckpointLoader
+    own = [scheme for scheme, load in loader._schemes.items() if load.__module__ == module.__name__]
+    if 'load_url' not in module.load_from_http.__code__.co_names:
+        return
+
+    def load_from_our_reader(filename: str, map_location: object = None) -> dict:
+        from mmext.checkpoints import read_checkpoint
+        return read_checkpoint(filename, map_location or 'cpu')
+
+    for function in ('load_from_http', 'load_from_local'):
+        setattr(module, function, load_from_our_reader)
+    loader.register_scheme(own, load_from_our_reader, force=True)
+    note(keep_downloads_from_running_code, 'checkpoints of any origin are read without running them')
+
+
 def keep_resume_from_running_code(module: ModuleType) -> None:
     """Resuming executes the config text that the checkpoint holds, which is Python, to look for 'gpu_ids' in it.
 

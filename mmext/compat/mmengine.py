@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib.metadata
 import importlib.util
 import os
-import tempfile
 from types import ModuleType
 
 from mmext.compat.notes import note
@@ -60,26 +59,17 @@ def write_files_whole_or_not_at_all(module: ModuleType) -> None:
     backend = module.LocalBackend
     if 'replace' in backend.put.__code__.co_names:
         return
+    from mmext.files import write_whole
 
     def put(self, obj: bytes, filepath: str | os.PathLike) -> None:
-        folder = os.path.dirname(os.fspath(filepath)) or '.'
-        os.makedirs(folder, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(prefix='.', suffix='.part', dir=folder)
-        try:
-            with os.fdopen(handle, 'wb') as file:
-                file.write(obj)
-                file.flush()
-                os.fsync(file.fileno())
-            umask = os.umask(0)
-            os.umask(umask)
-            os.chmod(temporary, 0o666 & ~umask)
-            os.replace(temporary, filepath)
-        except BaseException:
-            os.unlink(temporary)
-            raise
+        write_whole(filepath, lambda temporary: temporary.write_bytes(obj), durable=True)
 
-    put.__doc__ = backend.put.__doc__
-    backend.put = put
+    def put_text(self, obj: str, filepath: str | os.PathLike, encoding: str = 'utf-8') -> None:
+        self.put(obj.encode(encoding), filepath)
+
+    for function in (put, put_text):
+        function.__doc__ = getattr(backend, function.__name__).__doc__
+        setattr(backend, function.__name__, function)
     note(write_files_whole_or_not_at_all, 'a killed save leaves the previous file')
 
 

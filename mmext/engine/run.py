@@ -11,7 +11,8 @@ from mmengine.config import Config
 from mmengine.hooks import Hook
 from mmengine.runner import Runner, find_latest_checkpoint
 
-from mmext.backbones.weights import fitting_weights, read_checkpoint, require_match, weights_of
+from mmext.backbones.weights import fitting_weights, require_match
+from mmext.checkpoints import read_checkpoint, weights_of
 from mmext.engine.batch import tell_batch
 from mmext.engine.config import datasets_of
 from mmext.engine.data_checks import require_test_data, require_training_data

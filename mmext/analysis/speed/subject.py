@@ -15,7 +15,8 @@ from torch import nn
 
 from mmext.analysis import complexity
 from mmext.analysis.speed.inputs import kind_of, made_up_batch, sample_shape
-from mmext.backbones.weights import read_checkpoint, require_match, weights_of
+from mmext.backbones.weights import require_match
+from mmext.checkpoints import read_checkpoint, weights_of
 from mmext.engine.config import load_config
 from mmext.errors import UserError
 

@@ -1,0 +1,29 @@
+"""Whether all numbers of a checkpoint are finite."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+PARTS = ('state_dict', 'model', 'ema_state_dict', 'optimizer')  # whose tensors are looked at
+
+
+def first_not_finite(content: dict) -> str | None:
+    """The name of the first tensor among weights, average and optimiser's state with a NaN or an infinity in it.
+
+    One fused reduction, the largest magnitude of all tensors, tells whether there is one at all.
+    """
+    parts = {part: content[part] for part in PARTS if part in content} or content
+    tensors = dict(tensors_of(parts))
+    if not tensors or torch.nn.utils.get_total_norm(tensors.values(), float('inf')).isfinite():
+        return None
+    return next((name for name, value in tensors.items() if not value.isfinite().all()), None)
+
+
+def tensors_of(node: object, name: str = '') -> list[tuple[str, Tensor]]:
+    """The tensors of floating point in a tree of dicts and lists, with their dotted names."""
+    if isinstance(node, Tensor):
+        usable = node.is_floating_point() and node.numel() and not node.is_meta
+        return [(name, node.detach() if node.element_size() > 1 else node.detach().float())] if usable else []
+    items = node.items() if isinstance(node, dict) else enumerate(node) if isinstance(node, (list, tuple)) else ()
+    return [found for key, value in items for found in tensors_of(value, f'{name}.{key}' if name else str(key))]

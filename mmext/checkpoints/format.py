@@ -1,0 +1,112 @@
+"""The two forms of a file: ``torch.save``'s, and safetensors by its ending, which holds tensors alone."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import zipfile
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from mmext.checkpoints.unpickle import load
+from mmext.errors import UserError
+from mmext.files import write_whole
+
+SAFETENSORS = '.safetensors'
+
+
+def read_file(path: Path, map_location: object = 'cpu') -> object:
+    """The content of a local file, checked against the digests that stand inside it.
+
+    Raises:
+        UserError: it is damaged, or holds something that could run code.
+        Exception: of many kinds, where it is no such file.
+    """
+    if path.suffix.lower() == SAFETENSORS:
+        return read_safetensors(path, map_location)
+    require_whole_archive(path)
+    return load(path, map_location)
+
+
+def require_whole_archive(path: Path) -> None:
+    """Raises a UserError where a record of ``torch.save``'s zip archive is not what its CRC-32 says.
+
+    torch writes these and does not look at them. Older forms of a file, and those written without, have none.
+    """
+    if not zipfile.is_zipfile(path):
+        return
+    with zipfile.ZipFile(path) as archive:
+        if not any(record.CRC for record in archive.infolist()):
+            return
+        bad = archive.testzip()
+    if bad:
+        raise UserError(f'{path}: damaged, its part {bad} is not what its checksum says; copy or download it again')
+
+
+def read_safetensors(path: Path, map_location: object) -> dict:
+    """Tensors under ``state_dict``, and the classes that ``write_weights`` has noted under ``meta``."""
+    from safetensors import safe_open
+
+    with safe_open(path, framework='pt') as file:
+        names = file.keys()
+        weights = {name: file.get_tensor(name) for name in names}
+        notes = file.metadata() or {}
+    if 'sha256' in notes and notes['sha256'] != digest_of(weights):
+        raise UserError(f'{path}: damaged, its tensors are not what its checksum says; copy or download it again')
+    if map_location not in (None, 'cpu'):
+        weights = {name: value.to(map_location) for name, value in weights.items()}
+    content: dict = dict(state_dict=weights)
+    if 'classes' in notes:
+        content['meta'] = dict(dataset_meta=dict(classes=json.loads(notes['classes'])))
+    return content
+
+
+def write_weights(path: str | Path, weights: Mapping[str, Tensor], *, bare: bool = False,
+                  classes: Iterable[str] = ()) -> None:
+    """Writes weights, whole or not at all: as safetensors where the file's name ends so, else as ``torch.save`` does.
+
+    Args:
+        path: of the file.
+        weights: by name.
+        bare: leave ``state_dict`` out around them, as other libraries do; safetensors never has it.
+        classes: their names, which go with the weights.
+    """
+    classes = list(classes)
+    if Path(path).suffix.lower() == SAFETENSORS:
+        from safetensors.torch import save
+
+        weights = {name: value.detach().cpu().contiguous().clone() for name, value in weights.items()}
+        notes = dict(format='pt', sha256=digest_of(weights), **dict(classes=json.dumps(classes)) if classes else {})
+        content = save(weights, notes)
+        write_whole(path, lambda temporary: temporary.write_bytes(content), durable=True)
+        return
+    content = weights if bare else dict(state_dict=weights)
+    if classes and not bare:
+        content['meta'] = dict(dataset_meta=dict(classes=classes))
+
+    def write(temporary: Path) -> None:
+        with open(temporary, 'wb') as file:
+            torch.save(content, file)
+
+    write_whole(path, write, durable=True)
+
+
+def digest_of(weights: Mapping[str, Tensor]) -> str:
+    """SHA-256 of tensors, in the order of their names."""
+    digest = hashlib.sha256()
+    for name in sorted(weights):
+        digest.update(name.encode())
+        digest.update(weights[name].contiguous().reshape(-1).view(torch.uint8).numpy())
+    return digest.hexdigest()
+
+
+def weights_of(checkpoint: dict) -> dict[str, Tensor]:
+    """The tensors of a checkpoint by name, without the ``module.`` that data parallel training puts in front."""
+    for key in ('state_dict', 'model'):
+        if isinstance(checkpoint.get(key), dict):
+            checkpoint = checkpoint[key]
+    return {name.removeprefix('module.'): value for name, value in checkpoint.items()
+            if isinstance(name, str) and isinstance(value, Tensor)}

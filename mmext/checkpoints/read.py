@@ -1,0 +1,42 @@
+"""The one reader of checkpoints."""
+
+from __future__ import annotations
+
+import pickle
+from pathlib import Path
+
+from mmext.checkpoints.finite import first_not_finite
+from mmext.checkpoints.format import read_file
+from mmext.checkpoints.source import find_source
+from mmext.errors import UserError
+
+
+def read_checkpoint(source: str | Path, map_location: object = 'cpu') -> dict:
+    """Reads a checkpoint. Nothing in it is run.
+
+    Args:
+        source: a path, or a URL (see ``source.find_source``); of a file of ``torch.save`` or, by its ending,
+            safetensors.
+        map_location: where the tensors go, see ``torch.load``.
+
+    Returns:
+        What it holds; of safetensors, a dict with ``state_dict``.
+
+    Raises:
+        UserError: it is missing, damaged, not a checkpoint, holds something that could run code, or a number that is
+            not finite.
+    """
+    path = find_source(source)
+    try:
+        content = read_file(path, map_location)
+    except UserError as error:
+        raise UserError(str(error).replace(str(path), str(source), 1)) from None
+    except Exception as error:  # a damaged file ends in whatever its bytes say
+        reason = '' if isinstance(error, pickle.UnpicklingError) else f' ({" ".join(str(error).split())[:160]})'
+        raise UserError(f'{source}: not a readable checkpoint, truncated or of another kind{reason}') from None
+    if not isinstance(content, dict):
+        raise UserError(f'{source}: holds a {type(content).__name__}, not a dict of weights')
+    bad = first_not_finite(content)
+    if bad:
+        raise UserError(f'{source}: {bad} holds a number that is not finite; it is of a training that went wrong')
+    return content

@@ -1,0 +1,140 @@
+"""Checkpoints of a training: the new one is whole and finite before an old one goes."""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from mmengine import hooks
+from mmengine.dist import is_main_process
+from mmengine.runner import Runner
+
+from mmext.checkpoints.finite import first_not_finite
+from mmext.checkpoints.format import SAFETENSORS
+from mmext.checkpoints.last import note_last
+from mmext.errors import UserError
+from mmext.files import write_whole
+from mmext.registry import HOOKS
+
+
+class PostponedRemovals:
+    """A file backend that notes what is to be removed and leaves it there, until ``finish``."""
+
+    def __init__(self, backend: object) -> None:
+        self.backend = backend
+        self.paths: list[str] = []
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self.backend, name)
+
+    def remove(self, path: str) -> None:
+        self.paths.append(path)
+
+    rmtree = remove
+
+    def finish(self) -> None:
+        for path in self.paths:
+            if self.backend.isfile(path):
+                self.backend.remove(path)
+            elif self.backend.isdir(path):  # as deepspeed's checkpoints are
+                self.backend.rmtree(path)
+
+
+@HOOKS.register_module()
+class CheckpointHook(hooks.CheckpointHook):
+    """mmengine's, but it writes, then deletes, and refuses what is not finite.
+
+    mmengine's deletes the oldest checkpoint, and the best one, before the new one is written; a kill between the two
+    leaves none. ``last_checkpoint`` is written whole, and holds a name relative to its folder, so that the folder can
+    be moved and copied. Takes mmengine's arguments.
+
+    Raises:
+        UserError: ``filename_tmpl`` ends with .safetensors, which has no place for the optimiser's state; when it
+            saves, a number that is not finite.
+    """
+
+    def __init__(self, *args, **kwargs) -> None:
+        super().__init__(*args, **kwargs)
+        if self.filename_tmpl.endswith(SAFETENSORS):
+            raise UserError(f'checkpoint.filename_tmpl={self.filename_tmpl}: a safetensors file holds weights alone, '
+                            'nothing to resume from; take .pth, and convert it with tools/convert_weights.py')
+
+    def before_train(self, runner: Runner) -> None:
+        self.find_best_here(runner)
+        super().before_train(runner)
+
+    def find_best_here(self, runner: Runner) -> None:
+        """The best checkpoint is the one of this folder, also where the run was copied from another one."""
+        folder = runner.work_dir if self.out_dir is None else os.path.join(
+            self.out_dir, os.path.basename(runner.work_dir.rstrip(os.sep)))
+        for key, value in list(runner.message_hub.runtime_info.items()):
+            if (key == 'best_ckpt' or key.startswith('best_ckpt_')) and isinstance(value, str):
+                runner.message_hub.update_info(key, os.path.join(folder, os.path.basename(value)))
+
+    @contextmanager
+    def removals_last(self) -> Iterator[PostponedRemovals]:
+        """What is removed in here goes at its end, and stays where something fails."""
+        outer, postponed = self.file_backend, PostponedRemovals(self.file_backend)
+        self.file_backend = postponed
+        try:
+            yield postponed
+        finally:
+            self.file_backend = outer
+        postponed.finish()
+
+    def _save_checkpoint_with_step(self, runner: Runner, step: int, meta: dict) -> None:
+        name = self.filename_tmpl.format(step)
+        with self.removals_last() as postponed:
+            self.forget_oldest(runner, step, postponed)
+            self.last_ckpt = self.file_backend.join_path(self.out_dir, name)
+            runner.message_hub.update_info('last_ckpt', self.last_ckpt)
+            runner.save_checkpoint(
+                self.out_dir, name, self.file_client_args, save_optimizer=self.save_optimizer,
+                save_param_scheduler=self.save_param_scheduler, meta=meta, by_epoch=self.by_epoch,
+                backend_args=self.backend_args, **self.args)
+            if is_main_process():
+                note_last(runner.work_dir, self.last_ckpt)
+
+    def forget_oldest(self, runner: Runner, step: int, postponed: PostponedRemovals) -> None:
+        """Notes which checkpoint makes room. The new one names it too: after a kill, resuming removes it."""
+        if self.max_keep_ckpts <= 0 or self.keep_ckpt_ids and self.keep_ckpt_ids[-1] == step:
+            return
+        steps = [*self.keep_ckpt_ids, step]
+        runner.message_hub.update_info('keep_ckpt_ids', list(steps))
+        self.keep_ckpt_ids = deque(steps, self.max_keep_ckpts)
+        for outdated in steps[:-self.max_keep_ckpts]:
+            if is_main_process():
+                postponed.remove(self.file_backend.join_path(self.out_dir, self.filename_tmpl.format(outdated)))
+
+    def _save_best_checkpoint(self, runner: Runner, metrics: dict) -> None:
+        with self.removals_last():
+            super()._save_best_checkpoint(runner, metrics)
+
+
+def require_finite(runner: Runner, checkpoint: dict) -> None:
+    """Raises a UserError where a checkpoint that is about to be written holds a number that is not finite."""
+    bad = first_not_finite(checkpoint)
+    if bad:
+        raise UserError(f'iteration {runner.iter + 1}: {bad} is not finite any more; stopped, no checkpoint of it is '
+                        f'written{before(runner)}; try a lower learning rate or --clip-grad 10')
+
+
+def before(runner: Runner) -> str:
+    """What there is to go back to, for messages."""
+    from mmext.checkpoints.last import candidates
+
+    names = [path.name for path in candidates(runner.work_dir)]
+    return f', {names[0]} in {runner.work_dir} is from before' if names else ''
+
+
+@HOOKS.register_module()
+class FiniteCheckpointHook(hooks.Hook):
+    """Looks at all that goes into a checkpoint, after every other hook has added to it, before it is written."""
+
+    priority = 'LOWEST'
+
+    def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
+        require_finite(runner, checkpoint)
