@@ -76,10 +76,10 @@ def write_whole(path: str | Path, write: Callable[[Path], object], durable: bool
         DiskFull: there is no space left.
     """
     path = Path(os.path.realpath(path))
-    if path.exists() and not path.is_file():
-        write(path)
-        return
     with disk_full_told(path):
+        if path.exists() and not path.is_file():
+            write(path)
+            return
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(prefix=f'.{path.name[:40]}.', suffix=PART, dir=path.parent)
         temporary = Path(name)

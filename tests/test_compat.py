@@ -194,7 +194,7 @@ def test_a_backend_that_replaces_is_left_alone():
             os.replace(obj, filepath)
 
     original = Mended.put
-    compat.write_files_whole_or_not_at_all(SimpleNamespace(LocalBackend=Mended))
+    compat.mmengine.write_files_whole_or_not_at_all(SimpleNamespace(LocalBackend=Mended))
     assert Mended.put is original
 
 
@@ -217,7 +217,7 @@ def test_a_loader_that_asks_no_hub_is_left_alone():
         return {}
 
     module = SimpleNamespace(CheckpointLoader=SimpleNamespace(_schemes={}), load_from_http=load_from_http, __name__='x')
-    compat.keep_downloads_from_running_code(module)
+    compat.checkpoints.keep_downloads_from_running_code(module)
     assert module.load_from_http is load_from_http
 
 

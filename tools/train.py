@@ -15,7 +15,10 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('config', help='a file of configs/')
     cli.add_config_arguments(parser)
     parser.add_argument('--resume', nargs='?', const='auto', metavar='CKPT',
-                        help='go on from a checkpoint; without a path, from the last one in the work dir')
+                        help='go on from a checkpoint; without a path, from the newest one in the work dir that can '
+                        'be read, or from the beginning where there is none')
+    parser.add_argument('--overwrite', action='store_true',
+                        help='delete the checkpoints of an earlier training in the work dir, and start anew')
     parser.add_argument('--amp', nargs='?', const='fp16', choices=['fp16', 'bf16'],
                         help='mixed precision (needs a GPU): fp16 with a scaled loss, the default, or bf16 without')
     parser.add_argument('--compile', nargs='?', const='default', choices=cli.COMPILE_MODES, metavar='MODE',
@@ -47,7 +50,7 @@ def main() -> None:
                          clip_grad=args.clip_grad, ema=args.ema, auto_scale_lr=args.auto_scale_lr, seed=args.seed,
                          deterministic=args.deterministic)
     run.set_up(config, args.work_dir, cli.run_name(args), args.launcher)
-    run.train(config, resume=args.resume)
+    run.train(config, resume=args.resume, overwrite=args.overwrite)
 
 
 if __name__ == '__main__':

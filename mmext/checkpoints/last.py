@@ -12,7 +12,7 @@ from mmext.errors import UserError, shorten
 from mmext.files import write_whole
 
 HINT = 'last_checkpoint'
-NUMBERED = re.compile(r'(?!best_)[^.].*?(\d+)\.pth')
+NUMBERED = re.compile(r'(?!best_)[^.]*?(\d+)\.pth')
 
 
 def note_last(work_dir: str | Path, path: str | Path) -> None:
@@ -21,28 +21,26 @@ def note_last(work_dir: str | Path, path: str | Path) -> None:
     write_whole(Path(work_dir, HINT), lambda temporary: temporary.write_text(text), durable=True)
 
 
-def candidates(folder: str | Path) -> list[Path]:
-    """The checkpoints of a training in a folder, the newest first: by the number in the name, then by their age."""
-    found = [(path, match) for path in Path(folder).glob('*.pth') if (match := NUMBERED.fullmatch(path.name))]
-    return [path for path, match in sorted(found, reverse=True, key=lambda item: (
-        int(item[1][1]) if item[1][0].startswith('epoch_') else -1, item[0].stat().st_mtime))]
+def numbered(folder: str | Path) -> list[list[Path]]:
+    """The checkpoints of a training in a folder, those of epochs and of iterations apart, the newest first in each."""
+    found: dict[str, list[tuple[int, Path]]] = {}
+    for path in Path(folder).glob('*.pth'):
+        if match := NUMBERED.fullmatch(path.name):
+            found.setdefault(path.name[:match.start(1)], []).append((int(match[1]), path))
+    return [[path for _, path in sorted(paths, reverse=True)] for paths in found.values()]
 
 
 def newest_checkpoint(folder: str | Path) -> tuple[Path | None, list[str]]:
     """The newest checkpoint of a folder that a training can go on from, and why newer ones are passed over.
 
-    Epochs' checkpoints and those of iterations (``iter_N.pth``) are compared by the iteration that stands inside.
+    Checkpoints of epochs and of iterations are compared by the iteration that stands inside.
 
     Raises:
         UserError: there are some, and none can be used.
     """
     best, done, passed = None, -1, []
-    groups: dict[str, list[tuple[int, Path]]] = {}
-    for path in Path(folder).glob('*.pth'):
-        if match := NUMBERED.fullmatch(path.name):
-            groups.setdefault(path.name[:match.start(1)], []).append((int(match[1]), path))
-    for paths in groups.values():
-        for _, path in sorted(paths, reverse=True):
+    for paths in numbered(folder):
+        for path in paths:
             try:
                 content = read_checkpoint(path)
                 require_resumable(content, path)
@@ -53,6 +51,5 @@ def newest_checkpoint(folder: str | Path) -> tuple[Path | None, list[str]]:
                 best, done = path, content['meta']['iter']
             break
     if passed and best is None:
-        raise UserError(f'{folder}: none of its {len(passed)} checkpoints can be resumed from: '
-                        f'{shorten(passed)}')
+        raise UserError(f'{folder}: none of its {len(passed)} checkpoints can be resumed from: {shorten(passed)}')
     return best, passed

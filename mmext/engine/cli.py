@@ -10,7 +10,8 @@ from pathlib import Path
 
 from mmengine.config import Config, DictAction
 
-from mmext.errors import UserError
+from mmext.errors import DiskFull, UserError
+from mmext.files import is_disk_full
 
 COMPILE_MODES = ('default', 'reduce-overhead', 'max-autotune')  # of torch.compile
 
@@ -46,12 +47,20 @@ def run_name(args: argparse.Namespace) -> str:
 
 
 def run(main: Callable[[], int | None]) -> None:
-    """Calls ``main`` and exits with its code; 2 for a UserError, 130 for Ctrl-C, a traceback for our own mistakes."""
+    """Calls ``main`` and exits with its code.
+
+    2 is for a UserError, 3 for a full disk, 130 for Ctrl-C; a traceback is for our own mistakes.
+    """
     try:
         code = main() or 0
     except UserError as error:
         print(f'error: {message(error)}', file=sys.stderr)
-        code = 2
+        code = error.code
+    except OSError as error:
+        if not is_disk_full(error):
+            raise
+        print(f'error: {DiskFull(error.filename or os.getcwd())}', file=sys.stderr)
+        code = DiskFull.code
     except KeyboardInterrupt:
         print('stopped', file=sys.stderr)
         code = 130

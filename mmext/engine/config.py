@@ -87,8 +87,12 @@ def make_safe(config: Config) -> None:
     """Gives a config on another's runtime (``mmdet::``), which names no ``custom_hooks``, ours.
 
     ``EpochSeedHook`` is for loaders whose workers are seeded anew every epoch, so a training loader that does not say
-    how they are becomes one.
+    how they are becomes one. mmengine's ``CheckpointHook`` becomes ours in every config.
     """
+    hooks = [*(config.get('default_hooks') or {}).values(), *(config.get('custom_hooks') or [])]
+    for hook in hooks:
+        if hook and hook.get('type') in ('CheckpointHook', 'mmengine.CheckpointHook'):
+            hook['type'] = 'mmext.CheckpointHook'
     if 'custom_hooks' in config:
         return
     config.custom_hooks = [dict(type=kind) for kind in SAFETY]

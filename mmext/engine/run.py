@@ -2,27 +2,35 @@
 
 from __future__ import annotations
 
+import logging
 import os
+import sys
 from collections.abc import Sequence
+from contextlib import nullcontext
+from functools import partial
 from pathlib import Path
 
 import torch
 from mmengine.config import Config
+from mmengine.dist import all_gather_object
 from mmengine.hooks import Hook
-from mmengine.runner import Runner, find_latest_checkpoint
+from mmengine.optim import OptimWrapper
+from mmengine.runner import Runner
 
 from mmext.backbones.weights import fitting_weights, require_match
 from mmext.checkpoints import read_checkpoint, weights_of
 from mmext.engine.batch import tell_batch
+from mmext.checkpoints.resume import require_resumable, require_same_groups
 from mmext.engine.config import datasets_of
 from mmext.engine.data_checks import require_test_data, require_training_data
 from mmext.engine.hooks.unreadable import TEST_LOG, TRAIN_LOG
 from mmext.engine.launch import prepare_processes
 from mmext.engine.options import arguments, find_component
 from mmext.engine.training import require_average, scale_for_accumulation
+from mmext.engine.work_dir import checkpoint_folder, checkpoint_to_resume, clear, folder_taken, require_unused, tidy
 from mmext.engine.wrapper import bare
-from mmext.errors import UserError
-from mmext.files import require_writable
+from mmext.errors import DiskFull, UserError
+from mmext.files import disk_full_told, is_disk_full, require_writable
 
 
 def set_up(config: Config, work_dir: str | None, default_name: str, launcher: str = 'none') -> None:
@@ -56,40 +64,114 @@ def takes(part: dict, argument: str, scope: str | None) -> bool:
     return part['type'].startswith('mmext.') and argument in arguments(find_component(part['type'], scope))
 
 
-def train(config: Config, *, resume: str | None = None) -> Runner:
+def train(config: Config, *, resume: str | None = None, overwrite: bool = False) -> Runner:
     """Trains a config that ``set_up`` prepared.
 
     Args:
         config: the whole config.
-        resume: None, a checkpoint, or 'auto' for the last one in the work dir.
+        resume: None, a checkpoint, or 'auto' for the newest one in the work dir, if there is one.
+        overwrite: delete the checkpoints of an earlier training in the work dir.
 
     Raises:
-        UserError: the checkpoint can't be resumed from, the data can't be used, or the loss turns NaN.
+        UserError: another training runs or ran in the work dir, the checkpoint can't be resumed from, the data can't
+            be used, or a loss or weight turns NaN.
     """
-    if resume:
-        config.resume = True
-        config.load_from = latest_checkpoint(config.work_dir) if resume == 'auto' else resume
+    with disk_full_told(config.work_dir), folder_taken(config.work_dir) if is_first(config) else nullcontext():
+        folder = checkpoint_folder(config)
+        if is_first(config):
+            for place in {config.work_dir, folder}:
+                tidy(place)
+        choose_start(config, folder, resume, overwrite)
+        return run_training(config, folder, overwrite and not config.resume)
+
+
+def is_first(config: Config) -> bool:
+    """Whether this is the only process of a run, or the one that writes; known before they meet."""
+    return config.get('launcher', 'none') == 'none' or os.environ['RANK'] == '0'
+
+
+def choose_start(config: Config, folder: str, resume: str | None, overwrite: bool) -> None:
+    """Writes into the config which checkpoint a training begins with, of ``--resume`` or of its own ``resume``."""
+    if not resume and config.get('resume'):
+        resume = config.get('load_from') or 'auto'
+    if resume == 'auto':
+        config.resume = False
+        found = checkpoint_to_resume(folder)
+        if found:
+            config.resume, config.load_from = True, found
+    elif resume:
+        config.resume, config.load_from = True, str(resume)
+    elif not overwrite:
+        require_unused(folder)
+
+
+def run_training(config: Config, folder: str, start_anew: bool) -> Runner:
+    """Trains, in a work dir that is this run's, with a start that is chosen."""
+    checkpoint = None
+    if config.get('resume'):
         checkpoint = read_checkpoint(config.load_from)
-        absent = [key for key in ('meta', 'state_dict', 'message_hub', 'optimizer') if key not in checkpoint]
-        if absent:
-            raise UserError(f'{config.load_from}: no checkpoint of a training ({absent[0]!r} is missing); to start '
-                            'from its weights use --cfg-options load_from=FILE')
+        require_resumable(checkpoint, config.load_from)
         require_average(config, checkpoint, config.load_from)
-    else:
+    elif is_first(config):
         Path(config.work_dir, TRAIN_LOG).unlink(missing_ok=True)
     note_unreadable(config, 'train_dataloader', TRAIN_LOG)
     note_unreadable(config, 'val_dataloader', TRAIN_LOG, 'blank')  # one such file does not end a training
     runner = Runner.from_cfg(config)
+    stop_where_logs_fail(runner.logger)
+    require_same_start(config)
     require_training_data(runner, bare(runner.model))
-    if resume:
+    if checkpoint:
         require_match(bare(runner.model), weights_of(checkpoint), config.load_from)
+        runner.optim_wrapper = runner.build_optim_wrapper(runner.optim_wrapper)
+        if isinstance(runner.optim_wrapper, OptimWrapper):
+            require_same_groups(checkpoint['optimizer'], runner.optim_wrapper.optimizer, config.load_from)
+        tell_failed_resume(runner)
         del checkpoint
     elif config.get('load_from'):
         require_some(bare(runner.model), config.load_from)
     tell_batch(runner)
+    if start_anew and is_first(config):
+        clear(folder, config.work_dir)
     scale_for_accumulation(runner)
     runner.train()
     return runner
+
+
+def require_same_start(config: Config) -> None:
+    """Raises a UserError where the processes of a run have chosen different checkpoints, each from its own disk."""
+    own = os.path.basename(str(config.load_from)) if config.get('resume') else None
+    for rank, other in enumerate(all_gather_object(own)):
+        if other != own:
+            raise UserError(f'{config.work_dir}: this process begins with {own or "no checkpoint"}, and process {rank} '
+                            f'with {other or "none"}; the work dir must be on a disk that all processes share')
+
+
+def tell_failed_resume(runner: Runner) -> None:
+    """Has the runner say in a line which file it can't resume from, whatever is malformed in it."""
+    original = runner.resume
+
+    def resume(filename: str, *args, **kwargs) -> None:
+        try:
+            original(filename, *args, **kwargs)
+        except (KeyError, TypeError, ValueError, AttributeError, IndexError, AssertionError, RuntimeError) as error:
+            raise UserError(f'{filename}: can not be resumed from ({type(error).__name__}: '
+                            f'{" ".join(str(error).split())[:200]}); is it of the same config?') from None
+
+    runner.resume = resume
+
+
+def stop_where_logs_fail(logger: logging.Logger) -> None:
+    """A log file that can't be written ends the run; Python's logging prints a traceback at each line and goes on."""
+    for handler in logger.handlers:
+        if isinstance(handler, logging.FileHandler):
+            handler.handleError = partial(raise_log_error, handler)
+
+
+def raise_log_error(handler: logging.FileHandler, record: logging.LogRecord) -> None:
+    error = sys.exc_info()[1]
+    if is_disk_full(error):
+        raise DiskFull(handler.baseFilename) from None
+    logging.Handler.handleError(handler, record)
 
 
 def require_some(model: torch.nn.Module, path: str) -> None:
@@ -125,11 +207,3 @@ def test(config: Config, checkpoint: str, *, skip_unreadable: bool = False,
     for hook in hooks:
         runner.register_hook(hook)
     return runner.test()
-
-
-def latest_checkpoint(work_dir: str) -> str:
-    """The last checkpoint of a work dir. UserError where there is none."""
-    found = find_latest_checkpoint(work_dir) if os.path.isfile(os.path.join(work_dir, 'last_checkpoint')) else None
-    if not found:
-        raise UserError(f'{work_dir}: no checkpoint to resume from; give its path to --resume, or train without it')
-    return found

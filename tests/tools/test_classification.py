@@ -72,7 +72,7 @@ def runs(tool: Tool, tmp_path_factory: pytest.TempPathFactory) -> Runs:
 
 
 def test_outputs_are_in_the_work_dir(runs: Runs):
-    assert (runs.once / 'last_checkpoint').read_text() == str(runs.once / f'epoch_{EPOCHS}.pth')
+    assert (runs.once / 'last_checkpoint').read_text() == f'epoch_{EPOCHS}.pth'
     assert (runs.once / f'{RECIPE}.py').is_file()
     assert len(list(runs.once.glob('best_accuracy_top1_epoch_*.pth'))) == 1
     assert not list(runs.once.glob('.*.part'))

@@ -38,7 +38,7 @@ def trained(tool: Tool, shapes: Path, tmp_path_factory: pytest.TempPathFactory) 
 
 
 def test_outputs_are_in_the_work_dir(trained: Path):
-    assert (trained / 'last_checkpoint').read_text() == str(trained / 'epoch_2.pth')
+    assert (trained / 'last_checkpoint').read_text() == 'epoch_2.pth'
     assert (trained / 'ssd300_iresnet50_coco.py').is_file()
     assert list(trained.glob('best_coco_AP_epoch_*.pth')), 'the best checkpoint is kept'
     assert not list(trained.glob('.*.part')), 'no half-written file is left'

@@ -1,6 +1,7 @@
 """Hooks that keep a run reproducible, finite, honest and quick, and show how far it is."""
 
 from mmext.engine.hooks.accumulation import AccumulationHook
+from mmext.engine.hooks.checkpoint import CheckpointHook
 from mmext.engine.hooks.compilation import CompileHook
 from mmext.engine.hooks.ema import EMAHook
 from mmext.engine.hooks.finite_loss import FiniteLossHook
@@ -9,5 +10,5 @@ from mmext.engine.hooks.progress import ProgressHook
 from mmext.engine.hooks.reproducible import EpochSeedHook, seed_worker
 from mmext.engine.hooks.unreadable import UnreadableFilesHook
 
-__all__ = ['AccumulationHook', 'CompileHook', 'EMAHook', 'EpochSeedHook', 'FiniteLossHook', 'MeanLogProcessor',
-           'ProgressHook', 'UnreadableFilesHook', 'seed_worker']
+__all__ = ['AccumulationHook', 'CheckpointHook', 'CompileHook', 'EMAHook', 'EpochSeedHook', 'FiniteLossHook',
+           'MeanLogProcessor', 'ProgressHook', 'UnreadableFilesHook', 'seed_worker']

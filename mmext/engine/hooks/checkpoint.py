@@ -6,7 +6,6 @@ import os
 from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 from mmengine import hooks
 from mmengine.dist import is_main_process
@@ -14,9 +13,8 @@ from mmengine.runner import Runner
 
 from mmext.checkpoints.finite import first_not_finite
 from mmext.checkpoints.format import SAFETENSORS
-from mmext.checkpoints.last import note_last
-from mmext.errors import UserError
-from mmext.files import write_whole
+from mmext.checkpoints.last import note_last, numbered
+from mmext.errors import UserError, shorten
 from mmext.registry import HOOKS
 
 
@@ -88,7 +86,7 @@ class CheckpointHook(hooks.CheckpointHook):
     def _save_checkpoint_with_step(self, runner: Runner, step: int, meta: dict) -> None:
         name = self.filename_tmpl.format(step)
         with self.removals_last() as postponed:
-            self.forget_oldest(runner, step, postponed)
+            kept = self.make_room(runner, step, postponed)
             self.last_ckpt = self.file_backend.join_path(self.out_dir, name)
             runner.message_hub.update_info('last_ckpt', self.last_ckpt)
             runner.save_checkpoint(
@@ -97,44 +95,29 @@ class CheckpointHook(hooks.CheckpointHook):
                 backend_args=self.backend_args, **self.args)
             if is_main_process():
                 note_last(runner.work_dir, self.last_ckpt)
+        self.keep_ckpt_ids = kept
 
-    def forget_oldest(self, runner: Runner, step: int, postponed: PostponedRemovals) -> None:
+    def make_room(self, runner: Runner, step: int, postponed: PostponedRemovals) -> deque:
         """Notes which checkpoint makes room. The new one names it too: after a kill, resuming removes it."""
-        if self.max_keep_ckpts <= 0 or self.keep_ckpt_ids and self.keep_ckpt_ids[-1] == step:
-            return
-        steps = [*self.keep_ckpt_ids, step]
+        known = getattr(self, 'keep_ckpt_ids', deque())
+        if self.max_keep_ckpts <= 0 or known and known[-1] == step:
+            return known
+        steps = [*known, step]
         runner.message_hub.update_info('keep_ckpt_ids', list(steps))
-        self.keep_ckpt_ids = deque(steps, self.max_keep_ckpts)
         for outdated in steps[:-self.max_keep_ckpts]:
             if is_main_process():
                 postponed.remove(self.file_backend.join_path(self.out_dir, self.filename_tmpl.format(outdated)))
+        return deque(steps, self.max_keep_ckpts)
 
     def _save_best_checkpoint(self, runner: Runner, metrics: dict) -> None:
         with self.removals_last():
             super()._save_best_checkpoint(runner, metrics)
 
-
-def require_finite(runner: Runner, checkpoint: dict) -> None:
-    """Raises a UserError where a checkpoint that is about to be written holds a number that is not finite."""
-    bad = first_not_finite(checkpoint)
-    if bad:
-        raise UserError(f'iteration {runner.iter + 1}: {bad} is not finite any more; stopped, no checkpoint of it is '
-                        f'written{before(runner)}; try a lower learning rate or --clip-grad 10')
-
-
-def before(runner: Runner) -> str:
-    """What there is to go back to, for messages."""
-    from mmext.checkpoints.last import candidates
-
-    names = [path.name for path in candidates(runner.work_dir)]
-    return f', {names[0]} in {runner.work_dir} is from before' if names else ''
-
-
-@HOOKS.register_module()
-class FiniteCheckpointHook(hooks.Hook):
-    """Looks at all that goes into a checkpoint, after every other hook has added to it, before it is written."""
-
-    priority = 'LOWEST'
-
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
-        require_finite(runner, checkpoint)
+        """Looks at all that is to be written, after the hooks that add to it."""
+        bad = first_not_finite(checkpoint)
+        if bad:
+            kept = sorted(path.name for paths in numbered(self.out_dir) for path in paths[:1])
+            raise UserError(f'iteration {runner.iter}: {bad} is not finite any more; stopped, and no checkpoint of it '
+                            f'is written{f"; {shorten(kept)} in {self.out_dir} is from before" if kept else ""}; try a '
+                            'lower learning rate or --clip-grad 10')
