@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from mmext.backbones.weights import require_match
 from mmext.checkpoints import read_checkpoint, weights_of
 from mmext.errors import UserError
+from mmext.text import require_names
 
 
 @dataclass(frozen=True)
@@ -35,10 +36,16 @@ class Trained:
             UserError: it is missing, truncated or not a checkpoint.
         """
         content = read_checkpoint(source)
-        meta = content.get('meta') or {}
-        told = meta.get('dataset_meta') or {}
+        meta = dict_of(content.get('meta'))
+        told = dict_of(meta.get('dataset_meta'))
         classes = told.get('classes') or told.get('CLASSES') or meta.get('CLASSES')
-        return cls(source, weights_of(content), tuple(map(str, classes)) if classes else None)
+        if isinstance(classes, str):
+            classes = (classes, )
+        if not isinstance(classes, (list, tuple, type(None))):
+            raise UserError(f'{source}: its classes are a {type(classes).__name__}, not a list of names')
+        classes = tuple(map(str, classes)) if classes else None
+        require_names(classes or (), f'{source}: its meta')
+        return cls(source, weights_of(content), classes)
 
     def build(self, model: dict, device: torch.device) -> nn.Module:
         """A model in eval mode.
@@ -74,3 +81,8 @@ def choose_device(name: str | None = None) -> torch.device:
         raise UserError(f'--device {name}: torch sees {torch.cuda.device_count()} GPUs; python -m mmext.doctor says '
                         'more')
     return device
+
+
+def dict_of(value: object) -> dict:
+    """A part of a foreign file that should be a dict; an empty one where it is anything else."""
+    return value if isinstance(value, dict) else {}

@@ -13,6 +13,7 @@ from mmext.classification.arrays import subset
 from mmext.classification.readers import holding, require_folder
 from mmext.errors import UserError, shorten
 from mmext.registry import DATASETS
+from mmext.text import require_names
 
 EXTENSIONS = ('.bmp', '.jpeg', '.jpg', '.png', '.ppm', '.tif', '.tiff', '.webp')
 
@@ -121,6 +122,7 @@ class ImageFolder(BaseDataset):
             classes, whose = folder_names(train), str(train)
         else:
             classes, whose = list(found), str(folder)
+        require_names(classes, whose)
         require_classes(str(folder), found, classes, whose)
         self._metainfo['classes'] = tuple(classes)
         entries = [dict(img_path=os.path.join(folder, name, image), gt_label=label)

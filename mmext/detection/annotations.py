@@ -9,6 +9,7 @@ from pathlib import Path
 
 from mmext.errors import UserError, shorten
 from mmext.files import read_json
+from mmext.text import require_names
 
 NEEDED = {'images': ('id', 'file_name', 'height', 'width'),
           'annotations': ('id', 'image_id', 'category_id', 'bbox', 'area'),
@@ -34,6 +35,7 @@ def read_annotations(path: str | Path) -> dict:
             wrong = FAULTS[key](entry)
             if wrong:
                 raise UserError(f'{path}: {key}[{i}]: {wrong}')
+    require_names((category['name'] for category in content['categories']), path)
     check_references(path, content)
     return content
 

@@ -14,6 +14,7 @@ from mmext.detection.annotations import category_names, check_classes, read_anno
 from mmext.detection.usable import Tally
 from mmext.errors import UserError, shorten
 from mmext.registry import DATASETS
+from mmext.text import require_inside
 
 
 @DATASETS.register_module()
@@ -49,10 +50,11 @@ class CocoDataset(MMDetCocoDataset):
     def load_data_list(self) -> list[dict]:
         content = read_annotations(self.ann_file)
         check_classes(self.ann_file, content, self.metainfo['classes'])
+        folder = self.data_prefix['img']
+        require_inside(self.data_root or '', folder, (image['file_name'] for image in content['images']), self.ann_file)
         entries = super().load_data_list()
         if not entries:
             raise UserError(f'{self.ann_file}: it has no images')
-        folder = self.data_prefix['img']
         present = files_in(folder)
         here = [entry for entry in entries if entry['img_path'] in present or os.path.isfile(entry['img_path'])]
         self.missing = sorted({entry['img_path'] for entry in entries} - {entry['img_path'] for entry in here})

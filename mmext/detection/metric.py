@@ -11,7 +11,7 @@ from mmengine.logging import print_log
 
 from mmext.detection.detections import from_arrays, read_detections, write_detections
 from mmext.detection.evaluation import evaluate, read_ground_truth
-from mmext.errors import UserError
+from mmext.errors import DiskFull, UserError
 from mmext.registry import METRICS
 
 
@@ -84,8 +84,9 @@ class CocoMetric(MMDetCocoMetric):
         """Writes the detections. Where that fails, the metrics of a long test are not lost with them."""
         try:
             write_detections(self.detections_file, detections)
-        except OSError as error:
-            print_log(f'{self.detections_file}: the detections are not saved ({error.strerror})', 'current',
+        except (OSError, DiskFull) as error:
+            reason = getattr(error, 'strerror', None) or error
+            print_log(f'{self.detections_file}: the detections are not saved ({reason})', 'current',
                       logging.ERROR)
             return
         print_log(f'detections: {self.detections_file}', 'current')

@@ -6,10 +6,12 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from mmext import files
 from mmext.errors import UserError
+from mmext.text import markdown_text, printable
 
 COCO_HEADS = {name: f'{name[:2]}<sub>{name[2:].upper()}</sub>' for name in (
     'AP50', 'AP75', 'APs', 'APm', 'APl', 'AR1', 'AR10', 'AR100', 'ARs', 'ARm', 'ARl')}
@@ -33,7 +35,7 @@ def split_metrics(metrics: dict[str, float]) -> tuple[dict[str, float], dict[str
 def print_tables(overall: dict[str, float], classes: dict[str, dict], title: str) -> None:
     """Prints shares as percentages, '-' where there is nothing to measure, and counts as they are."""
     console = Console(width=max(100, Console().width))
-    table = Table(title=title, title_justify='left')
+    table = Table(title=escape(printable(title)), title_justify='left')
     for name in overall:
         table.add_column(name, justify='right')
     table.add_row(*map(cell, overall.values()))
@@ -44,7 +46,7 @@ def print_tables(overall: dict[str, float], classes: dict[str, dict], title: str
         for name in class_columns(classes):
             table.add_column(name, justify='right')
         for row in class_rows(classes):
-            table.add_row(*row)
+            table.add_row(escape(row[0]), *row[1:])
         console.print(table)
 
 
@@ -85,10 +87,12 @@ def write_json(path: str, overall: dict[str, float], classes: dict[str, dict], t
 
 def write_markdown(path: str, overall: dict[str, float], classes: dict[str, dict], title: str) -> None:
     """Writes the tables of the screen, under the names that papers give the metrics."""
-    text = f'{title}\n\n' + markdown([HEADS.get(name, name) for name in overall], [list(map(cell, overall.values()))])
+    rows = [list(map(cell, overall.values()))]
+    text = f'{markdown_text(title)}\n\n' + markdown([HEADS.get(name, name) for name in overall], rows)
     if classes:
         heads = ['class', *(HEADS.get(name, name) for name in class_columns(classes))]
-        text += '\n' + markdown(heads, class_rows(classes), names=True)
+        rows = [[markdown_text(name), *cells] for name, *cells in class_rows(classes)]
+        text += '\n' + markdown(heads, rows, names=True)
     files.write_whole(path, lambda temporary: temporary.write_text(text, encoding='utf-8'))
 
 

@@ -170,7 +170,7 @@ def write_page(config: Config, folder: str, title: str, detections: str, metrics
         history = []
     return write_report(folder, title, annotations, images, read_detections(detections, truth), metrics=metrics,
                         category_ids=truth.category_ids, paper=paper_row(config.get('model', {})), history=history,
-                        score=score)
+                        score=score, data_root=dataset.get('data_root') or '')
 
 
 def classes_of(config: Config) -> tuple[str, ...]:

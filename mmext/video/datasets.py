@@ -12,6 +12,7 @@ from mmengine.logging import print_log
 from mmext.data.unreadable import cause_of_missing
 from mmext.errors import UserError, shorten
 from mmext.registry import DATASETS
+from mmext.text import require_inside
 from mmext.video.lists import missing_files, read_classes, read_frame_list, read_list, read_something, read_templates
 
 ENOUGH = 20  # videos tried before their unreadable share says anything
@@ -60,6 +61,7 @@ class LabelledVideos(BaseActionDataset):
         folder = self.data_prefix['video'] or ''
         if folder and not os.path.isdir(folder):
             raise UserError(f'{folder}: no such video folder; is --data-root right?')
+        require_inside(self.data_root or '', folder, (info['filename'] for info in infos), self.ann_file)
         for info in infos:
             info['filename'] = os.path.join(folder, info['filename'])
         self.missing = missing_files(info['filename'] for info in infos)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from mmext.errors import UserError, nearest, shorten
 from mmext.files import read_json
+from mmext.text import require_names
 
 Entry = tuple[str, int]  # a path relative to the video folder, and a label
 FrameEntry = tuple[str, int, int]  # a folder of frames, how many they are, and a label
@@ -69,6 +70,7 @@ def read_classes(path: str | Path) -> tuple[str, ...]:
     twice = [name for name, count in Counter(name.replace(' ', '_') for name in names).items() if count > 1]
     if not names or twice:
         raise UserError(f'{path}: ' + (f'{shorten(twice)} twice' if twice else 'no names') + '; need a class a line')
+    require_names(names, path)
     return tuple(names)
 
 
@@ -93,6 +95,7 @@ def read_templates(path: str | Path) -> tuple[str, ...]:
         raise UserError(f'{path}: a label is not a number; get the file anew') from None
     if sorted(by_label) != list(range(len(content))):
         raise UserError(f'{path}: its {len(content)} labels are not 0 to {len(content) - 1}; get the file anew')
+    require_names(content, path)
     return tuple(by_label[label] for label in range(len(content)))
 
 

@@ -17,6 +17,7 @@ import pytest
 import torch
 from mmengine.fileio import LocalBackend
 from mmengine.logging import MessageHub
+from mmengine.optim import OptimWrapper
 
 from mmext.checkpoints import read_checkpoint
 from mmext.checkpoints.last import newest_checkpoint
@@ -96,16 +97,23 @@ def test_an_old_checkpoint_goes_when_the_new_one_is_whole(hook: tuple, tmp_path:
     runner.epoch = 1
     hook.after_val_epoch(runner, dict(top1=0.5))
     assert usable(tmp_path) == ['best_top1_epoch_1.pth', 'epoch_1.pth']
-    save, runner.save_checkpoint = runner.save_checkpoint, mock.Mock(side_effect=Killed)
+    runner.save_checkpoint = mock.Mock(side_effect=Killed)
     with pytest.raises(Killed):
         hook._save_checkpoint(runner)
     runner.epoch = 2
     with pytest.raises(Killed):
         hook.after_val_epoch(runner, dict(top1=0.6))
     assert usable(tmp_path) == ['best_top1_epoch_1.pth', 'epoch_1.pth'], 'neither is lost'
-    runner.save_checkpoint = save
-    hook.after_val_epoch(runner, dict(top1=0.7))
-    assert usable(tmp_path) == ['best_top1_epoch_2.pth', 'epoch_2.pth']
+
+
+def test_only_the_newest_and_the_best_are_kept(hook: tuple, tmp_path: Path):
+    hook, runner = hook
+    for epoch in range(3):
+        runner.epoch = epoch
+        hook._save_checkpoint(runner)
+        runner.epoch = epoch + 1
+        hook.after_val_epoch(runner, dict(top1=(0.5, 0.7, 0.6)[epoch]))
+    assert usable(tmp_path) == ['best_top1_epoch_2.pth', 'epoch_3.pth']
 
 
 def test_what_a_kill_leaves_over_goes_when_it_is_resumed(hook: tuple, tmp_path: Path):
@@ -130,9 +138,12 @@ def test_a_number_that_is_not_finite_is_not_written(hook: tuple, tmp_path: Path)
 
 
 def test_weights_that_turn_bad_after_the_last_loss(train: Callable, tmp_path: Path):
-    """The loss is finite at every iteration; the last update makes the weights infinite."""
-    options = ('optim_wrapper.optimizer.lr=1e39', 'train_dataloader.batch_size=80')
-    line = error_line(train(tmp_path, options=options))
+    """The loss is finite at every iteration; the last update makes a weight infinite."""
+    def update(wrapper: OptimWrapper, *args: object, **kwargs: object) -> None:
+        wrapper.param_groups[0]['params'][3].data.view(-1)[0] = float('inf')
+
+    with mock.patch.object(OptimWrapper, 'update_params', update):
+        line = error_line(train(tmp_path, options=('train_dataloader.batch_size=80', )))
     assert 'is not finite any more' in line and 'no checkpoint of it is written' in line
     assert not list(tmp_path.glob('*.pth'))
 

@@ -15,6 +15,7 @@ from mmext.detection.report.history import training_lines
 from mmext.detection.report.pictures import Pair, choose, draw_pair
 from mmext.detection.report.progress import bar
 from mmext.detection.report.svg import draw
+from mmext.text import printable
 
 PICTURES = 6  # of the best, and of the worst
 MAX_CLASSES = 100  # with a picture of their own, or a row in one
@@ -58,9 +59,9 @@ def render(title: str, analysis: Analysis, image_root: Path, paper: dict | None,
 
     environment = Environment(loader=FileSystemLoader(TEMPLATES), autoescape=True, undefined=StrictUndefined,
                               trim_blocks=True, lstrip_blocks=True)
-    environment.filters['percent'] = percent
+    environment.filters.update(percent=percent, printable=printable)
     return environment.get_template('page.html').render(
-        title=title, analysis=analysis, paper=paper, note=note, metrics=metric_rows(analysis.metrics, paper),
+        title=printable(title), analysis=analysis, paper=paper, note=note, metrics=metric_rows(analysis.metrics, paper),
         objects=sum(cls.objects for cls in analysis.classes),
         detections=sum(cls.detections for cls in analysis.classes),
         **error_section(analysis), **curve_section(analysis), **confusion_section(analysis),

@@ -17,6 +17,7 @@ from mmext.detection.drawing import plate
 from mmext.detection.report.analysis import Box, ImageResult, cut
 from mmext.detection.report.svg import BLUE, GREY, ORANGE
 from mmext.font import font
+from mmext.text import printable
 
 SIDE = 400
 FONT_SIZE = 15
@@ -47,18 +48,19 @@ def choose(results: Sequence[ImageResult], count: int) -> tuple[list[ImageResult
 
 def draw_pair(image_root: Path, result: ImageResult) -> Pair:
     """Draws one image; a file that is missing or broken is told in ``problem``."""
+    name = printable(result.file_name)
     try:
         path = image_root / result.file_name
         image = picture_of_size(path, result.size) if result.size else read_picture(path)
     except NoImage as error:
-        return Pair(result, problem=f'{result.file_name}: {error}')
+        return Pair(result, problem=f'{name}: {error}')
     picture = Image.fromarray(image[..., ::-1])
     scale = min(1.0, SIDE / max(picture.size))
     small = picture.resize([max(1, round(side * scale)) for side in picture.size], Image.Resampling.LANCZOS)
     return Pair(result, data_uri(draw_boxes(small, result.objects, scale)),
                 data_uri(draw_boxes(small, result.detections, scale)),
-                f'{result.file_name} with its objects: {told(result.objects, "missed")}',
-                f'{result.file_name} with its detections: {told(result.detections, "wrong")}')
+                f'{name} with its objects: {told(result.objects, "missed")}',
+                f'{name} with its detections: {told(result.detections, "wrong")}')
 
 
 def told(boxes: Sequence[Box], bad: str) -> str:

@@ -9,6 +9,7 @@ from mmext.compat import installed
 from mmext.detection.annotations import category_names, read_annotations
 from mmext.errors import UserError
 from mmext.files import require_writable, write_whole
+from mmext.text import require_inside
 
 FILE_NAME = 'index.html'
 VAL2017_IMAGES = 5000
@@ -25,7 +26,8 @@ def require_report(folder: str | Path, option: str = '--report') -> None:
 def write_report(folder: str | Path, title: str, annotations: str | Path, image_root: str | Path,
                  detections: Sequence[Mapping], *, category_ids: Sequence[int] | None = None,
                  metrics: Mapping[str, float] | None = None, paper: Mapping | None = None,
-                 history: Sequence[dict] = (), score: float = 0.3) -> Path:
+                 history: Sequence[dict] = (), score: float = 0.3,
+                 data_root: str | Path = '') -> Path:
     """Writes one HTML page that needs nothing else, whole or not at all; the same input gives the same bytes.
 
     Args:
@@ -40,6 +42,7 @@ def write_report(folder: str | Path, title: str, annotations: str | Path, image_
             and the page says so where the images are not as many as COCO's.
         history: records of the training, as ``mmext.engine.log.read_scalars`` returns them.
         score: the least score of detections in pictures, confusion matrix and choice of images.
+        data_root: no ``file_name`` may lead out of it; ``image_root`` by default.
 
     Returns:
         The file.
@@ -54,6 +57,7 @@ def write_report(folder: str | Path, title: str, annotations: str | Path, image_
     from mmext.detection.report.page import render
 
     content = read_annotations(annotations)
+    require_inside(data_root, image_root, (image['file_name'] for image in content['images']), annotations)
     if category_ids is None:
         category_ids = [category['id'] for category in content['categories']]
     analysis = analyse(content, detections, list(category_ids), score)
