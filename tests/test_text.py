@@ -63,7 +63,7 @@ def test_odd_names_come_out_as_they_are(tmp_path: Path, capsys: pytest.CaptureFi
     assert all(name in shown for name in (*ODD, '[red]'))
     report.write(str(tmp_path / 'x.md'), dict(AP=0.5), classes, 'title')
     rows = [line for line in (tmp_path / 'x.md').read_text(encoding='utf-8').splitlines() if line.startswith('| ')]
-    assert all(line.replace(r'\|', '').count('|') == 4 for line in rows[2:])
+    assert all(line.replace(r'\|', '').count('|') == 4 for line in rows[3:])
     report.write(str(tmp_path / 'x.json'), dict(AP=0.5), classes, 'title')
     assert list(json.loads((tmp_path / 'x.json').read_text())['per_class']) == ODD
 

@@ -1,8 +1,12 @@
-"""Renames a checkpoint's parameters from other code's names to ours, or back.
+"""Renames a checkpoint's parameters from other code's names to ours, or back; and writes safetensors.
 
     tools/convert_weights.py resnet50-11ad3fa6.pth resnet50.pth --backbone resnet50 --source torchvision
     tools/convert_weights.py authors.pt cresnet27_a2.pth --backbone cresnet27_a2 --source cresnet
     tools/convert_weights.py work_dirs/mine/epoch_90.pth mine.pth --backbone resnet50 --target timm
+    tools/convert_weights.py work_dirs/mine/epoch_130.pth detector.safetensors
+
+The ending of the second file says its form. Without --backbone the names stay, and a model of any kind is taken: its
+weights and the names of its classes.
 """
 
 from __future__ import annotations
@@ -19,9 +23,9 @@ OURS = 'mmext'
 
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument('checkpoint', type=Path)
+    parser.add_argument('checkpoint', help='a file or URL')
     parser.add_argument('out', type=Path)
-    parser.add_argument('--backbone', required=True, metavar='NAME', help='the network, by our name')
+    parser.add_argument('--backbone', metavar='NAME', help='the network, by our name; without it no name is changed')
     parser.add_argument('--stem', help="its stem, if not the network's default")
     formats = [OURS, 'cresnet', 'torchvision', 'timm']
     parser.add_argument('--source', choices=formats, default=OURS, help='whose names it has (default: %(default)s)')
@@ -29,17 +33,36 @@ def parse_args() -> argparse.Namespace:
     return parser.parse_args()
 
 
+def copy_weights(args: argparse.Namespace) -> None:
+    """Writes the same weights in the form of the second file."""
+    from mmext.backbones.trained import Trained
+    from mmext.checkpoints import write_weights
+    from mmext.files import require_target
+
+    require_target(args.out, 'the second argument')
+    trained = Trained.read(str(args.checkpoint))
+    if not trained.weights:
+        raise UserError(f'{args.checkpoint}: holds no weights')
+    write_weights(args.out, trained.weights, classes=trained.classes or ())
+    print(f'{args.out}: {len(trained.weights)} tensors, {len(trained.classes or ())} names of classes')
+
+
 def main() -> None:
     args = parse_args()
+    if args.backbone is None and args.source == args.target == OURS:
+        copy_weights(args)
+        return
+    if args.backbone is None:
+        raise UserError('--backbone: which network it is has to be said, where names are changed')
     if (args.source == OURS) == (args.target == OURS):
         raise UserError(f'--source {args.source} --target {args.target}: one of the two must be {OURS}, the other not')
     import torch
 
     from mmext.backbones.convert import rename, renaming
     from mmext.backbones.weights import require_match
-    from mmext.checkpoints import read_checkpoint, weights_of
+    from mmext.checkpoints import read_checkpoint, weights_of, write_weights
     from mmext.classification import create_classifier
-    from mmext.files import require_target, write_whole
+    from mmext.files import require_target
 
     require_target(args.out, 'the second argument')
     weights = weights_of(read_checkpoint(args.checkpoint))
@@ -57,7 +80,7 @@ def main() -> None:
     if args.target == OURS:
         require_match(model, renamed, args.checkpoint)
 
-    write_whole(args.out, lambda path: torch.save(renamed if args.target != OURS else dict(state_dict=renamed), path))
+    write_weights(args.out, renamed, bare=args.target != OURS)
     for old, new in names.items():
         if old in weights:
             print(f'{old} -> {new}')

@@ -8,7 +8,7 @@ import pytest
 import torch
 from mmengine.registry import MODELS, init_default_scope
 
-from mmext.backbones.weights import read_checkpoint
+from mmext.checkpoints import read_checkpoint
 from mmext.engine.config import load_config
 from mmext.errors import UserError
 from tests.classification.helpers import write_folders

@@ -11,7 +11,7 @@ import pytest
 import torch
 from PIL import Image
 
-from mmext.backbones.weights import read_checkpoint
+from mmext.checkpoints import read_checkpoint
 from tests.conftest import CONFIG, OPTIONS, SMALL, Tool, error_line
 
 

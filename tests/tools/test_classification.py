@@ -17,7 +17,7 @@ import torch
 from mmengine.runner import EpochBasedTrainLoop
 
 from mmext import create_classifier
-from mmext.backbones.weights import read_checkpoint
+from mmext.checkpoints import read_checkpoint
 from tests.classification.helpers import write_cifar10
 from tests.conftest import ROOT, Tool, error_line
 from tests.tools.helpers import here, succeeded

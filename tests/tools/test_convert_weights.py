@@ -11,7 +11,8 @@ import torch
 from torch import Tensor, nn
 
 from mmext import create_classifier
-from mmext.backbones.weights import read_checkpoint, weights_of
+from mmext.backbones.trained import Trained
+from mmext.checkpoints import read_checkpoint, weights_of
 from tests.backbones.helpers import assert_same, images
 from tests.conftest import error_line
 from tests.tools.authors_cresnet import NETWORKS, Authors
@@ -216,3 +217,15 @@ def test_files_that_are_not_there_or_can_not_be_written(tmp_path: Path):
     (tmp_path / 'folder').mkdir()
     assert f"{tmp_path}/folder: can't write there (it is a folder)" in refused(source, tmp_path / 'folder')
     assert sorted(path.name for path in tmp_path.rglob('*')) == ['folder', 'weights.pth']
+
+
+def test_a_model_of_any_kind_becomes_safetensors(tmp_path: Path):
+    """And back: the weights, and the names of the classes."""
+    weights = {'backbone.conv1.weight': torch.randn(2, 3), 'head.n': torch.tensor(3)}
+    source = saved(tmp_path / 'a.pth', dict(state_dict=weights, meta=dict(dataset_meta=dict(classes=('é', 'b')))))
+    for before, after in (('a.pth', 'b.safetensors'), ('b.safetensors', 'c.pth')):
+        assert '2 tensors, 2 names' in succeeded(here('convert_weights.py', tmp_path / before, tmp_path / after))
+    one, other = (Trained.read(str(path)) for path in (source, tmp_path / 'c.pth'))
+    assert one.classes == other.classes == ('é', 'b')
+    assert all(torch.equal(value, other.weights[name]) for name, value in weights.items())
+    assert 'has to be said' in error_line(here('convert_weights.py', source, tmp_path / 'd.pth', '--source', 'timm'))

@@ -14,7 +14,7 @@ import torch
 from mmengine.optim import OptimWrapper
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from mmext.backbones.weights import read_checkpoint
+from mmext.checkpoints import read_checkpoint
 from tests.classification.helpers import write_cifar10
 from tests.conftest import ROOT, error_line, run
 from tests.tools.helpers import here, succeeded

@@ -15,7 +15,7 @@ import torch
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
-from mmext.backbones.weights import read_checkpoint
+from mmext.checkpoints import read_checkpoint
 from tests.conftest import CONFIG, OPTIONS, SMALL, Tool, run
 from tests.tools.helpers import here, succeeded
 
