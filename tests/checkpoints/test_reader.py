@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import functools
 import hashlib
-import http.server
 import pickle
-import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -21,48 +18,7 @@ from mmext.checkpoints import read_checkpoint, weights_of, write_weights
 from mmext.checkpoints.download import cache_folder
 from mmext.errors import UserError
 from tests.backbones.helpers import user_error
-
-
-class Harm:
-    """Makes a folder as soon as it is unpickled."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-
-    def __reduce__(self) -> tuple:
-        return Path.mkdir, (self.folder, )
-
-
-class Server(http.server.SimpleHTTPRequestHandler):
-    """Counts what it is asked for; says that `cut...` files are longer than they are."""
-
-    asked: list[str] = []
-
-    def do_GET(self) -> None:
-        self.asked.append(self.path)
-        super().do_GET()
-
-    def send_header(self, keyword: str, value: str) -> None:
-        if keyword == 'Content-Length' and 'cut' in self.path:
-            value = str(int(value) + 100)
-        super().send_header(keyword, value)
-
-    def log_message(self, *args: object) -> None:
-        pass
-
-
-@pytest.fixture
-def web(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Path, str]]:
-    """A folder that is served, and its URL; downloads go to a cache of their own, torch.hub's too."""
-    monkeypatch.setenv('MMEXT_CACHE', str(tmp_path / 'cache'))
-    monkeypatch.setenv('TORCH_HOME', str(tmp_path / 'torch'))
-    Server.asked.clear()
-    (tmp_path / 'web' / 'other').mkdir(parents=True)
-    with http.server.ThreadingHTTPServer(('127.0.0.1', 0), functools.partial(Server, directory=tmp_path / 'web')) as (
-            server):
-        threading.Thread(target=server.serve_forever, args=(0.01, ), daemon=True).start()
-        yield tmp_path / 'web', f'http://127.0.0.1:{server.server_port}'
-        server.shutdown()
+from tests.checkpoints.conftest import Harm, Server
 
 
 def through_init_cfg(source: str) -> None:
@@ -202,6 +158,11 @@ def test_a_number_that_is_not_finite_is_named(value: float, place: str, tmp_path
     torch.save({**content, place: dict(bad) if place != 'optimizer' else dict(state={0: bad})}, tmp_path / 'x.pth')
     with user_error(f'x.pth: {place}.', 'layer.weight holds a number that is not finite'):
         read_checkpoint(tmp_path / 'x.pth')
+
+
+def test_large_numbers_are_finite(tmp_path: Path):
+    torch.save({'a': torch.tensor([3e38, -3e38]), 'b': torch.full((3, ), 6e4, dtype=torch.half)}, tmp_path / 'x.pth')
+    assert len(read_checkpoint(tmp_path / 'x.pth')) == 2
 
 
 def test_safetensors_go_in_and_out(tmp_path: Path):
