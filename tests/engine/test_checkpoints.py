@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import errno
+import multiprocessing
 import os
 import shutil
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -18,6 +20,7 @@ import torch
 from mmengine.fileio import LocalBackend
 from mmengine.logging import MessageHub
 from mmengine.optim import OptimWrapper
+from mmengine.runner import save_checkpoint as save_whole
 
 from mmext.checkpoints import read_checkpoint
 from mmext.checkpoints.last import newest_checkpoint
@@ -79,7 +82,7 @@ def hook(tmp_path: Path) -> tuple[CheckpointHook, SimpleNamespace]:
     def save_checkpoint(out_dir: str, filename: str, *args: object, **kwargs: object) -> None:
         content = dict(state_dict={'a': torch.ones(3)}, message_hub=runner.message_hub.state_dict())
         hook.before_save_checkpoint(runner, content)
-        torch.save(content, Path(out_dir, filename))
+        save_whole(content, str(Path(out_dir, filename)))
 
     runner = SimpleNamespace(work_dir=str(tmp_path), message_hub=MessageHub(f'test {tmp_path}'), epoch=0, iter=0,
                              logger=mock.Mock(), save_checkpoint=save_checkpoint)
@@ -104,6 +107,29 @@ def test_an_old_checkpoint_goes_when_the_new_one_is_whole(hook: tuple, tmp_path:
     with pytest.raises(Killed):
         hook.after_val_epoch(runner, dict(top1=0.6))
     assert usable(tmp_path) == ['best_top1_epoch_1.pth', 'epoch_1.pth'], 'neither is lost'
+
+
+def save_for_ever(hook: CheckpointHook, runner: SimpleNamespace) -> None:
+    for epoch in range(10_000):
+        runner.epoch = epoch
+        hook._save_checkpoint(runner)
+        runner.epoch = epoch + 1
+        hook.after_val_epoch(runner, dict(top1=epoch))
+
+
+@pytest.mark.parametrize('milliseconds', [10, 33, 51, 78, 94])
+def test_a_kill_at_any_time_leaves_the_last_and_the_best(milliseconds: int, hook: tuple, tmp_path: Path):
+    hook, runner = hook
+    child = multiprocessing.get_context('fork').Process(target=save_for_ever, args=(hook, runner))
+    child.start()
+    while child.is_alive() and not list(tmp_path.glob('best_*.pth')):
+        time.sleep(0.001)
+    time.sleep(milliseconds / 1000)
+    child.kill()
+    child.join()
+    names = usable(tmp_path)
+    assert child.exitcode == -signal.SIGKILL
+    assert any(name.startswith('epoch_') for name in names) and any(name.startswith('best_') for name in names)
 
 
 def test_only_the_newest_and_the_best_are_kept(hook: tuple, tmp_path: Path):
@@ -242,6 +268,12 @@ def test_one_training_to_a_folder(copied: Path, train: Callable):
         other.send_signal(signal.SIGKILL)
     with folder_taken(str(copied)):
         pass
+
+
+def test_processes_that_would_begin_elsewhere_are_told(copied: Path, train: Callable):
+    with mock.patch('mmext.engine.run.all_gather_object', lambda own: [own, None]):
+        line = error_line(train(copied, 3, '--resume'))
+    assert 'begins with epoch_2.pth, and process 1 with none; the work dir must be on a disk' in line
 
 
 def test_left_over_files_go_but_not_those_of_a_live_run(copied: Path, train: Callable):

@@ -109,10 +109,6 @@ def test_work_dir_that_is_a_file(tool: Tool, tmp_path: Path):
     assert "can't write there" in line and '--work-dir' in line
 
 
-def test_nothing_to_resume(train, data: Path):
-    assert 'no checkpoint to resume from' in error_line(train(data, '--resume'))
-
-
 def test_training_goes_on_without_unreadable_images(train, tool: Tool, data: Path, tmp_path: Path):
     images = sorted((data / 'train2017').iterdir())
     for image in images[:2]:
