@@ -103,7 +103,7 @@ def trial(detector: str, folder: Path, weights: Path | None, args: argparse.Name
                                         f'model.backbone.init_cfg.checkpoint={weights}']
     began = time.time()
     rate = [] if args.by_heart else ['--auto-scale-lr']
-    call('train.py', *common, *rate, '--seed', args.seed, '--cfg-options', *changes, *loaders, *start,
+    call('train.py', *common, *rate, '--seed', args.seed, '--overwrite', '--cfg-options', *changes, *loaders, *start,
          f'train_cfg.max_epochs={args.epochs}', f'train_cfg.val_begin={args.epochs + 1}',
          f'train_dataloader.batch_size={batch}', 'default_hooks.logger.interval=1')
     call('test.py', *common, folder / f'epoch_{args.epochs}.pth', '--out', folder / 'metrics.json', '--cfg-options',

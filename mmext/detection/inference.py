@@ -67,9 +67,6 @@ class Inferencer:
             raise UserError(f"{config.filename}: its test_dataloader.dataset.pipeline does not begin with "
                             f"{' or '.join(LOADERS[:2])}")
         self.pipeline = Compose([step for step in steps[1:] if not step['type'].endswith('LoadAnnotations')])
-        broken = next((name for name, value in trained.weights.items() if not value.isfinite().all()), None)
-        if broken:
-            raise UserError(f'{trained.source}: {broken} is not finite; is it of a training that went well?')
         self.model = trained.build(config.model, device)
         self.classes = trained.classes or self.known_classes()
         self.score = score

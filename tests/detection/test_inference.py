@@ -126,7 +126,7 @@ def test_classes_without_names(ssd: Config, tmp_path: Path) -> None:
     with pytest.raises(UserError, match='tensors of SingleStageDetector fit'):
         Inferencer(ssd, save(model, tmp_path / 'c.pth'), CPU)
     next(iter(model.bbox_head.parameters())).data[0] = np.nan
-    with pytest.raises(UserError, match='d.pth: bbox_head.* is not finite'):
+    with pytest.raises(UserError, match='d.pth: state_dict.bbox_head.* not finite'):
         Inferencer(two, save(model, tmp_path / 'd.pth'), CPU)
 
 

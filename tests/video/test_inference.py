@@ -92,10 +92,14 @@ def test_mistakes(kinetics: Config, checkpoint: str, tmp_path: Path) -> None:
         with pytest.raises(UserError, match=f'{name}: no mmext.OpenVideo'):
             Inferencer(load_config(ROOT / 'configs' / name), checkpoint)
     content = torch.load(checkpoint)
+    content['state_dict']['cls_head.fc_cls.weight'][2] = 3e38
+    torch.save(content, tmp_path / 'large.pth')
+    with pytest.raises(UserError, match='a.mp4: its scores are not finite'):
+        Inferencer(kinetics, str(tmp_path / 'large.pth'))(write(tmp_path / 'a.mp4'))
     content['state_dict']['cls_head.fc_cls.bias'][2] = np.nan
     torch.save(content, tmp_path / 'nan.pth')
-    with pytest.raises(UserError, match='a.mp4: its scores are not finite'):
-        Inferencer(kinetics, str(tmp_path / 'nan.pth'))(write(tmp_path / 'a.mp4'))
+    with pytest.raises(UserError, match='nan.pth: state_dict.cls_head.fc_cls.bias holds a number that is not finite'):
+        Inferencer(kinetics, str(tmp_path / 'nan.pth'))
 
 
 def test_real_clips_through_the_test_pipeline(kinetics: Config, checkpoint: str, real_clips: list[Path]) -> None:
