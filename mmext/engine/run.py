@@ -19,8 +19,8 @@ from mmengine.runner import Runner
 
 from mmext.backbones.weights import fitting_weights, require_match
 from mmext.checkpoints import read_checkpoint, weights_of
-from mmext.engine.batch import tell_batch
 from mmext.checkpoints.resume import require_resumable, require_same_groups
+from mmext.engine.batch import tell_batch
 from mmext.engine.config import datasets_of
 from mmext.engine.data_checks import require_test_data, require_training_data
 from mmext.engine.hooks.unreadable import TEST_LOG, TRAIN_LOG
