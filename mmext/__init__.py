@@ -17,6 +17,11 @@ if compat.installed('torch') and compat.installed('mmengine'):  # else mmext.doc
     from mmext import registry  # noqa: F401
 
 
+def __dir__() -> list[str]:
+    """The public names too that are imported at their first use."""
+    return sorted({*globals(), *__all__})
+
+
 def __getattr__(name: str):
     """The networks are imported at their first use."""
     if name in ('create_backbone', 'list_backbones'):

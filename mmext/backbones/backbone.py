@@ -2,39 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, ClassVar, NamedTuple
+from collections.abc import Callable, Sequence
+from typing import Any, ClassVar
 
 from mmengine.model import BaseModule
-from torch import Tensor, nn
+from torch import Tensor, fx, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from mmext.backbones.checkpointing import run_checkpointed
 from mmext.backbones.checks import check_odd, check_out_indices, check_range, choose
+from mmext.backbones.features import Feature, FeatureInfo
 from mmext.backbones.layers import Layers
 from mmext.backbones.plan import CIFAR_BLOCKS, STEMS, Arch, StagePlan, per_stage, plan_stages
 from mmext.backbones.weights import load_pretrained
 from mmext.errors import UserError
 
 State = Any  # what a family's blocks hand on: a feature map, or a tuple of tensors
-
-
-class Feature(NamedTuple):
-    """One output of a backbone: its stage, its channels, and how many input pixels one of its cells stands for."""
-
-    module: str
-    channels: int
-    stride: int
-
-
-class FeatureInfo(tuple):
-    """The outputs of a backbone, in order; ``channels()`` and ``reduction()`` as in timm."""
-
-    def channels(self) -> list[int]:
-        return [feature.channels for feature in self]
-
-    def reduction(self) -> list[int]:
-        return [feature.stride for feature in self]
 
 
 class Backbone(BaseModule):
@@ -52,7 +35,8 @@ class Backbone(BaseModule):
         strides: per stage, counted after the stem and its pool in every family, (1, 2, 2, 2) by default. Where the
             improved projection replaces that pool, the first block of stage 1 strides twice as much.
         dilations: per stage, of the 3x3 convolutions.
-        out_indices: the stages (0 to num_stages - 1) whose features are returned; all by default.
+        out_indices: the stages (0 to num_stages - 1) whose features are returned; negative ones count from the end, so
+            that (-1, ) is the last stage. All by default.
         frozen_stages: -1 none, 0 the stem, k the stem and the first k stages: no gradient, norms in eval mode.
         norm_cfg: BN, SyncBN or GN as in OpenMMLab's configs.
         norm_eval: keep all batch norms in eval mode while training.
@@ -128,7 +112,9 @@ class Backbone(BaseModule):
         if self.closing_norm and stages == len(arch.blocks):
             self.bn_last = layers.norm(arch.out_channels[-1])
             self.relu_last = layers.relu()
-        self.reset_parameters()
+        self.reset_convolutions()
+        self.zero_residuals()
+        self.is_empty = False
         self.freeze()
 
     @classmethod
@@ -150,7 +136,11 @@ class Backbone(BaseModule):
         return x
 
     def feature(self, state: State) -> Tensor:
-        """A block's state -> its feature map."""
+        """A block's state -> its feature map.
+
+        What a forward hook on a stage (``layer1`` and so on) receives as the stage's output is such a state. In most
+        families it is the feature map itself; ``feature`` gives the map in every family.
+        """
         return state
 
     def make_stem(self, layers: Layers, in_channels: int) -> None:
@@ -168,13 +158,35 @@ class Backbone(BaseModule):
         self.maxpool = layers.max_pool((1, 3), (1, 2)) if pooled else None
 
     def reset_parameters(self) -> None:
-        """Kaiming normal (fan out) convolutions with biases at zero; norms at one and zero, as they are made."""
+        """Gives every parameter and buffer its initial value, also after ``to_empty``.
+
+        Convolutions are Kaiming normal (fan out) with biases at zero; norms scale by one and shift by zero; linear
+        layers are initialised as torch initialises them.
+        """
+        for module in self.modules():
+            if module is not self and not any(module.children()) and hasattr(module, 'reset_parameters'):
+                module.reset_parameters()
+        self.reset_convolutions()
+        self.zero_residuals()
+        self.is_empty = False
+
+    def reset_convolutions(self) -> None:
         for module in self.modules():
             if isinstance(module, (nn.Conv2d, nn.Conv3d)):
                 nn.init.kaiming_normal_(module.weight, mode='fan_out', nonlinearity='relu')
                 if module.bias is not None:
                     nn.init.zeros_(module.bias)
-        self.zero_residuals()
+
+    def _apply(self, fn: Callable, recurse: bool = True) -> Backbone:
+        """As nn.Module's (``to``, ``to_empty``, ``half`` ...); notes when memory is given to a network on 'meta'."""
+        was_meta = self.conv1.weight.is_meta
+        super()._apply(fn, recurse)
+        self.is_empty |= was_meta and not self.conv1.weight.is_meta
+        return self
+
+    def _load_from_state_dict(self, *args, **kwargs) -> None:
+        super()._load_from_state_dict(*args, **kwargs)
+        self.is_empty = False
 
     def zero_residuals(self) -> None:
         if not self.zero_init_residual:
@@ -187,7 +199,13 @@ class Backbone(BaseModule):
             module.zero_branch()
 
     def init_weights(self) -> None:
-        """Applies ``init_cfg``. Raises UserError if it names a checkpoint that can't be read or lacks weights."""
+        """Applies ``init_cfg``; first ``reset_parameters`` where ``to_empty`` left a network without numbers.
+
+        Raises:
+            UserError: ``init_cfg`` names a checkpoint that can't be read or lacks weights.
+        """
+        if self.is_empty:
+            self.reset_parameters()
         if self.init_cfg:
             super().init_weights()
             self.zero_residuals()
@@ -222,16 +240,20 @@ class Backbone(BaseModule):
 
         A tuple of them, or with ``bare`` the only one itself.
         """
-        self.check_size(x)
+        if not isinstance(x, fx.Proxy):  # torch.fx's stand-in for a tensor has no size
+            self.check_size(x)
         state = self.begin(self.forward_stem(x))
-        features = []
-        for i in range(1, len(self.stages) + 1):
-            stage = getattr(self, f'layer{i}')
+        features = {}
+        for i in range(len(self.stages)):
+            stage = getattr(self, f'layer{i + 1}')
             state = run_checkpointed(stage, state) if self.with_cp else stage(state)
-            features.append(self.feature(state))
+            if i in self.out_indices:
+                features[i] = self.feature(state)
         if self.bn_last is not None:
-            features[-1] = self.relu_last(self.bn_last(features[-1]))
-        return features[self.out_indices[0]] if self.bare else tuple(features[index] for index in self.out_indices)
+            last = self.relu_last(self.bn_last(self.feature(state)))
+            if i in self.out_indices:
+                features[i] = last
+        return features[self.out_indices[0]] if self.bare else tuple([features[i] for i in self.out_indices])
 
     def check_size(self, x: Tensor) -> None:
         """Raises a UserError where the input has another number of dimensions or is smaller than one output cell."""

@@ -8,11 +8,13 @@ those of plain training.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
+from typing import Any
 
 import torch
-from torch import Tensor, nn
+import torch.utils._pytree as pytree
+from torch import Tensor, fx, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.utils.checkpoint import checkpoint
 
@@ -28,15 +30,29 @@ def segment_length(blocks: int) -> int:
 
 def run_checkpointed(stage: nn.Sequential, x: Tensor) -> Tensor:
     """``stage(x)``, keeping one activation a segment for the backward pass."""
-    if not torch.is_grad_enabled():
+    if not torch.is_grad_enabled() or is_recorded(x):
         return stage(x)
     length = segment_length(len(stage))
     for start in range(0, len(stage), length):
         segment = stage[start:start + length]
-        norms = [module for module in segment.modules() if isinstance(module, _BatchNorm)]
-        x = checkpoint(segment, x, use_reentrant=False,
-                       context_fn=lambda norms=norms: (nullcontext(), statistics_kept(norms)))
+        x = checkpoint(segment, x, use_reentrant=False, **contexts(segment))
     return x
+
+
+def is_recorded(state: Any) -> bool:
+    """Whether torch.fx or torch.export records the computation; a graph for inference has nothing to recompute."""
+    return torch.compiler.is_exporting() or any(isinstance(value, fx.Proxy) for value in pytree.tree_leaves(state))
+
+
+def contexts(segment: nn.Sequential) -> dict[str, Callable]:
+    """The argument of ``checkpoint`` that keeps statistics from being recorded twice.
+
+    torch.compile does not accept it, and does not need it: it makes one update of the statistics part of the graph.
+    """
+    if torch.compiler.is_compiling():
+        return {}
+    norms = [module for module in segment.modules() if isinstance(module, _BatchNorm)]
+    return dict(context_fn=lambda: (nullcontext(), statistics_kept(norms)))
 
 
 @contextmanager

@@ -11,11 +11,14 @@ Row = TypeVar('Row')
 
 
 def check_out_indices(out_indices: Sequence[int], stages: int) -> tuple[int, ...]:
+    """The indices counted from 0; UserError where there is no such stage."""
     if not isinstance(out_indices, Sequence) or not out_indices:
         raise UserError(f'out_indices={out_indices!r}: need one or more stages, such as (1, 2, 3)')
     for index in out_indices:
-        check_range('out_indices', index, 0, stages - 1)
-    return tuple(out_indices)
+        if not isinstance(index, int) or not -stages <= index < stages:
+            raise UserError(f'out_indices: {index!r} is not between 0 and {stages - 1}, or {-stages} and -1 to count '
+                            'from the end')
+    return tuple(index % stages for index in out_indices)
 
 
 def check_odd(name: str, kernels: Sequence[int]) -> Sequence[int]:

@@ -67,7 +67,7 @@ class Formula:
     @property
     def outputs_kept(self) -> int:
         """How many earlier blocks' outputs X a block reads."""
-        return max((term.back or 1 for term in self.terms if not term.weighted), default=1)
+        return max([1, *[term.back or 1 for term in self.terms if not term.weighted]])
 
     @property
     def branches_kept(self) -> int:

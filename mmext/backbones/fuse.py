@@ -5,13 +5,10 @@ from __future__ import annotations
 import copy
 from collections import defaultdict
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-import torch
 from torch import fx, nn
 
-from mmext.backbones.backbone import Backbone
 from mmext.backbones.folding import NORMS, Flow, Stays, set_parameters
 from mmext.backbones.half_identity import HalfIdentityConv2d, HalfIdentityConv3d
 from mmext.errors import shorten
@@ -101,24 +98,10 @@ class Tracer(fx.Tracer):
 
 def trace(module: nn.Module) -> fx.Graph | None:
     """The data flow of a module; None where its Python can't be followed without numbers."""
-    with torch.no_grad(), unchecked(module):  # with gradients, activation checkpointing would be in the way
-        try:
-            return Tracer().trace(module)
-        except Exception:  # whatever the code of others raises when it meets a tracer's stand-in for a tensor
-            return None
-
-
-@contextmanager
-def unchecked(module: nn.Module) -> Iterator[None]:
-    """Without our backbones' look at their input's size, which a stand-in does not have."""
-    backbones = [inner for inner in module.modules() if isinstance(inner, Backbone)]
-    for backbone in backbones:
-        backbone.check_size = lambda x: None
     try:
-        yield
-    finally:
-        for backbone in backbones:
-            del backbone.check_size
+        return Tracer().trace(module)
+    except Exception:  # whatever the code of others raises when it meets a tracer's stand-in for a tensor
+        return None
 
 
 def traced_parts(module: nn.Module, prefix: str = '') -> Iterator[tuple[str, nn.Module, fx.Graph]]:

@@ -8,6 +8,8 @@ does its ordinary work on V, and weight decay, of whichever optimiser, draws W t
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -29,6 +31,18 @@ class HalfIdentity(nn.Module):
         if getattr(self, 'groups', 1) != 1:
             raise UserError(f'ResNet Init has no groups, and {self.groups} are asked for')
         self.register_buffer('identity', half_identity(self.weight), persistent=False)
+
+    def _apply(self, fn: Callable, recurse: bool = True) -> HalfIdentity:
+        """Moves and casts as ``nn.Module`` does. ``to_empty`` comes this way too and would leave garbage."""
+        super()._apply(fn, recurse)
+        self.identity = half_identity(self.weight)
+        return self
+
+    def _load_from_state_dict(self, *args, **kwargs) -> None:
+        """Loads as ``nn.Module`` does; with ``assign=True`` the weight may come to another device or type."""
+        super()._load_from_state_dict(*args, **kwargs)
+        if (self.identity.device, self.identity.dtype) != (self.weight.device, self.weight.dtype):
+            self.identity = half_identity(self.weight)
 
     @property
     def full_weight(self) -> Tensor:
@@ -67,6 +81,5 @@ def half_identity(weight: Tensor) -> Tensor:
         raise UserError(f'ResNet Init from {channels[1]} to {channels[0]} channels: two streams need an even number')
     identity = torch.zeros_like(weight, requires_grad=False)
     centre = tuple(size // 2 for size in weight.shape[2:])
-    for channel in range(min(channels) // 2):
-        identity[(channel, channel, *centre)] = 1
+    identity[(slice(None), slice(None), *centre)].diagonal()[:min(channels) // 2].fill_(1)
     return identity

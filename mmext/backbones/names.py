@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from fnmatch import fnmatch
-from functools import cache
 from pathlib import Path
 
 from mmext.backbones.backbone import Backbone
@@ -18,17 +17,24 @@ PAPERS = {
 }
 
 
-@cache
-def catalogue() -> dict[str, tuple[type[Backbone], dict]]:
-    """Name -> (class, its arguments) of every network of every family, in the order of their definition."""
-    names = {}
+def families() -> list[type[Backbone]]:
+    """Every family that is defined by now, in the order of their definition.
+
+    Of a class that was defined again under its own name, as a notebook's cell does, the newest alone.
+    """
+    found = {}
     pending = [Backbone]
     while pending:
         cls = pending.pop(0)
         pending += cls.__subclasses__()
         if 'family' in vars(cls):
-            names.update((name, (cls, arguments)) for name, arguments in cls.names().items())
-    return names
+            found[cls.__module__, cls.__qualname__] = cls
+    return list(found.values())
+
+
+def catalogue() -> dict[str, tuple[type[Backbone], dict]]:
+    """Name -> (class, its arguments) of every network of every family, in the order of their definition."""
+    return {name: (cls, arguments) for cls in families() for name, arguments in cls.names().items()}
 
 
 def find_backbone(name: str) -> tuple[type[Backbone], dict]:
@@ -37,19 +43,21 @@ def find_backbone(name: str) -> tuple[type[Backbone], dict]:
     Raises:
         UserError: there is no such name; the nearest ones are suggested.
     """
-    if name not in catalogue():
-        raise UserError(f'no backbone {name!r}{nearest(name, catalogue())} (mmext.list_backbones() has all names)')
-    return catalogue()[name]
+    known = catalogue()
+    if name not in known:
+        raise UserError(f'no backbone {name!r}{nearest(name, known)} (mmext.list_backbones() has all names)')
+    return known[name]
 
 
 def list_backbones(pattern: str = '*', by_paper: bool = False) -> list[str] | dict[str, list[str]]:
     """The names that match a shell pattern such as 'ires*', sorted; or {paper: its names}, as ``PAPERS``."""
-    matching = [name for name in catalogue() if fnmatch(name, pattern)]
+    known = catalogue()
+    matching = [name for name in known if fnmatch(name, pattern)]
     if not by_paper:
         return sorted(matching)
     papers: dict[str, list[str]] = {paper: [] for paper in PAPERS}
     for name in matching:
-        papers.setdefault(catalogue()[name][0].paper, []).append(name)
+        papers.setdefault(known[name][0].paper, []).append(name)
     return {paper: names for paper, names in papers.items() if names}
 
 

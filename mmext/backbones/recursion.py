@@ -106,8 +106,9 @@ class Recursion(nn.Module):
 class SqueezeExcitation(nn.Module):
     """Scales every channel by what two linear layers make of all channels' means (arXiv 1709.01507, section 3)."""
 
-    def __init__(self, channels: int, ratio: int = 16) -> None:
+    def __init__(self, channels: int, cell: Sequence[int], ratio: int = 16) -> None:
         super().__init__()
+        self.cell = tuple(cell)  # (1, 1), in 3D (1, 1, 1): the extent of what holds one number a channel
         self.fc1 = nn.Linear(channels, channels // ratio)
         self.relu = nn.ReLU(inplace=True)
         self.fc2 = nn.Linear(channels // ratio, channels)
@@ -115,7 +116,7 @@ class SqueezeExcitation(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         means = x.flatten(2).mean(2)
         scale = torch.sigmoid(self.fc2(self.relu(self.fc1(means))))
-        return x * scale.reshape(*scale.shape, *[1] * (x.dim() - 2))
+        return x * scale.unflatten(1, (-1, *self.cell))
 
 
 class Excited(nn.Module):
@@ -123,7 +124,7 @@ class Excited(nn.Module):
 
     def make_branch(self, layers: Layers, stage: StagePlan, in_channels: int, stride: Size) -> None:
         super().make_branch(layers, stage, in_channels, stride)
-        self.se = SqueezeExcitation(stage.out_channels)
+        self.se = SqueezeExcitation(stage.out_channels, layers.extent(1))
 
     def close(self, out: Tensor) -> Tensor:
         return self.se(self.relu(super().close(out)))

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 
 from mmext.backbones.backbone import Backbone
+from mmext.backbones.names import families
 from mmext.errors import UserError
 from mmext.registry import MODELS
 
@@ -32,10 +34,37 @@ class Inflated:
 
 
 def register_backbone(family: type[Backbone]) -> type[Backbone]:
-    """Makes a family known to configs, as ``mmext.<Family>`` for images and as ``mmext.<Family>3d`` for clips."""
-    MODELS.register_module()(family)
-    name = f'{family.__name__}3d'
-    inflated = type(name, (Inflated, family), {'__doc__': f'``{family.__name__}`` of clips, see ``Inflated``.',
-                                               '__module__': family.__module__})
-    MODELS.register_module(name=name)(inflated)
+    """Makes a family known to configs, as ``mmext.<Family>`` for images and as ``mmext.<Family>3d`` for clips.
+
+    ``<Family>3d`` also becomes an attribute of the family's module, so that its networks can be pickled. To register a class again under its own name, as running a notebook's
+    cell twice does, replaces the first.
+
+    Raises:
+        UserError: a class from elsewhere, or another family's network, has the name already.
+    """
+    inflated = type(f'{family.__name__}3d', (Inflated, family), {
+        '__doc__': f'``{family.__name__}`` of clips, see ``Inflated``.', '__module__': family.__module__,
+        '__qualname__': f'{family.__qualname__}3d'})
+    require_free(family)
+    require_free(inflated)
+    for cls in (family, inflated):
+        MODELS.register_module(name=cls.__name__, module=cls, force=True)
+    if inflated.__qualname__ == inflated.__name__ and family.__module__ in sys.modules:
+        setattr(sys.modules[family.__module__], inflated.__name__, inflated)
     return family
+
+
+def require_free(cls: type[Backbone]) -> None:
+    """Raises a UserError where the name of a class or of one of its networks belongs to a class from elsewhere."""
+    place = (cls.__module__, cls.__qualname__)
+    known = MODELS.module_dict.get(cls.__name__)
+    if known and (known.__module__, known.__qualname__) != place:
+        raise UserError(f'register_backbone: {known.__module__}.{known.__qualname__} is mmext.{cls.__name__} already; '
+                        f'give the class in {cls.__module__} another name')
+    if 'family' not in vars(cls):
+        return
+    for other in families():
+        both = sorted(set(cls.names()) & set(other.names()))
+        if both and (other.__module__, other.__qualname__) != place:
+            raise UserError(f'register_backbone: {other.__module__}.{other.__qualname__} has a network {both[0]!r} '
+                            f'already; give {cls.__qualname__} another family, or its own names()')

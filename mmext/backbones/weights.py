@@ -22,7 +22,7 @@ def load_pretrained(backbone: nn.Module, checkpoint: str | Path, prefix: str | N
 
     Args:
         backbone: takes the weights.
-        checkpoint: a file or URL.
+        checkpoint: a file, a URL, or a name such as ``torchvision://resnet50`` (see ``sources.resolve_source``).
         prefix: what the backbone's names begin with there, such as ``backbone``; found out if None.
         strict: False loads what fits, even if tensors are missing, left over or have another shape.
         inflate: how a 3D backbone takes 2D weights: 'repeat' or 'centre' (see ``inflate.inflate``).
@@ -31,7 +31,7 @@ def load_pretrained(backbone: nn.Module, checkpoint: str | Path, prefix: str | N
     Raises:
         UserError: the file can't be read; no tensor fits; or, if strict, not all do.
     """
-    weights = weights_of(read_checkpoint(checkpoint))
+    weights = weights_of(read_checkpoint(resolve_source(checkpoint)))
     own = backbone.state_dict()
     if prefix is None:
         prefix = max(('', 'backbone.'), key=lambda start: sum(start + name in weights for name in own))

@@ -71,7 +71,7 @@ def cut_stages(options: dict, stages: int) -> None:
         elif key in COUNTS and isinstance(value, int):
             options[key] = min(value, stages)
         elif key == 'out_indices' and isinstance(value, sequence):
-            options[key] = tuple(index for index in value if index < stages) or (stages - 1, )
+            options[key] = tuple(index for index in value if -stages <= index < stages) or (stages - 1, )
 
 
 def connect(model: dict, features: FeatureInfo) -> None:

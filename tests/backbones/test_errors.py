@@ -67,7 +67,7 @@ WRONG = {
     'temporal strides, too few': (dict(dims=3, temporal_strides=(1, 1)), ('temporal_strides=(1, 1)', )),
     'outputs beyond the stages': (dict(out_indices=(0, 4)), ('out_indices: 4', 'between 0 and 3')),
     'outputs beyond a cut': (dict(num_stages=3, out_indices=(3, )), ('out_indices: 3', 'between 0 and 2')),
-    'outputs from the end': (dict(out_indices=(-1, )), ('out_indices: -1', )),
+    'outputs before the first': (dict(out_indices=(-5, )), ('out_indices: -5', 'between 0 and 3', '-4 and -1')),
     'no stages': (dict(num_stages=0), ('num_stages: 0', 'between 1 and 4')),
     'too many stages': (dict(num_stages=5), ('num_stages: 5', 'between 1 and 4')),
     'frozen beyond the stages': (dict(num_stages=2, frozen_stages=3), ('frozen_stages: 3', 'between -1 and 2')),
