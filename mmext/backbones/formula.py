@@ -72,7 +72,7 @@ class Formula:
     @property
     def branches_kept(self) -> int:
         """How many earlier blocks' branches W X a block reads."""
-        return max((term.back - 1 for term in self.terms if term.weighted), default=0)
+        return max([0, *[term.back - 1 for term in self.terms if term.weighted]])
 
     @property
     def origin_kept(self) -> bool:
