@@ -36,8 +36,8 @@ class Inflated:
 def register_backbone(family: type[Backbone]) -> type[Backbone]:
     """Makes a family known to configs, as ``mmext.<Family>`` for images and as ``mmext.<Family>3d`` for clips.
 
-    ``<Family>3d`` also becomes an attribute of the family's module, so that its networks can be pickled. To register a class again under its own name, as running a notebook's
-    cell twice does, replaces the first.
+    ``<Family>3d`` also becomes an attribute of the family's module, so that its networks can be pickled. To register a
+    class again under its own name, as running a notebook's cell twice does, replaces the first.
 
     Raises:
         UserError: a class from elsewhere, or another family's network, has the name already.

@@ -45,8 +45,8 @@ def resolve_source(source: str | Path) -> str:
     if TABLES[prefix] == TABLES['openmmlab://']:
         name = table(RENAMED).get(name, name)
         if 'caffe' in name and 'resnet' in name:
-            raise UserError(f'{source}: a ResNet of Caffe has its stride in the first 1x1 convolution, the networks here '
-                            "in the 3x3 one; use 'torchvision://resnet50' or the like")
+            raise UserError(f'{source}: a ResNet of Caffe strides in the first 1x1 convolution, the networks here in '
+                            "the 3x3 one; use 'torchvision://resnet50' or the like")
     urls = table(TABLES[prefix])
     if TABLES[prefix] == TABLES['torchvision://']:
         name = name.removesuffix('.imagenet1k_v1')

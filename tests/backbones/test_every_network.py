@@ -163,7 +163,7 @@ def test_a_stage_s_hook_gives_its_feature_map(name: str) -> None:
 
 
 def test_a_whole_model_is_saved_and_loaded_in_another_process(tmp_path: Path) -> None:
-    net = small('rir32', 3)
+    net = small('rir32', 3).requires_grad_(False)
     torch.save(net, tmp_path / 'net.pth')
     x = sample(net)
     assert_same_outputs(torch.load(tmp_path / 'net.pth', weights_only=False), net, x)
