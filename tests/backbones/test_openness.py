@@ -21,7 +21,8 @@ from tests.backbones.helpers import on_meta, uneven, user_error
 def define(depth: int = 18, name: str = 'Cell', family: str = 'cell_net', module: str = __name__) -> type:
     """A class as a notebook's cell makes it."""
     return register_backbone(type(name, (ResNet, ), {
-        'paper': 'other', 'family': family, 'archs': {depth: basic(depth)}, '__module__': module, '__qualname__': name}))
+        'paper': 'other', 'family': family, 'archs': {depth: basic(depth)}, '__module__': module,
+        '__qualname__': name}))
 
 
 def test_a_family_of_the_user_s_is_found_replaced_and_pickled(monkeypatch: pytest.MonkeyPatch) -> None:
