@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 from mmengine.logging import print_log
@@ -22,7 +23,7 @@ def load_pretrained(backbone: nn.Module, checkpoint: str | Path, prefix: str | N
 
     Args:
         backbone: takes the weights.
-        checkpoint: a file, a URL, or a name such as ``torchvision://resnet50`` (see ``sources.resolve_source``).
+        checkpoint: a file, a URL, or a name such as ``torchvision://resnet50`` (see ``mmext.checkpoints``).
         prefix: what the backbone's names begin with there, such as ``backbone``; found out if None.
         strict: False loads what fits, even if tensors are missing, left over or have another shape.
         inflate: how a 3D backbone takes 2D weights: 'repeat' or 'centre' (see ``inflate.inflate``).
@@ -31,7 +32,8 @@ def load_pretrained(backbone: nn.Module, checkpoint: str | Path, prefix: str | N
     Raises:
         UserError: the file can't be read; no tensor fits; or, if strict, not all do.
     """
-    weights = weights_of(read_checkpoint(resolve_source(checkpoint)))
+    require_stride_in_place(str(checkpoint))
+    weights = weights_of(read_checkpoint(checkpoint))
     own = backbone.state_dict()
     if prefix is None:
         prefix = max(('', 'backbone.'), key=lambda start: sum(start + name in weights for name in own))
@@ -46,6 +48,13 @@ def load_pretrained(backbone: nn.Module, checkpoint: str | Path, prefix: str | N
         require_match(backbone, given, checkpoint, '; strict=False loads what fits' if strict and fitting else '')
     backbone.load_state_dict(fitting, strict=False)
     print_log(f'{checkpoint}: {len(fitting)} of {len(own)} tensors loaded into {type(backbone).__name__}', 'current')
+
+
+def require_stride_in_place(checkpoint: str) -> None:
+    """Raises a UserError for Caffe's ResNets: their weights have our names and shapes, and are another function's."""
+    if re.search(r'://.*resnet.*caffe', checkpoint):
+        raise UserError(f'{checkpoint}: a ResNet of Caffe has its stride in the first 1x1 convolution, the networks '
+                        "here in the 3x3 one; use 'torchvision://resnet50' or the like")
 
 
 def fitting_weights(own: dict[str, Tensor], given: dict[str, Tensor]) -> dict[str, Tensor]:

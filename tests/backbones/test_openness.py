@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import pickle
 import sys
+from pathlib import Path
 
 import pytest
 import torch
 
 import mmext
 from mmext import create_backbone, list_backbones
-from mmext.backbones import ResNet, weights
+from mmext.backbones import ResNet
 from mmext.backbones.plan import basic
 from mmext.backbones.register import register_backbone
-from mmext.backbones.sources import resolve_source
+from mmext.checkpoints import source as checkpoint_source
+from mmext.checkpoints.zoo import resolve_source
 from mmext.registry import MODELS
 from tests.backbones.helpers import on_meta, uneven, user_error
 
@@ -87,14 +89,16 @@ def test_an_unknown_short_name_is_refused(prefix: str) -> None:
 @pytest.mark.parametrize('name', ['resnet50_caffe', 'detectron2/resnet101_caffe'])
 def test_weights_of_another_network_are_refused(name: str) -> None:
     with user_error('first 1x1 convolution'):
-        resolve_source(f'open-mmlab://{name}')
+        create_backbone('resnet50', init_cfg=dict(type='Pretrained', checkpoint=f'open-mmlab://{name}')).init_weights()
 
 
-def test_torchvision_s_weights_load_as_openmmlab_writes_it(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_torchvision_s_weights_load_as_openmmlab_writes_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     trained = uneven('resnet18', seed=3)
     published = {**trained.state_dict(), 'fc.weight': torch.zeros(1000, 512), 'fc.bias': torch.zeros(1000)}
     asked = []
-    monkeypatch.setattr(weights, 'read_checkpoint', lambda source: asked.append(source) or published)
+    file = tmp_path / 'resnet18.pth'
+    torch.save(published, file)
+    monkeypatch.setattr(checkpoint_source, 'download', lambda url: asked.append(url) or file)
     net = create_backbone('resnet18', init_cfg=dict(type='Pretrained', checkpoint='torchvision://resnet18'))
     net.init_weights()
     assert asked == ['https://download.pytorch.org/models/resnet18-f37072fd.pth']

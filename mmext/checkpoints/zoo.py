@@ -35,7 +35,7 @@ def resolve_source(source: str | Path) -> str:
         The URL; a file or URL as it is.
 
     Raises:
-        UserError: the table has no such name, or the weights are of Caffe's ResNet, whose stride stands elsewhere.
+        UserError: the table has no such name.
     """
     source = str(source)
     prefix = next((prefix for prefix in TABLES if source.startswith(prefix)), None)
@@ -44,9 +44,6 @@ def resolve_source(source: str | Path) -> str:
     name = source.removeprefix(prefix)
     if TABLES[prefix] == TABLES['openmmlab://']:
         name = table(RENAMED).get(name, name)
-        if 'caffe' in name and 'resnet' in name:
-            raise UserError(f'{source}: a ResNet of Caffe strides in the first 1x1 convolution, the networks here in '
-                            "the 3x3 one; use 'torchvision://resnet50' or the like")
     urls = table(TABLES[prefix])
     if TABLES[prefix] == TABLES['torchvision://']:
         name = name.removesuffix('.imagenet1k_v1')
