@@ -5,10 +5,11 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from mmengine.config import Config, DictAction
+from mmengine.config import Config
+from mmengine.config import DictAction as MMEngineDictAction
 
 from mmext.errors import DiskFull, UserError
 from mmext.files import is_disk_full
@@ -16,13 +17,51 @@ from mmext.files import is_disk_full
 COMPILE_MODES = ('default', 'reduce-overhead', 'max-autotune')  # of torch.compile
 
 
+class DictAction(MMEngineDictAction):
+    """``--option k=v k=v ...``: a dict of values; UserError where an argument is not of this form."""
+
+    def __call__(self, parser: argparse.ArgumentParser, namespace: argparse.Namespace, values: Sequence[str],
+                 option_string: str | None = None) -> None:
+        for word, following in zip(values, [*values[1:], '']):
+            key, sign, _ = word.partition('=')
+            if not key or not sign:
+                raise UserError(f'{option_string} {word}: need key=value{self.remedy(word, following)}')
+        self.keep(namespace, values)
+
+    @staticmethod
+    def remedy(word: str, following: str) -> str:
+        """What was probably meant."""
+        if word.startswith('='):
+            return ', without a space before the ='
+        if os.path.exists(word):
+            return f'; is {word} an argument of its own? it goes before the option'
+        value = following.removeprefix('=')
+        return f', without a space: {word}={value}' if following and not value.partition('=')[1] else ''
+
+    def keep(self, namespace: argparse.Namespace, values: Sequence[str]) -> None:
+        super().__call__(None, namespace, values)
+
+
+class OptionsAction(DictAction):
+    """``--cfg-options k=v k=v ...``: a dict of ``options.Text``, which are read when the config is there."""
+
+    def keep(self, namespace: argparse.Namespace, values: Sequence[str]) -> None:
+        from mmext.engine.options import Text
+
+        given = dict(getattr(namespace, self.dest, None) or {})
+        given.update((key, Text(text)) for key, _, text in (word.partition('=') for word in values))
+        setattr(namespace, self.dest, given)
+
+
 def add_config_arguments(parser: argparse.ArgumentParser) -> None:
     """The arguments that change a config, the same for training and testing."""
     parser.add_argument('--work-dir', help='where the run writes (default: work_dirs/<config>[_<backbone>][_seed<N>])')
     parser.add_argument('--data-root', help="moves every data set and evaluator of the config there")
-    parser.add_argument('--classes', help="your own: 'auto' takes them from the training annotations, or a,b,c")
+    parser.add_argument('--classes', help="your own: a,b,c, or 'auto': those of the checkpoint that is tested, or else of the "
+                        'training annotations')
     parser.add_argument('--backbone', metavar='NAME', help='another network, as mmext.list_backbones() names it')
-    parser.add_argument('--cfg-options', nargs='+', action=DictAction, metavar='k=v', help='other keys of the config')
+    parser.add_argument('--cfg-options', nargs='+', action=OptionsAction, metavar='k=v',
+                        help='other keys of the config')
     parser.add_argument('--launcher', choices=['none', 'pytorch', 'slurm'], default='none',
                         help="'pytorch' under torchrun, 'slurm' under srun")
     parser.add_argument('--local-rank', '--local_rank', type=int, default=0, help=argparse.SUPPRESS)
@@ -34,7 +73,7 @@ def config_from(args: argparse.Namespace) -> Config:
 
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
     config = load_config(args.config, data_root=args.data_root, classes=args.classes, backbone=args.backbone,
-                         options=args.cfg_options)
+                         options=args.cfg_options, checkpoint=getattr(args, 'checkpoint', None))
     make_safe(config)
     return config
 

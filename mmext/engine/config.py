@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from mmengine.config import Config, ConfigDict
+from mmengine.logging import print_log
 
-from mmext.engine.options import apply_options, check_own_components, find_component
+from mmext.backbones.trained import Trained
+from mmext.engine.channels import check_channels
+from mmext.engine.components import find_component
+from mmext.engine.options import apply_options
 from mmext.engine.swap import swap_backbone
+from mmext.engine.types import check_types
 from mmext.errors import UserError, nearest
 
 LOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
@@ -16,30 +22,39 @@ SAFETY = ('mmext.EpochSeedHook', 'mmext.FiniteLossHook', 'mmext.UnreadableFilesH
 
 
 def load_config(path: str | Path, *, data_root: str | None = None, classes: str | None = None,
-                backbone: str | None = None, options: dict | None = None) -> Config:
-    """Reads a config and applies the command line's changes to it.
+                backbone: str | None = None, options: dict | None = None, checkpoint: str | None = None) -> Config:
+    """Reads a config and applies the command line's changes to it, each to what the one before has left.
+
+    The order is: data root, backbone, options, classes. So an option may change what ``--data-root`` and ``--backbone``
+    put in, and the classes come from the files that the options name.
 
     Args:
         path: of the config file.
         data_root: replaces the data root of every data set and evaluator.
-        classes: 'auto' for the categories of the training annotations, or names separated by commas.
+        classes: 'auto' for those of the checkpoint or, where none is given or it names none, the categories of the
+            training annotations; or names separated by commas.
         backbone: a name of ``mmext.list_backbones()``, put in place of the config's.
-        options: dotted key -> value, refused where a key is unknown.
+        options: dotted key -> value, refused where a key is unknown. Where they give a data set another annotation
+            file, an evaluator that had the same file gets the new one too.
+        checkpoint: what will be tested.
 
     Raises:
-        UserError: the file is missing or broken, a change can't be made, or one of our components is given an argument
-            that it does not have.
+        UserError: the file is missing or broken, a change can't be made, a component does not exist or is given an
+            argument that it does not have, or the neck or head is made for other channels than the backbone has.
     """
     config = read_config(path)
     if data_root:
         move_data(config, data_root)
-    if classes:
-        set_classes(config, class_names(config, classes))
     if backbone:
         swap_backbone(config, backbone)
     if options:
+        before = annotation_files(config)
         apply_options(config, options)
-    check_own_components(config._cfg_dict)
+        move_evaluators(config, before)
+    if classes:
+        set_classes(config, class_names(config, classes, checkpoint))
+    check_types(config)
+    check_channels(config)
     return config
 
 
@@ -118,14 +133,43 @@ def move_data(config: Config, data_root: str) -> None:
     replace_values(config._cfg_dict, lambda key, value: moved(value) if isinstance(value, str) else value)
 
 
-def class_names(config: Config, classes: str) -> tuple[str, ...]:
-    """What ``--classes`` stands for."""
+def annotation_files(config: Config) -> dict[str, str]:
+    """The whole path of the annotation file of each loader with one data set."""
+    files = {}
+    for name in LOADERS:
+        datasets = datasets_of(config, name)
+        if len(datasets) == 1 and isinstance(datasets[0].get('ann_file'), str):
+            files[name] = os.path.join(datasets[0].get('data_root') or '', datasets[0]['ann_file'])
+    return files
+
+
+def move_evaluators(config: Config, before: dict[str, str]) -> None:
+    """Gives an evaluator the annotation file that its data set has now, where it had the same one before.
+
+    Args:
+        config: changed in place. An evaluator that has already got another file keeps it.
+        before: ``annotation_files`` of the config as it was.
+    """
+    for loader, file in annotation_files(config).items():
+        evaluator = config.get(loader.replace('_dataloader', '_evaluator'))
+        for metric in evaluator if isinstance(evaluator, (list, tuple)) else [evaluator]:
+            old = metric.get('ann_file') if isinstance(metric, dict) else None
+            if old and old != file and os.path.normpath(old) == os.path.normpath(before.get(loader, '')):
+                metric['ann_file'] = file
+                print_log(f'{loader.replace("_dataloader", "_evaluator")}.ann_file: {file}, as of its data set',
+                          'current')
+
+
+def class_names(config: Config, classes: str, checkpoint: str | None = None) -> tuple[str, ...]:
+    """What ``--classes`` stands for. Of two sources the checkpoint's comes first: its scores are in that order."""
     if classes != 'auto':
         return tuple(name.strip() for name in classes.split(',') if name.strip())
     datasets = datasets_of(config)
     if not datasets:
         raise UserError('--classes auto: this config has no data set')
-    return with_choice_of_classes(datasets[0], config).classes_from(datasets[0])
+    component = with_choice_of_classes(datasets[0], config)
+    known = Trained.read(checkpoint).classes if checkpoint else None
+    return known or component.classes_from(datasets[0])
 
 
 def with_choice_of_classes(dataset: dict, config: Config) -> type:

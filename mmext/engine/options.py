@@ -2,36 +2,159 @@
 
 from __future__ import annotations
 
+import ast
 import inspect
+import logging
 
-from mmengine import registry
-from mmengine.config import Config, ConfigDict
+from mmengine.config import Config, ConfigDict, DictAction
+from mmengine.logging import print_log
 from mmengine.runner import Runner
 from torch.utils.data import DataLoader
 
-from mmext import registry as own_registry
-from mmext.errors import UserError, nearest
+from mmext.engine.components import arguments, find_component, readable_keys, registry_at
+from mmext.errors import UserError, nearest, shorten
 
-REGISTRIES = ('MODELS', 'DATASETS', 'TRANSFORMS', 'HOOKS', 'METRICS', 'OPTIM_WRAPPERS', 'OPTIMIZERS',
-              'PARAM_SCHEDULERS', 'LOOPS', 'DATA_SAMPLERS', 'VISUALIZERS', 'VISBACKENDS', 'TASK_UTILS',
-              'LOG_PROCESSORS', 'EVALUATOR', 'FUNCTIONS')
 RUNNER_READS = ('auto_scale_lr', 'find_unused_parameters', 'sync_bn', 'compile', 'model_wrapper_cfg', 'custom_imports')
 LOADER_READS = ('dataset', 'sampler', 'batch_sampler', 'collate_fn', 'worker_init_fn', 'num_batch_per_epoch')
-WRAPPER_READS = ('constructor', 'paramwise_cfg')
-BUILDER_READS = ('type', '_scope_', 'priority')
 OPEN = ('dist_cfg', 'mp_cfg', 'backend_args', 'metainfo')
+PATHS = ('checkpoint', 'ann_file', 'class_file', 'label_file', 'data_root', 'load_from', 'work_dir', 'out_dir', 'img',
+         'img_path', 'video', 'seg', 'outfile_prefix', 'pretrained')
+EMPTY = inspect.Parameter.empty
+
+
+class Text(str):
+    """A value as it was typed, before it is known what its key holds."""
 
 
 def apply_options(config: Config, options: dict) -> None:
-    """Merges dotted keys into a config, types first, so that a new type's arguments may follow.
+    """Merges dotted keys into a config: ``_delete_`` first, then types, so that a new type's arguments may follow.
+
+    A component of which the type changes loses the arguments that the new type does not have; one line names them.
+
+    Args:
+        config: changed in place.
+        options: dotted key -> value. A ``Text`` is read as what its key holds, see ``value_of``; all else is the value.
 
     Raises:
-        UserError: a key that neither stands in the config nor is an argument of the component it would belong to.
+        UserError: a key that neither stands in the config nor is an argument of the component it would belong to, or a
+            value that can't be read.
     """
-    for key in sorted(options, key=lambda key: not key.endswith('.type')):
+    order = ('_delete_', 'type')
+    for key in sorted(options, key=lambda key: (order + (last_of(key), )).index(last_of(key))):
         check_key(config, key)
-        fill_none(config._cfg_dict, key.split('.'), options[key])
-        config.merge_from_dict({key: options[key]})
+        value = options[key]
+        node, name = holder_of(config, key), last_of(key)
+        if isinstance(value, Text):
+            value = value_of(value, key, node, name, config.get('default_scope'))
+        if name == '_delete_':
+            if value and isinstance(node, dict):
+                node.clear()
+            continue
+        if name == 'type' and isinstance(node, dict):
+            drop_foreign(config, node, key.rpartition('.')[0], value)
+        elif isinstance(value, dict) and 'type' in value and not value.get('_delete_') and isinstance(node, dict):
+            drop_foreign(config, node.get(name), key, value['type'])
+        fill_none(config._cfg_dict, key.split('.'), value)
+        try:
+            config.merge_from_dict({key: value})
+        except (TypeError, KeyError, IndexError) as error:
+            raise UserError(f'--cfg-options {key}: {" ".join(str(error).split())[:200]}') from None
+
+
+def last_of(key: str) -> str:
+    return key.rpartition('.')[2]
+
+
+def holder_of(config: Config, dotted: str) -> object:
+    """The dict or list that a key's last part belongs to; None where there is none yet."""
+    node: object = config._cfg_dict
+    for part in dotted.split('.')[:-1]:
+        if isinstance(node, (list, tuple)):
+            node = node[int(part)]
+        else:
+            node = node.get(part) if isinstance(node, dict) else None
+    return node
+
+
+def value_of(text: str, key: str, node: object, name: str, scope: str | None) -> object:
+    """What a typed value stands for.
+
+    ``1``, ``0.1``, ``true`` and ``None`` are what they look like, ``[a,b]`` and ``(a,b)`` a list and a tuple, ``{...}``
+    a dict in Python's form, and ``a,b`` is a list, except where the key holds a text, such as a file name: it is a text
+    there, comma and all, and a number too where the key is a path.
+
+    Raises:
+        UserError: brackets or braces that are not closed.
+    """
+    plain = text.strip()
+    if plain[:1] == plain[-1:] and plain[:1] in ('"', "'") and len(plain) > 1:
+        return plain[1:-1]
+    if plain.startswith('{'):
+        return dict_of(plain, key)
+    holds = held_types(node, name, scope)
+    bracketed = plain[:1] + plain[-1:] in ('[]', '()')
+    if holds == {str} and name in PATHS and not bracketed:
+        return None if plain == 'None' else plain
+    if str in holds and not holds & {list, tuple} and ',' in plain and not bracketed:
+        return plain
+    try:
+        return DictAction._parse_iterable(plain)
+    except AssertionError:
+        if str in holds:  # a file called 'a(1.png'
+            return plain
+        raise UserError(f'--cfg-options {key}={text}: its brackets are not in pairs') from None
+
+
+def dict_of(text: str, key: str) -> dict:
+    """A dict in Python's form; nothing in it is run."""
+    try:
+        value = ast.literal_eval(text)
+    except (ValueError, SyntaxError, MemoryError, RecursionError):
+        value = None
+    if not isinstance(value, dict):
+        raise UserError(f"--cfg-options {key}={text}: need a dict in Python's form, such as "
+                        """"{'type': 'SGD', 'lr': 0.1}" """.rstrip())
+    return value
+
+
+def held_types(node: object, name: str, scope: str | None) -> set[type]:
+    """The types of value that a key holds: of the value that is there, or else of the argument's default."""
+    if isinstance(node, (list, tuple)):
+        value = node[int(name)] if name.isdigit() and int(name) < len(node) else None
+    else:
+        value = node.get(name) if isinstance(node, dict) else None
+    if value is None and isinstance(node, dict) and 'type' in node:
+        value = default_of(find_component(node['type'], scope), name)
+    if value is None:
+        return {str} if name in PATHS else set()
+    return {type(value)} if not isinstance(value, (list, tuple)) else {list, tuple}
+
+
+def default_of(component: object, name: str) -> object:
+    """The default of an argument; None where it has none."""
+    classes = component.__mro__ if inspect.isclass(component) else ()
+    for called in [vars(cls)['__init__'] for cls in classes if '__init__' in vars(cls) and cls is not object]:
+        parameter = inspect.signature(called).parameters.get(name)
+        if parameter is not None:
+            return None if parameter.default is EMPTY else parameter.default
+    return None
+
+
+def drop_foreign(config: Config, node: object, place: str, kind: object) -> None:
+    """Takes from a part of a config what a new type of it would not take, and says so."""
+    if not isinstance(node, dict) or node.get('type') in (None, kind):
+        return
+    scope, root = config.get('default_scope'), registry_at(tuple(place.split('.')))
+    component = find_component(kind, node.get('_scope_') or scope, root)
+    if component is None:
+        return
+    known = readable_keys(component, root)
+    foreign = [key for key in node if key not in known]
+    for key in foreign:
+        del node[key]
+    if foreign:
+        print_log(f'--cfg-options {place}.type={kind}: {shorten(foreign, 8)} of {node["type"]} left out, {kind} does '
+                  'not take it', 'current', logging.WARNING)
 
 
 def fill_none(node: object, parts: list[str], value: object) -> None:
@@ -47,13 +170,14 @@ def fill_none(node: object, parts: list[str], value: object) -> None:
 
 
 def check_key(config: Config, dotted: str) -> None:
+    """Raises a UserError for a key that is not there and that nothing would read."""
     node: object = config._cfg_dict
     parts = dotted.split('.')
     for i, part in enumerate(parts):
         if node is None:
             return
         if isinstance(node, (list, tuple)):
-            if not part.isdigit() or int(part) >= len(node):
+            if not (part.isascii() and part.isdigit()) or int(part) >= len(node):
                 raise UserError(f'--cfg-options {dotted}: {".".join(parts[:i])} is a list of {len(node)}, {part!r} is '
                                 'no index of it')
             node = node[int(part)]
@@ -62,79 +186,25 @@ def check_key(config: Config, dotted: str) -> None:
         elif part in node:
             node = node[part]
         else:
-            known = accepted_keys(config, node, parts[i - 1] if i else None)
-            if known is None or part in known:
+            known = accepted_keys(config, node, parts[:i])
+            if known is None or part in known or part == '_delete_':
                 return
             close = nearest('.'.join(parts[:i + 1]), ('.'.join([*parts[:i], name]) for name in {*node, *known}))
             raise UserError(f'--cfg-options {dotted}: no key {part!r} there{close}')
 
 
-def check_own_components(node: object, place: str = '') -> None:
-    """Every part of a config whose type is ours must exist and accept what it is given.
-
-    Raises:
-        UserError: naming the place in the config, the argument and the nearest one there is.
-    """
-    if isinstance(node, (list, tuple)):
-        for i, value in enumerate(node):
-            check_own_components(value, f'{place}.{i}')
-    if not isinstance(node, dict):
-        return
-    kind = node.get('type')
-    if isinstance(kind, str) and kind.startswith('mmext.'):
-        component = find_component(kind, None)
-        if component is None:
-            names = [f'mmext.{name}' for own in vars(own_registry).values() if isinstance(own, registry.Registry)
-                     and own.scope == 'mmext' for name in own.module_dict]
-            raise UserError(f'{place}: there is no {kind!r}{nearest(kind, names)}')
-        known = arguments(component)
-        for key in node:
-            if key not in known and key not in BUILDER_READS:
-                raise UserError(f'{place}: {kind} has no argument {key!r}{nearest(key, known)}')
-    for key, value in node.items():
-        check_own_components(value, f'{place}.{key}'.lstrip('.'))
-
-
-def accepted_keys(config: Config, node: ConfigDict, name: str | None) -> set[str] | None:
+def accepted_keys(config: Config, node: ConfigDict, place: list[str]) -> set[str] | None:
     """The keys that could be added to a part of a config; None where anything may be."""
-    if name in OPEN:
+    if place and place[-1] in OPEN:
         return None
     if 'type' in node:
-        component = find_component(node['type'], config.get('default_scope'))
-        if component is None:
-            return None
-        return arguments(component) | set(WRAPPER_READS if name == 'optim_wrapper' else ())
-    if name is None:
+        root = registry_at(tuple(place))
+        component = find_component(node['type'], node.get('_scope_') or config.get('default_scope'), root)
+        return None if component is None else readable_keys(component, root)
+    if not place:
         return arguments(Runner) | set(RUNNER_READS)
-    if name.endswith('_dataloader'):
+    if place[-1].endswith('_dataloader'):
         return arguments(DataLoader) | set(LOADER_READS)
+    if not node:  # emptied by _delete_
+        return {'type'}
     return set()
-
-
-def find_component(kind: object, scope: str | None) -> object | None:
-    """The class or function that a ``type`` names, in whichever registry it is."""
-    if not isinstance(kind, str):
-        return kind
-    names = [kind] if '.' in kind or not scope else [f'{scope}.{kind}', kind]
-    for name in names:
-        for root in REGISTRIES:
-            component = getattr(registry, root).get(name)
-            if component is not None:
-                return component
-    return None
-
-
-def arguments(component: object) -> set[str]:
-    """The arguments of a function or class; where a class hands on ``**kwargs``, those of its bases too."""
-    if not inspect.isclass(component):
-        return set(inspect.signature(component).parameters)
-    names: set[str] = set()
-    for cls in component.__mro__:
-        if '__init__' not in vars(cls) or cls is object:
-            continue
-        parameters = inspect.signature(cls.__init__).parameters.values()
-        names |= {parameter.name for parameter in parameters if parameter.kind in (parameter.POSITIONAL_OR_KEYWORD,
-                                                                                 parameter.KEYWORD_ONLY)}
-        if not any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters):
-            break
-    return names - {'self'}

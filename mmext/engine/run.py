@@ -25,7 +25,7 @@ from mmext.engine.config import datasets_of
 from mmext.engine.data_checks import require_test_data, require_training_data
 from mmext.engine.hooks.unreadable import TEST_LOG, TRAIN_LOG
 from mmext.engine.launch import prepare_processes
-from mmext.engine.options import arguments, find_component
+from mmext.engine.components import arguments, find_component
 from mmext.engine.training import require_average, scale_for_accumulation
 from mmext.engine.work_dir import checkpoint_folder, checkpoint_to_resume, clear, folder_taken, require_unused, tidy
 from mmext.engine.wrapper import bare

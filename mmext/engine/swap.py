@@ -9,7 +9,7 @@ from mmext.backbones import Backbone
 from mmext.backbones.backbone import FeatureInfo
 from mmext.backbones.names import find_backbone
 from mmext.backbones.plan import STEMS
-from mmext.engine.options import arguments
+from mmext.engine.components import arguments
 from mmext.errors import UserError
 from mmext.registry import MODELS
 

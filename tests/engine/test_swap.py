@@ -70,7 +70,9 @@ def test_a_stem_asked_for_is_taken(options: dict, stem: str):
 def test_a_network_of_fewer_stages_in_fpn():
     """What the config says of a fourth stage goes, the rest stays; FPN keeps its five outputs."""
     options = {'model.backbone.strides': (1, 2, 2, 1), 'model.backbone.dilations': (1, 1, 1, 2),
-               'model.backbone.frozen_stages': 4, 'model.backbone.norm_eval': True}
+               'model.backbone.frozen_stages': 4, 'model.backbone.norm_eval': True,
+               'model.rpn_head.anchor_generator.strides': [4, 8, 16, 16, 32],
+               'model.roi_head.bbox_roi_extractor.featmap_strides': [4, 8, 16, 16]}
     path = ROOT / 'configs' / 'faster_rcnn_iresnet50_fpn_coco.py'
     config = load_config(path, options=options)
     before = dict(config.model.neck)

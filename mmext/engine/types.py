@@ -1,0 +1,92 @@
+"""Every ``type`` of a config exists, and is given what it takes: said before anything is built."""
+
+from __future__ import annotations
+
+from mmengine.config import Config
+from mmengine.runner import Runner
+
+from mmext.engine.components import (
+    PLAIN,
+    READ_BY_OTHERS,
+    arguments,
+    find_component,
+    readable_keys,
+    registry_at,
+    similar_types,
+    takes_any,
+)
+from mmext.errors import UserError, nearest
+
+PARTS = ('pipeline', 'optimizer', 'param_scheduler', 'custom_hooks', 'vis_backends', 'model')
+OURS = 'mmext.'
+ALIKE = 0.8  # a name that no registry has is a mistyped one where it is this much like one that there is
+
+
+def check_types(config: Config) -> None:
+    """Looks at what a run reads of a config; variables that only other parts were made of are left alone.
+
+    Raises:
+        UserError: a ``type`` that is missing, unknown, or of another kind than the place is for; an argument that the
+            component does not have. It names the place and the nearest name.
+    """
+    scope = config.get('default_scope')
+    for name in config:
+        if name in arguments(Runner):
+            check_part(config._cfg_dict[name], (name, ), scope)
+
+
+def check_part(node: object, keys: tuple[str, ...], scope: str | None) -> None:
+    if isinstance(node, (list, tuple)):
+        for i, value in enumerate(node):
+            check_part(value, (*keys, str(i)), scope)
+    if not isinstance(node, dict) or keys[-1] in PLAIN:
+        return
+    scope = node.get('_scope_') or scope
+    if 'type' in node:
+        check_component(node, keys, scope)
+    elif [key for key in keys if not key.isdigit()][-1] in PARTS or keys == ('model', 'backbone'):
+        raise UserError(f'{".".join(keys)}: has no type, which says what to build of {shown_keys(node)}')
+    constructor = node.get('constructor')
+    if keys == ('optim_wrapper', ) and isinstance(constructor, str):
+        require_type(constructor, (*keys, 'constructor'), scope, 'OPTIM_WRAPPER_CONSTRUCTORS')
+    for key, value in node.items():
+        check_part(value, (*keys, str(key)), scope)
+
+
+def shown_keys(node: dict) -> str:
+    return ', '.join(map(str, node)) or 'an empty dict'
+
+
+def check_component(node: dict, keys: tuple[str, ...], scope: str | None) -> None:
+    """One part: its type, then its arguments."""
+    root, kind = registry_at(keys), node['type']
+    if not isinstance(kind, str) and not callable(kind):
+        raise UserError(f'{".".join(keys)}.type: {kind!r} is no name of a component')
+    component = require_type(kind, (*keys, 'type'), scope, root)
+    ours = isinstance(kind, str) and kind.startswith(OURS)
+    if not (ours or root and keys[-1] not in READ_BY_OTHERS) or component is None or takes_any(component):
+        return
+    known = readable_keys(component, root)
+    for key in node:
+        if key not in known:
+            name = kind if isinstance(kind, str) else kind.__name__
+            raise UserError(f'{".".join(keys)}: {name} has no argument {key!r}{nearest(str(key), known)} (an argument of '
+                            "a base config's other type goes with _delete_=True in the dict)")
+
+
+def require_type(kind: object, keys: tuple[str, ...], scope: str | None, root: str | None) -> object:
+    """The component of a type. UserError where there is none.
+
+    At a place of which it isn't known what is built there, such as an option of a neck's, the word may be read without
+    a registry: it is refused where it is nearly the name of a component.
+    """
+    component = find_component(kind, scope, root)
+    if component is None and root is None and not kind.startswith(OURS):
+        close = similar_types(kind, scope, least=ALIKE) if kind[:1].isupper() else ''
+        if close:
+            raise UserError(f'{".".join(keys)}: there is no {kind!r}{close}')
+    elif component is None:
+        elsewhere = root and find_component(kind, scope)
+        what = f'{kind!r} is registered, but for other places than this' if elsewhere else f'there is no {kind!r}'
+        raise UserError(f'{".".join(keys)}: {what}{similar_types(str(kind), scope, root)}')
+    return component
