@@ -29,8 +29,8 @@ def parse_args() -> argparse.Namespace:
     add('--backbone', nargs='+', metavar='NAME', help='networks put into every config, as mmext.list_backbones() says')
     add('--data-root', help='moves every data set of the configs there')
     add('--classes', help="your own: 'auto' takes them from the training annotations, or a,b,c")
-    add('--cfg-options', nargs='+', action=cli.DictAction, metavar='k=v', help='other keys of the configs; load_from '
-        'gives the model weights, which are random otherwise')
+    add('--cfg-options', nargs='+', action=cli.OptionsAction, metavar='k=v',
+        help='other keys of the configs; load_from gives the model weights, which are random otherwise')
     add('--device', choices=['cpu', 'cuda'], default='cpu')
     add('--dtype', choices=DTYPES, default='fp32', help='bf16 and fp16: inference wholly, training with autocast')
     add('--memory-format', choices=MEMORY_FORMATS, default='contiguous', help='channels_last_3d for clips')

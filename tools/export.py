@@ -34,10 +34,11 @@ def parse_args() -> argparse.Namespace:
     detector = kinds.add_parser('detector', help='pixels (N, 3, H, W), 0 to 255 -> boxes and scores')
     detector.add_argument('config', help='a file of configs/, or the config that training left in its work dir')
     detector.add_argument('checkpoint')
-    detector.add_argument('--data-root', help='where --classes auto finds the training annotations')
+    detector.add_argument('--data-root', help='of the data, where the config names another')
     detector.add_argument('--classes', help="as in training: 'auto', or a,b,c")
     detector.add_argument('--backbone', metavar='NAME', help='as in training')
-    detector.add_argument('--cfg-options', nargs='+', action=cli.DictAction, metavar='k=v', help='keys of the config')
+    detector.add_argument('--cfg-options', nargs='+', action=cli.OptionsAction, metavar='k=v',
+                          help='keys of the config')
 
     for kind in (backbone, detector):
         kind.add_argument('--out', required=True, metavar='FILE.onnx')
@@ -57,7 +58,7 @@ def graph_of(args: argparse.Namespace) -> Graph:
     if args.kind == 'detector':
         from mmext.engine.config import load_config
         config = load_config(args.config, data_root=args.data_root, classes=args.classes, backbone=args.backbone,
-                             options=args.cfg_options)
+                             options=args.cfg_options, checkpoint=args.checkpoint, testing=True)
         if not config.get('model', {}).get('backbone'):
             raise UserError(f'{args.config}: this config has no model.backbone')
         return detector_graph(config, args.checkpoint, args.size)

@@ -13,8 +13,6 @@ import argparse
 import sys
 from pathlib import Path
 
-from mmengine.config import DictAction
-
 import mmext  # noqa: F401  repairs the stack before anything else is imported
 from mmext.engine import cli
 from mmext.errors import UserError
@@ -29,7 +27,8 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--score', type=float, default=0.3, help='least score of a detection (default: %(default)s)')
     parser.add_argument('--device', help='cpu, cuda or cuda:1 (default: the GPU where there is one)')
     parser.add_argument('--backbone', metavar='NAME', help='the network, where training was given another too')
-    parser.add_argument('--cfg-options', nargs='+', action=DictAction, metavar='k=v', help='other keys of the config')
+    parser.add_argument('--cfg-options', nargs='+', action=cli.OptionsAction, metavar='k=v',
+                        help='other keys of the config')
     return parser.parse_args()
 
 
@@ -42,7 +41,7 @@ def main() -> int:
     from mmext.backbones.trained import Trained, choose_device
     from mmext.detection.inference import Inferencer, require_detector
     from mmext.detection.prediction import RESULT, Predictor, plan
-    from mmext.engine.config import load_config, replace_values
+    from mmext.engine.config import fit_heads, load_config
     from mmext.files import require_writable
 
     device = choose_device(args.device)
@@ -56,8 +55,7 @@ def main() -> int:
         return 1
     require_writable(out, '--out')
     trained = Trained.read(args.checkpoint)
-    if trained.classes:
-        replace_values(config.model, lambda key, value: len(trained.classes) if key == 'num_classes' else value)
+    fit_heads(config, trained.classes)
     detect = Inferencer(config, trained, device, args.score)
     predictor = Predictor(detect, detect.classes, args.score, out, lambda line: tqdm.write(line, file=sys.stderr),
                           quiet=not sys.stderr.isatty())

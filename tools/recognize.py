@@ -25,18 +25,22 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--top', type=int, default=3, metavar='K', help='classes that are told (default: %(default)s)')
     parser.add_argument('--out', metavar='FILE.json', help='write the scores of all classes there')
     parser.add_argument('--show-dir', metavar='DIR', help='draw the videos there')
+    parser.add_argument('--backbone', metavar='NAME', help='the network, where training was given another too')
+    parser.add_argument('--cfg-options', nargs='+', action=cli.OptionsAction, metavar='k=v',
+                        help='other keys of the config')
     return parser.parse_args()
 
 
 def main() -> None:
     args = parse_args()
     from mmext import files
-    from mmext.engine.config import load_config
+    from mmext.backbones.trained import Trained
+    from mmext.engine.config import fit_heads, load_config
     from mmext.video.drawing import write_pictures
     from mmext.video.inference import Inferencer
     from mmext.video.views import set_views
 
-    config = load_config(args.config)
+    config = load_config(args.config, backbone=args.backbone, options=args.cfg_options)
     if args.views:
         set_views(config, args.views)
     if args.top < 1:
@@ -46,7 +50,9 @@ def main() -> None:
         files.require_target(args.out)
     if args.show_dir:
         files.require_writable(args.show_dir, '--show-dir')
-    recognize = Inferencer(config, args.checkpoint)
+    trained = Trained.read(args.checkpoint)
+    fit_heads(config, trained.classes)
+    recognize = Inferencer(config, trained)
     found = []
     for path in videos:
         found.append(recognize(path))

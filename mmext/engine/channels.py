@@ -17,7 +17,7 @@ WITH_LEVELS = ('FPN', 'PAFPN')  # their first map is the backbone's map number s
 
 
 def check_channels(config: Config) -> None:
-    """Compares what the config says of the backbone's maps with those that it has; the backbone is built without memory.
+    """Compares what the config says of the backbone's maps with those that it has; it is built without memory.
 
     Raises:
         UserError: they differ. It names the key, both numbers and the remedy.
@@ -32,11 +32,9 @@ def check_channels(config: Config) -> None:
     channels, strides = maps
     for place, stated, there in [*channel_pairs(model, channels), *stride_pairs(model, channels, strides)]:
         if stated != there:
-            raise UserError(
-                f'model.{place}: {shown(stated)}, but {told(backbone, channels, strides)}'
-                + ('' if there == channels or there == channels[-1] or there == strides else f', which makes it '
-                   f'{shown(there)} here') + f'; set model.{place}={shown(there)} with --cfg-options, or let '
-                '--backbone NAME put a network in, with its channels')
+            raise UserError(f'model.{place}: {shown(stated)}, but {told(backbone, channels, strides)}; give '
+                            f'--cfg-options model.{place}={shown(there)}, or let --backbone NAME put a network in and '
+                            'adjust neck and heads')
 
 
 def told(backbone: dict, channels: list[int], strides: list[int]) -> str:

@@ -57,8 +57,8 @@ def add_config_arguments(parser: argparse.ArgumentParser) -> None:
     """The arguments that change a config, the same for training and testing."""
     parser.add_argument('--work-dir', help='where the run writes (default: work_dirs/<config>[_<backbone>][_seed<N>])')
     parser.add_argument('--data-root', help="moves every data set and evaluator of the config there")
-    parser.add_argument('--classes', help="your own: a,b,c, or 'auto': those of the checkpoint that is tested, or else of the "
-                        'training annotations')
+    parser.add_argument('--classes', help="your own: a,b,c, or 'auto': those of the checkpoint that is "
+                        'tested, or else of the training annotations')
     parser.add_argument('--backbone', metavar='NAME', help='another network, as mmext.list_backbones() names it')
     parser.add_argument('--cfg-options', nargs='+', action=OptionsAction, metavar='k=v',
                         help='other keys of the config')
@@ -73,7 +73,8 @@ def config_from(args: argparse.Namespace) -> Config:
 
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
     config = load_config(args.config, data_root=args.data_root, classes=args.classes, backbone=args.backbone,
-                         options=args.cfg_options, checkpoint=getattr(args, 'checkpoint', None))
+                         options=args.cfg_options, checkpoint=getattr(args, 'checkpoint', None),
+                         testing=hasattr(args, 'checkpoint'))
     make_safe(config)
     return config
 

@@ -11,7 +11,8 @@ from mmengine.registry import Registry
 
 REGISTRIES = ('MODELS', 'DATASETS', 'TRANSFORMS', 'HOOKS', 'METRICS', 'OPTIM_WRAPPERS', 'OPTIMIZERS',
               'PARAM_SCHEDULERS', 'LOOPS', 'DATA_SAMPLERS', 'VISUALIZERS', 'VISBACKENDS', 'TASK_UTILS',
-              'LOG_PROCESSORS', 'EVALUATOR', 'FUNCTIONS', 'WEIGHT_INITIALIZERS', 'OPTIM_WRAPPER_CONSTRUCTORS', 'RUNNERS')
+              'LOG_PROCESSORS', 'EVALUATOR', 'FUNCTIONS', 'WEIGHT_INITIALIZERS', 'OPTIM_WRAPPER_CONSTRUCTORS',
+              'RUNNERS')
 SCOPES = ('mmext', 'mmdet', 'mmaction')
 TOP = dict(model='MODELS', optim_wrapper='OPTIM_WRAPPERS', param_scheduler='PARAM_SCHEDULERS', visualizer='VISUALIZERS',
            log_processor='LOG_PROCESSORS', train_cfg='LOOPS', val_cfg='LOOPS', test_cfg='LOOPS', default_hooks='HOOKS',

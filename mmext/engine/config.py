@@ -22,7 +22,8 @@ SAFETY = ('mmext.EpochSeedHook', 'mmext.FiniteLossHook', 'mmext.UnreadableFilesH
 
 
 def load_config(path: str | Path, *, data_root: str | None = None, classes: str | None = None,
-                backbone: str | None = None, options: dict | None = None, checkpoint: str | None = None) -> Config:
+                backbone: str | None = None, options: dict | None = None, checkpoint: str | None = None,
+                testing: bool = False) -> Config:
     """Reads a config and applies the command line's changes to it, each to what the one before has left.
 
     The order is: data root, backbone, options, classes. So an option may change what ``--data-root`` and ``--backbone``
@@ -37,6 +38,7 @@ def load_config(path: str | Path, *, data_root: str | None = None, classes: str 
         options: dotted key -> value, refused where a key is unknown. Where they give a data set another annotation
             file, an evaluator that had the same file gets the new one too.
         checkpoint: what will be tested.
+        testing: the training data may be missing; 'auto' is content with the classes of the test set then.
 
     Raises:
         UserError: the file is missing or broken, a change can't be made, a component does not exist or is given an
@@ -52,7 +54,7 @@ def load_config(path: str | Path, *, data_root: str | None = None, classes: str 
         apply_options(config, options)
         move_evaluators(config, before)
     if classes:
-        set_classes(config, class_names(config, classes, checkpoint))
+        set_classes(config, class_names(config, classes, checkpoint, testing))
     check_types(config)
     check_channels(config)
     return config
@@ -160,8 +162,8 @@ def move_evaluators(config: Config, before: dict[str, str]) -> None:
                           'current')
 
 
-def class_names(config: Config, classes: str, checkpoint: str | None = None) -> tuple[str, ...]:
-    """What ``--classes`` stands for. Of two sources the checkpoint's comes first: its scores are in that order."""
+def class_names(config: Config, classes: str, checkpoint: str | None = None, testing: bool = False) -> tuple[str, ...]:
+    """What ``--classes`` stands for; see ``load_config``. The checkpoint comes first: its scores are in its order."""
     if classes != 'auto':
         return tuple(name.strip() for name in classes.split(',') if name.strip())
     datasets = datasets_of(config)
@@ -169,7 +171,15 @@ def class_names(config: Config, classes: str, checkpoint: str | None = None) -> 
         raise UserError('--classes auto: this config has no data set')
     component = with_choice_of_classes(datasets[0], config)
     known = Trained.read(checkpoint).classes if checkpoint else None
-    return known or component.classes_from(datasets[0])
+    if known:
+        return known
+    try:
+        return component.classes_from(datasets[0])
+    except UserError:
+        tested = datasets_of(config, 'test_dataloader')
+        if not testing or not tested:
+            raise
+        return with_choice_of_classes(tested[0], config).classes_from(tested[0])
 
 
 def with_choice_of_classes(dataset: dict, config: Config) -> type:
@@ -190,7 +200,13 @@ def set_classes(config: Config, classes: Sequence[str]) -> None:
         dataset['metainfo'] = dict(dataset.get('metainfo') or {}, classes=tuple(classes))
         if dataset.get('num_classes'):
             dataset['num_classes'] = len(classes)
-    replace_values(config.model, lambda key, value: len(classes) if key == 'num_classes' else value)
+    fit_heads(config, classes)
+
+
+def fit_heads(config: Config, classes: Sequence[str] | None) -> None:
+    """Makes every head for the classes of a checkpoint, where it names some."""
+    if classes:
+        replace_values(config.model, lambda key, value: len(classes) if key == 'num_classes' else value)
 
 
 def replace_values(node: object, change: Callable[[object, object], object]) -> object:

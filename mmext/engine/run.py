@@ -21,11 +21,11 @@ from mmext.backbones.weights import fitting_weights, require_match
 from mmext.checkpoints import read_checkpoint, weights_of
 from mmext.checkpoints.resume import require_resumable, require_same_groups
 from mmext.engine.batch import tell_batch
+from mmext.engine.components import arguments, find_component
 from mmext.engine.config import datasets_of
 from mmext.engine.data_checks import require_test_data, require_training_data
 from mmext.engine.hooks.unreadable import TEST_LOG, TRAIN_LOG
 from mmext.engine.launch import prepare_processes
-from mmext.engine.components import arguments, find_component
 from mmext.engine.training import require_average, scale_for_accumulation
 from mmext.engine.work_dir import checkpoint_folder, checkpoint_to_resume, clear, folder_taken, require_unused, tidy
 from mmext.engine.wrapper import bare

@@ -7,9 +7,9 @@ from pathlib import Path
 
 from mmengine.config import Config, ConfigDict
 
+from mmext.engine.components import find_component
 from mmext.engine.config import datasets_of
 from mmext.engine.log import read_scalars
-from mmext.engine.components import find_component
 from mmext.errors import UserError
 from mmext.files import require_target, require_writable
 

@@ -70,8 +70,8 @@ def check_component(node: dict, keys: tuple[str, ...], scope: str | None) -> Non
     for key in node:
         if key not in known:
             name = kind if isinstance(kind, str) else kind.__name__
-            raise UserError(f'{".".join(keys)}: {name} has no argument {key!r}{nearest(str(key), known)} (an argument of '
-                            "a base config's other type goes with _delete_=True in the dict)")
+            raise UserError(f'{".".join(keys)}: {name} has no argument {key!r}{nearest(str(key), known)}; where it is '
+                            "of a base config's other type, _delete_=True in the dict drops it")
 
 
 def require_type(kind: object, keys: tuple[str, ...], scope: str | None, root: str | None) -> object:

@@ -38,24 +38,23 @@ class Inferencer:
 
     Args:
         config: of the recognizer; its test pipeline is used.
-        checkpoint: must hold exactly the model's weights; its classes are used, where it has some.
+        trained: must hold exactly the model's weights; its classes are used, where it has some.
 
     Raises:
         UserError: the checkpoint is not this model's, or the config has no recognizer of video files; in a call: the
             video can't be read, or a score is not finite.
     """
 
-    def __init__(self, config: Config, checkpoint: str) -> None:
+    def __init__(self, config: Config, trained: Trained) -> None:
         init_default_scope(config.get('default_scope', 'mmaction'))
         pipeline = config.get('test_dataloader', {}).get('dataset', {}).get('pipeline', [])
         if not any(step['type'] == 'mmext.OpenVideo' for step in pipeline):
             raise UserError(f'{config.filename}: no mmext.OpenVideo in its test pipeline; need a recognizer of video '
                             'files')
-        trained = Trained.read(checkpoint)
         self.model = trained.build(config.model, choose_device())
         self.classes = trained.classes
         self.pipeline = Compose(pipeline)
-        self.checkpoint = checkpoint
+        self.source = trained.source
 
     def __call__(self, path: Path) -> Recognized:
         try:
@@ -65,7 +64,7 @@ class Inferencer:
         with torch.no_grad():
             scores = self.model.test_step(pseudo_collate([data]))[0].pred_score.cpu()
         if not scores.isfinite().all():
-            raise UserError(f'{path}: its scores are not finite; is {self.checkpoint} of a training that went well?')
+            raise UserError(f'{path}: its scores are not finite; is {self.source} of a training that went well?')
         names = self.classes or range(len(scores))
         by_name = {str(name): score for name, score in zip(names, scores.tolist())}
         return Recognized(path, by_name, frames_of(data['inputs']))

@@ -12,6 +12,7 @@ from mmengine.registry import MODELS, init_default_scope
 from mmengine.runner import Runner
 
 import mmext  # noqa: F401  registers the names
+from mmext.backbones.trained import Trained
 from mmext.engine.config import load_config
 from mmext.errors import UserError
 from mmext.video.inference import Inferencer
@@ -59,7 +60,7 @@ def checkpoint(kinetics: Config, tmp_path_factory: pytest.TempPathFactory) -> st
 def test_scores_are_those_of_the_test(kinetics: Config, checkpoint: str, tmp_path: Path) -> None:
     write(tmp_path / 'a.mp4')
     (tmp_path / 'list.txt').write_text('a.mp4 0\n')
-    found = Inferencer(kinetics, checkpoint)(tmp_path / 'a.mp4')
+    found = Inferencer(kinetics, Trained.read(checkpoint))(tmp_path / 'a.mp4')
     assert tuple(found.scores) == CLASSES and sum(found.scores.values()) == pytest.approx(1, abs=1e-5)
     best = max(found.scores, key=found.scores.get)
     assert found.best(2)[0] == (best, found.scores[best]) and found.best(2)[1][1] <= found.scores[best]
@@ -79,33 +80,33 @@ def test_scores_are_those_of_the_test(kinetics: Config, checkpoint: str, tmp_pat
 
 
 def test_classes_without_names_are_numbers(kinetics: Config, tmp_path: Path) -> None:
-    found = Inferencer(kinetics, save(kinetics, tmp_path / 'a.pth'))(write(tmp_path / 'a.mp4'))
+    found = Inferencer(kinetics, Trained.read(save(kinetics, tmp_path / 'a.pth')))(write(tmp_path / 'a.mp4'))
     assert list(found.scores) == ['0', '1', '2', '3', '4', '5']
 
 
 def test_mistakes(kinetics: Config, checkpoint: str, tmp_path: Path) -> None:
     with pytest.raises(UserError, match='none.mp4'):
-        Inferencer(kinetics, checkpoint)(tmp_path / 'none.mp4')
+        Inferencer(kinetics, Trained.read(checkpoint))(tmp_path / 'none.mp4')
     with pytest.raises(UserError, match='tensors of Recognizer3D fit'):
-        Inferencer(load_config(ROOT / 'configs' / 'iresnet3d18_motion.py'), checkpoint)
+        Inferencer(load_config(ROOT / 'configs' / 'iresnet3d18_motion.py'), Trained.read(checkpoint))
     for name in ('iresnet3d50_kinetics400_frames.py', 'ssd300_iresnet50_coco.py'):
         with pytest.raises(UserError, match=f'{name}: no mmext.OpenVideo'):
-            Inferencer(load_config(ROOT / 'configs' / name), checkpoint)
+            Inferencer(load_config(ROOT / 'configs' / name), Trained.read(checkpoint))
     content = torch.load(checkpoint)
     content['state_dict']['cls_head.fc_cls.weight'][2] = 3e38
     torch.save(content, tmp_path / 'large.pth')
     with pytest.raises(UserError, match='a.mp4: its scores are not finite'):
-        Inferencer(kinetics, str(tmp_path / 'large.pth'))(write(tmp_path / 'a.mp4'))
+        Inferencer(kinetics, Trained.read(str(tmp_path / 'large.pth')))(write(tmp_path / 'a.mp4'))
     content['state_dict']['cls_head.fc_cls.bias'][2] = np.nan
     torch.save(content, tmp_path / 'nan.pth')
     with pytest.raises(UserError, match='nan.pth: state_dict.cls_head.fc_cls.bias holds a number that is not finite'):
-        Inferencer(kinetics, str(tmp_path / 'nan.pth'))
+        Inferencer(kinetics, Trained.read(str(tmp_path / 'nan.pth')))
 
 
 def test_real_clips_through_the_test_pipeline(kinetics: Config, checkpoint: str, real_clips: list[Path]) -> None:
     config = kinetics.copy()
     set_views(config, '10x3')
-    recognize = Inferencer(config, checkpoint)
+    recognize = Inferencer(config, Trained.read(checkpoint))
     found = [recognize(path) for path in real_clips]
     assert len(found) == 5 and all(np.isfinite(list(one.scores.values())).all() for one in found)
     assert len({tuple(one.scores.values()) for one in found}) == 5, 'each has scores of its own'
