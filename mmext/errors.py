@@ -31,6 +31,12 @@ def nearest(word: str, choices: Iterable[str], count: int = 3) -> str:
     return f'; did you mean {" or ".join(repr(match) for match in matches)}?' if matches else ''
 
 
+def reason(error: BaseException) -> str:
+    """What an exception of another library says, on one line; its type where it says nothing."""
+    text = ' '.join(str(error).split())
+    return f'{type(error).__name__}: {text[:300]}' if text else f'{type(error).__name__}'
+
+
 def shorten(items: Iterable[object], limit: int = 3) -> str:
     """The first items of a long list on one line: 'a, b, c and 17 more'."""
     items = [str(item) for item in items]

@@ -13,6 +13,8 @@ from mmext.checkpoints import read_checkpoint, weights_of
 from mmext.errors import UserError
 from mmext.text import require_names
 
+AS_IN_TRAINING = ' give --backbone, --classes and --cfg-options as in training'
+
 
 @dataclass(frozen=True)
 class Trained:
@@ -58,7 +60,7 @@ class Trained:
             UserError: the checkpoint does not hold exactly the model's weights.
         """
         built = MODELS.build(model).eval()
-        require_match(built, self.weights, self.source)
+        require_match(built, self.weights, self.source, AS_IN_TRAINING)
         built.load_state_dict(self.weights, strict=False)  # but for counters that require_match lets be absent
         return built.to(device)
 

@@ -45,7 +45,8 @@ def load_pretrained(backbone: nn.Module, checkpoint: str | Path, prefix: str | N
     given = inflate_weights(given, own, inflate)
     fitting = fitting_weights(own, given)
     if strict or not fitting:
-        require_match(backbone, given, checkpoint, '; strict=False loads what fits' if strict and fitting else '')
+        advice = '; strict=False loads what fits' if strict and fitting else ''
+        require_match(backbone, given, checkpoint, advice or other_prefix(weights, own, prefix))
     backbone.load_state_dict(fitting, strict=False)
     print_log(f'{checkpoint}: {len(fitting)} of {len(own)} tensors loaded into {type(backbone).__name__}', 'current')
 
@@ -55,6 +56,16 @@ def require_stride_in_place(checkpoint: str) -> None:
     if re.search(r'://.*resnet.*caffe', checkpoint):
         raise UserError(f'{checkpoint}: a ResNet of Caffe has its stride in the first 1x1 convolution, the networks '
                         "here in the 3x3 one; use 'torchvision://resnet50' or the like")
+
+
+def other_prefix(weights: dict[str, Tensor], own: dict[str, Tensor], tried: str) -> str:
+    """Advice for a checkpoint in which a network's names stand behind another word than the one tried."""
+    first = next(iter(own))
+    found = [name.removesuffix(first) for name in weights if name.endswith('.' + first)]
+    best = max(found, key=lambda start: sum(start + name in weights for name in own), default=tried)
+    if best == tried:
+        return ''
+    return f"; its names begin with {best!r}: set init_cfg.prefix={best.rstrip('.')!r}"
 
 
 def fitting_weights(own: dict[str, Tensor], given: dict[str, Tensor]) -> dict[str, Tensor]:

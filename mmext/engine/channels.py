@@ -9,7 +9,7 @@ from mmengine.config import Config
 from mmengine.registry import MODELS
 
 from mmext.backbones.backbone import FeatureInfo
-from mmext.errors import UserError
+from mmext.errors import UserError, reason
 
 SIDE = 256  # of the image that tells the maps of another's backbone
 PYRAMIDS = ('FPN', 'PAFPN', 'SSDNeck', 'ChannelMapper')  # their out_channels are the channels of their maps
@@ -30,11 +30,15 @@ def check_channels(config: Config) -> None:
     if maps is None:
         return
     channels, strides = maps
-    for place, stated, there in [*channel_pairs(model, channels), *stride_pairs(model, channels, strides)]:
-        if stated != there:
-            raise UserError(f'model.{place}: {shown(stated)}, but {told(backbone, channels, strides)}; give '
-                            f'--cfg-options model.{place}={shown(there)}, or let --backbone NAME put a network in and '
-                            'adjust neck and heads')
+    wrong = [pair for pair in (*channel_pairs(model, channels), *stride_pairs(model, strides)) if pair[1] != pair[2]]
+    if wrong:
+        place, stated, _ = wrong[0]
+        if place.startswith('bbox_head.anchor') and 'neck' in model and kind_of(model['neck']) == 'SSDNeck':
+            raise UserError(f'model.{place}: {shown(stated)}, but {told(backbone, channels, strides)}; anchors need '
+                            'the strides of their maps, so change one of the two: model.backbone.strides or these')
+        right = ' '.join(f'model.{place}={shown(there)}' for place, _, there in wrong)
+        raise UserError(f'model.{place}: {shown(stated)}, but {told(backbone, channels, strides)}; give --cfg-options '
+                        f'{right}, or let --backbone NAME put a network in and adjust neck and heads')
 
 
 def told(backbone: dict, channels: list[int], strides: list[int]) -> str:
@@ -57,22 +61,25 @@ def maps_of(backbone: dict, scope: str | None, clips: bool) -> tuple[list[int], 
         clips: whether it takes videos.
 
     Raises:
-        UserError: one of ours can't be built like this.
+        UserError: it can't be built like this.
     """
     options = {key: value for key, value in backbone.items() if key not in ('init_cfg', 'pretrained')}
     with torch.device('meta'), MODELS.switch_scope_and_registry(scope) as registry:
         try:
             network = registry.build(dict(options))
-        except Exception as error:
-            if isinstance(error, UserError):
-                raise
+        except UserError:
+            raise
+        except (AssertionError, TypeError, KeyError, IndexError) as error:
+            raise UserError(f'model.backbone: {backbone["type"]} can not be built: {reason(error)}') from error
+        except Exception:  # it does more than torch's meta tensors can
             return None
         features = getattr(network, 'feature_info', None)
         if isinstance(features, FeatureInfo):
             return features.channels(), features.reduction()
         try:
-            found = network.eval()(torch.empty(1, 3, *([8] if clips else []), SIDE, SIDE))
-        except Exception:  # it does more than torch's meta tensors can
+            network.eval()  # mmdet's do not return themselves
+            found = network(torch.empty(1, 3, *([8] if clips else []), SIDE, SIDE))
+        except Exception:
             return None
     found = [found] if isinstance(found, torch.Tensor) else found
     if not found or not all(isinstance(value, torch.Tensor) and value.dim() == (5 if clips else 4) for value in found):
@@ -95,6 +102,9 @@ def channel_pairs(model: dict, channels: list[int]) -> Iterator[tuple[str, objec
         if first is not neck or kind_of(first) not in PYRAMIDS or 'out_channels' not in first:
             return
         given = first['out_channels']
+        if kind_of(first) == 'SSDNeck':  # it hands on the backbone's maps as they are, and adds its own
+            stated, given = list(given), [*channels, *given[len(channels):]]
+            yield 'neck.out_channels', stated, given
     else:
         given = channels[-1]
     many = isinstance(given, (list, tuple))
@@ -121,7 +131,7 @@ def heads_of(model: dict) -> Iterator[tuple[str, dict]]:
                 yield 'roi_head.bbox_head' + (f'.{i}' if isinstance(boxes, (list, tuple)) else ''), head
 
 
-def stride_pairs(model: dict, channels: list[int], strides: list[int]) -> Iterator[tuple[str, object, object]]:
+def stride_pairs(model: dict, strides: list[int]) -> Iterator[tuple[str, object, object]]:
     """The strides of anchors and of the pooling of regions, as far as the backbone's maps decide them."""
     neck = model.get('neck')
     if neck and (not isinstance(neck, dict) or kind_of(neck) not in (*WITH_LEVELS, 'SSDNeck')):

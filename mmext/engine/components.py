@@ -54,7 +54,7 @@ def find_component(kind: object, scope: str | None, root: str | None = None) -> 
         root: the registry's name; None tries all.
     """
     if not isinstance(kind, str):
-        return kind
+        return kind if callable(kind) else None
     names = [kind] if '.' in kind or not scope else [f'{scope}.{kind}', kind]
     for name in names:
         for place in same_place(root):
@@ -70,7 +70,7 @@ def same_place(root: str | None) -> tuple[str, ...]:
 
 
 def similar_types(kind: str, scope: str | None, root: str | None = None, count: int = 3, least: float = 0.6) -> str:
-    """"; did you mean 'mmext.MeanPadCrop'?": the registered names most like a mistyped one, with their scopes.
+    """"; did you mean 'mmext.BatchRandomCrop'?": the registered names most like a mistyped one, with their scopes.
 
     Args:
         kind: the mistyped name.

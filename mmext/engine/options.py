@@ -52,8 +52,11 @@ def apply_options(config: Config, options: dict) -> None:
             continue
         if name == 'type' and isinstance(node, dict):
             drop_foreign(config, node, key.rpartition('.')[0], value)
-        elif isinstance(value, dict) and 'type' in value and not value.get('_delete_') and isinstance(node, dict):
-            drop_foreign(config, node.get(name), key, value['type'])
+        elif isinstance(value, dict) and value.get('_delete_'):
+            replace(node, name, {key: one for key, one in value.items() if key != '_delete_'})
+            continue
+        elif isinstance(value, dict) and 'type' in value:
+            drop_foreign(config, at(node, name), key, value['type'])
         fill_none(config._cfg_dict, key.split('.'), value)
         try:
             config.merge_from_dict({key: value})
@@ -65,14 +68,22 @@ def last_of(key: str) -> str:
     return key.rpartition('.')[2]
 
 
+def at(node: object, name: str) -> object:
+    """What a dict or list holds under a key or index; None where it has no such."""
+    if isinstance(node, (list, tuple)):
+        return node[int(name)] if name.isdigit() and int(name) < len(node) else None
+    return node.get(name) if isinstance(node, dict) else None
+
+
+def replace(node: dict | list, name: str, value: dict) -> None:
+    node[int(name) if isinstance(node, list) else name] = ConfigDict(value)
+
+
 def holder_of(config: Config, dotted: str) -> object:
     """The dict or list that a key's last part belongs to; None where there is none yet."""
     node: object = config._cfg_dict
     for part in dotted.split('.')[:-1]:
-        if isinstance(node, (list, tuple)):
-            node = node[int(part)]
-        else:
-            node = node.get(part) if isinstance(node, dict) else None
+        node = at(node, part)
     return node
 
 
@@ -119,10 +130,7 @@ def dict_of(text: str, key: str) -> dict:
 
 def held_types(node: object, name: str, scope: str | None) -> set[type]:
     """The types of value that a key holds: of the value that is there, or else of the argument's default."""
-    if isinstance(node, (list, tuple)):
-        value = node[int(name)] if name.isdigit() and int(name) < len(node) else None
-    else:
-        value = node.get(name) if isinstance(node, dict) else None
+    value = at(node, name)
     if value is None and isinstance(node, dict) and 'type' in node:
         value = default_of(find_component(node['type'], scope), name)
     if value is None:
@@ -153,8 +161,8 @@ def drop_foreign(config: Config, node: object, place: str, kind: object) -> None
     for key in foreign:
         del node[key]
     if foreign:
-        print_log(f'--cfg-options {place}.type={kind}: {shorten(foreign, 8)} of {node["type"]} left out, {kind} does '
-                  'not take it', 'current', logging.WARNING)
+        print_log(f'--cfg-options {place}.type={kind}: {shorten(foreign, 8)} of {node["type"]} left out, which {kind} '
+                  'does not have', 'current', logging.WARNING)
 
 
 def fill_none(node: object, parts: list[str], value: object) -> None:

@@ -17,6 +17,7 @@ from mmengine.hooks import Hook
 from mmengine.optim import OptimWrapper
 from mmengine.runner import Runner
 
+from mmext.backbones.trained import AS_IN_TRAINING
 from mmext.backbones.weights import fitting_weights, require_match
 from mmext.checkpoints import read_checkpoint, weights_of
 from mmext.checkpoints.resume import require_resumable, require_same_groups
@@ -202,7 +203,7 @@ def test(config: Config, checkpoint: str, *, skip_unreadable: bool = False,
         if takes(dataset, 'on_missing', config.get('default_scope')):
             dataset['on_missing'] = 'blank'
     runner = Runner.from_cfg(config)
-    require_match(bare(runner.model), weights, checkpoint)
+    require_match(bare(runner.model), weights, checkpoint, AS_IN_TRAINING)
     require_test_data(runner, bare(runner.model))
     for hook in hooks:
         runner.register_hook(hook)

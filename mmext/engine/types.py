@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import importlib.util
+
 from mmengine.config import Config
 from mmengine.runner import Runner
 
 from mmext.engine.components import (
     PLAIN,
     READ_BY_OTHERS,
+    SCOPES,
     arguments,
     find_component,
     readable_keys,
@@ -18,6 +21,9 @@ from mmext.engine.components import (
 from mmext.errors import UserError, nearest
 
 PARTS = ('pipeline', 'optimizer', 'param_scheduler', 'custom_hooks', 'vis_backends', 'model')
+ONE = ('model', 'train_dataloader', 'val_dataloader', 'test_dataloader', 'optim_wrapper', 'train_cfg', 'val_cfg',
+       'test_cfg', 'default_hooks', 'visualizer', 'log_processor', 'env_cfg', 'randomness', 'auto_scale_lr')
+MANY = ('param_scheduler', 'custom_hooks', 'val_evaluator', 'test_evaluator')
 OURS = 'mmext.'
 ALIKE = 0.8  # a name that no registry has is a mistyped one where it is this much like one that there is
 
@@ -30,9 +36,14 @@ def check_types(config: Config) -> None:
             component does not have. It names the place and the nearest name.
     """
     scope = config.get('default_scope')
-    for name in config:
+    if scope is not None and (not isinstance(scope, str) or importlib.util.find_spec(scope) is None):
+        raise UserError(f'default_scope: there is no {scope!r}; is it installed?{nearest(str(scope), SCOPES)}')
+    for name, whole in config._cfg_dict.items():
+        kinds = (dict, list, tuple) if name in MANY else dict
+        if name in (*ONE, *MANY) and whole is not None and not isinstance(whole, kinds):
+            raise UserError(f'{name}: {whole!r} is no dict of settings')
         if name in arguments(Runner):
-            check_part(config._cfg_dict[name], (name, ), scope)
+            check_part(whole, (name, ), scope)
 
 
 def check_part(node: object, keys: tuple[str, ...], scope: str | None) -> None:
@@ -60,8 +71,6 @@ def shown_keys(node: dict) -> str:
 def check_component(node: dict, keys: tuple[str, ...], scope: str | None) -> None:
     """One part: its type, then its arguments."""
     root, kind = registry_at(keys), node['type']
-    if not isinstance(kind, str) and not callable(kind):
-        raise UserError(f'{".".join(keys)}.type: {kind!r} is no name of a component')
     component = require_type(kind, (*keys, 'type'), scope, root)
     ours = isinstance(kind, str) and kind.startswith(OURS)
     if not (ours or root and keys[-1] not in READ_BY_OTHERS) or component is None or takes_any(component):
@@ -80,6 +89,8 @@ def require_type(kind: object, keys: tuple[str, ...], scope: str | None, root: s
     At a place of which it isn't known what is built there, such as an option of a neck's, the word may be read without
     a registry: it is refused where it is nearly the name of a component.
     """
+    if not isinstance(kind, str) and not callable(kind):
+        raise UserError(f'{".".join(keys)}: {kind!r} is no name of a component')
     component = find_component(kind, scope, root)
     if component is None and root is None and not kind.startswith(OURS):
         close = similar_types(kind, scope, least=ALIKE) if kind[:1].isupper() else ''

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import torch
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
@@ -54,9 +56,16 @@ class FiniteLossHook(Hook):
                    if not torch.isfinite(value).all()]
             if bad:
                 where = f' on the images {shorten(images, 4)}' if images else ''
-                raise UserError(f'iteration {iteration}: {shorten(bad)}{where}; stopped, the last '
-                                f'checkpoint in {runner.work_dir} is from before; try a lower learning rate or '
-                                '--clip-grad 10')
+                raise UserError(f'iteration {iteration}: {shorten(bad)}{where}; stopped{kept(runner)}; try a lower '
+                                'learning rate or --clip-grad 10')
+
+
+def kept(runner: Runner) -> str:
+    """Where this run's last checkpoint is, which holds weights from before the bad loss; '' where it has none."""
+    note = Path(runner.work_dir, 'last_checkpoint')
+    if runner.message_hub.get_info('last_ckpt') is None or not note.is_file():  # the note may be an earlier run's
+        return ''
+    return f', the last checkpoint, {note.read_text().strip()}, is from before'
 
 
 def images_of(data_batch: dict | None) -> list[str]:

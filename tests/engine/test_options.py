@@ -1,0 +1,170 @@
+"""``--cfg-options``: how a value is read, a new type, files that belong together, and the answer to a wrong form."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+from pathlib import Path
+from unittest import mock
+
+import pytest
+import torch
+
+from mmext.engine import cli, options
+from mmext.engine.config import load_config
+from mmext.errors import UserError
+from tests.conftest import CONFIG, ROOT
+
+DETECTOR, RECOGNIZER = ROOT / CONFIG, ROOT / 'configs' / 'iresnet3d50_kinetics400.py'
+CLASSIFIER, FOLDERS = (ROOT / 'configs' / 'classification' / f'{name}.py' for name in ('rir_cifar10',
+                                                                                      'iresnet_imagenet'))
+RETINANET = ROOT / 'configs' / 'retinanet_iresnet50_fpn_coco.py'
+
+
+def typed(*words: str) -> dict:
+    parser = argparse.ArgumentParser()
+    parser.add_argument('--cfg-options', nargs='+', action=cli.OptionsAction)
+    return parser.parse_args(['--cfg-options', *words]).cfg_options
+
+
+def at(config: object, key: str) -> object:
+    for part in key.split('.'):
+        config = config[int(part)] if isinstance(config, (list, tuple)) else config[part]
+    return config
+
+
+@pytest.mark.parametrize(('key', 'text', 'value'), [
+    ('train_dataloader.dataset.ann_file', 'a, b.json', 'a, b.json'),
+    ('train_dataloader.dataset.ann_file', 'a(1,2.json', 'a(1,2.json'),
+    ('load_from', '1,2.pth', '1,2.pth'),
+    ('load_from', 'None', None),
+    ('work_dir', '2024', '2024'),
+    ('model.backbone.init_cfg', "{'type': 'Pretrained', 'checkpoint': 'a,b.pth'}",
+     dict(type='Pretrained', checkpoint='a,b.pth')),
+    ('train_dataloader.dataset.data_prefix.img', 'x,y/', 'x,y/'),
+    ('visualizer.name', 'a,b', 'a,b'),
+    ('param_scheduler.1.milestones', '1,2', [1, 2]),
+    ('param_scheduler.1.milestones', '[1,2]', [1, 2]),
+    ('model.backbone.strides', '(1,2,1)', (1, 2, 1)),
+    ('val_evaluator.metric', '[bbox]', ['bbox']),
+    ('optim_wrapper.optimizer.lr', '1e-3', 1e-3),
+    ('optim_wrapper.clip_grad.max_norm', '35', 35),
+    ('model.backbone.with_cp', 'true', True),
+    ('visualizer.name', '"12"', '12'),
+])
+def test_a_value_is_read_as_what_its_key_holds(key: str, text: str, value: object):
+    found = at(load_config(DETECTOR, options=typed(f'{key}={text}')), key)
+    assert found == value and type(found) in (type(value), *([] if not isinstance(value, dict) else [type(found)]))
+
+
+def test_a_comma_in_a_checkpoint_named_with_its_type():
+    config = load_config(DETECTOR, options=typed('model.backbone.init_cfg.checkpoint=a,b.pth',
+                                                 'model.backbone.init_cfg.type=Pretrained'))
+    assert config.model.backbone.init_cfg == dict(type='Pretrained', checkpoint='a,b.pth')
+
+
+@pytest.mark.parametrize(('words', 'says'), [
+    (('optim_wrapper.optimizer.lr', '0.1'), 'need key=value, without a space: optim_wrapper.optimizer.lr=0.1'),
+    (('model.backbone.depth', '=18'), 'need key=value, without a space: model.backbone.depth=18'),
+    (('a=1', str(DETECTOR)), 'is an argument of its own? it goes before the option'),
+    (('=3', ), "without a space before the ="),
+    (('word', ), '--cfg-options word: need key=value'),
+])
+def test_a_wrong_form(words: tuple[str, ...], says: str):
+    with pytest.raises(UserError) as caught:
+        typed(*words)
+    assert says in str(caught.value).replace(f'is {DETECTOR}', 'is')
+
+
+@pytest.mark.parametrize('word', ["optim_wrapper.optimizer={'type': 'SGD'", 'model.backbone.out_indices=[1,2',
+                                  "optim_wrapper.optimizer={'lr': open('x')}"])
+def test_what_can_not_be_read(word: str):
+    with pytest.raises(UserError, match='--cfg-options'):
+        load_config(DETECTOR, options=typed(word))
+
+
+@pytest.mark.parametrize(('config', 'place', 'kind', 'gone', 'kept'), [
+    (DETECTOR, 'optim_wrapper.optimizer', 'AdamW', {'momentum'}, {'type', 'lr', 'weight_decay'}),
+    (CLASSIFIER, 'optim_wrapper.optimizer', 'Adam', {'momentum'}, {'type', 'lr', 'weight_decay'}),
+    (RECOGNIZER, 'optim_wrapper.optimizer', 'AdamW', {'momentum'}, {'type', 'lr', 'weight_decay'}),
+    (DETECTOR, 'param_scheduler.1', 'CosineAnnealingLR', {'milestones', 'gamma'}, {'type', 'by_epoch', 'begin', 'end'}),
+    (RETINANET, 'model.bbox_head.loss_cls', 'CrossEntropyLoss', {'gamma', 'alpha'},
+     {'type', 'use_sigmoid', 'loss_weight'}),
+    (DETECTOR, 'train_dataloader.dataset.pipeline.4', 'Pad', {'prob'}, {'type'}),
+    (DETECTOR, 'custom_hooks.1', 'mmext.ProgressHook', {'interval'}, {'type'}),
+    (DETECTOR, 'model.backbone', 'ResNet', {'stem'},
+     {'type', 'depth', 'num_stages', 'strides', 'out_indices', 'norm_cfg', 'init_cfg'}),
+    (RETINANET, 'model.bbox_head', 'FCOSHead', {'anchor_generator'}, {'type', 'num_classes', 'in_channels'}),
+])
+def test_a_new_type_leaves_the_old_ones_arguments_behind(config: Path, place: str, kind: str, gone: set[str],
+                                                         kept: set[str]):
+    old = set(at(load_config(config), place))
+    with mock.patch.object(options, 'print_log') as told:
+        new = at(load_config(config, options=typed(f'{place}.type={kind}')), place)
+    assert gone <= old and not gone & set(new) and kept <= set(new) and new['type'] == kind
+    assert told.call_count == 1 and told.call_args.args[2] == logging.WARNING
+    assert all(word in told.call_args.args[0] for word in (place, kind, *gone))
+
+
+def test_a_type_that_takes_them_all_is_no_news():
+    with mock.patch.object(options, 'print_log') as told:
+        load_config(DETECTOR, options=typed('optim_wrapper.optimizer.type=SGD', 'optim_wrapper.type=AmpOptimWrapper'))
+    assert not told.called
+
+
+def test_delete_begins_anew():
+    words = ('optim_wrapper.optimizer.lr=0.1', 'optim_wrapper.optimizer.type=AdamW',
+             'optim_wrapper.optimizer._delete_=True')
+    assert load_config(DETECTOR, options=typed(*words)).optim_wrapper.optimizer == dict(type='AdamW', lr=0.1)
+    whole = "optim_wrapper.optimizer={'type': 'AdamW', 'lr': 0.1, '_delete_': True}"
+    assert load_config(DETECTOR, options=typed(whole)).optim_wrapper.optimizer == dict(type='AdamW', lr=0.1)
+
+
+def test_an_evaluator_follows_its_data_set():
+    with mock.patch('mmext.engine.config.print_log') as told:
+        config = load_config(DETECTOR, data_root='/d', options=typed('val_dataloader.dataset.ann_file=v.json'))
+    assert config.val_evaluator.ann_file == '/d/v.json'
+    assert config.test_evaluator.ann_file == '/d/annotations/instances_val2017.json', 'the test set is another one'
+    assert 'val_evaluator.ann_file: /d/v.json' in told.call_args.args[0]
+    config = load_config(DETECTOR, options=typed('test_dataloader.dataset.data_root=/e'))
+    assert config.test_evaluator.ann_file == '/e/annotations/instances_val2017.json'
+    config = load_config(DETECTOR, options=typed('test_dataloader.dataset.ann_file=v.json',
+                                                 'test_evaluator.ann_file=own.json'))
+    assert config.test_evaluator.ann_file == 'own.json', 'an option of its own comes first'
+
+
+def test_classes_are_those_of_the_files_that_options_name(shapes: Path, tmp_path: Path):
+    for name, classes in (('mine', ('a', 'b')), ('instances_train2017', ('x', ))):
+        (tmp_path / f'{name}.json').write_text(
+            '{"images": [{"id": 1, "file_name": "1.jpg", "width": 8, "height": 8}], "annotations": [], "categories": '
+            f'[{", ".join(f"""{{"id": {i}, "name": "{c}"}}""" for i, c in enumerate(classes, 1))}]}}')
+    config = load_config(DETECTOR, data_root=str(tmp_path), classes='auto',
+                         options=typed('train_dataloader.dataset.ann_file=mine.json'))
+    assert config.train_dataloader.dataset.metainfo.classes == ('a', 'b') and config.model.bbox_head.num_classes == 2
+    (tmp_path / 'list.txt').write_text('a.mp4 0\nb.mp4 4\n')
+    config = load_config(RECOGNIZER, data_root=str(tmp_path), classes='auto',
+                         options=typed('train_dataloader.dataset.ann_file=list.txt'))
+    assert config.model.cls_head.num_classes == 5
+
+
+@pytest.mark.parametrize('path', [DETECTOR, FOLDERS, RECOGNIZER])
+def test_a_test_takes_its_classes_from_the_checkpoint(path: Path, tmp_path: Path):
+    """There is nothing else on the machine: no training annotations, class folders or lists."""
+    torch.save(dict(state_dict={}, meta=dict(dataset_meta=dict(classes=('b', 'a', 'c')))), tmp_path / 'a.pth')
+    config = load_config(path, data_root=str(tmp_path), classes='auto', checkpoint=str(tmp_path / 'a.pth'))
+    assert config.test_dataloader.dataset.metainfo.classes == ('b', 'a', 'c')
+    assert {'b': 3}['b'] in (config.model.get(key, {}).get('num_classes') for key in ('bbox_head', 'cls_head')) or (
+        config.model.num_classes == 3)
+    torch.save(dict(state_dict={}), tmp_path / 'b.pth')
+    with pytest.raises(UserError, match=str(tmp_path)):
+        load_config(path, data_root=str(tmp_path), classes='auto', checkpoint=str(tmp_path / 'b.pth'))
+
+
+def test_a_file_of_detections_is_content_with_the_test_set(shapes: Path, tmp_path: Path):
+    (tmp_path / 'annotations').mkdir()
+    source = shapes / 'annotations' / 'instances_val2017.json'
+    (tmp_path / 'annotations' / source.name).write_bytes(source.read_bytes())
+    config = load_config(DETECTOR, data_root=str(tmp_path), classes='auto', testing=True)
+    assert config.test_dataloader.dataset.metainfo.classes == ('circle', 'square', 'triangle')
+    with pytest.raises(UserError, match='instances_train2017'):
+        load_config(DETECTOR, data_root=str(tmp_path), classes='auto')
