@@ -89,11 +89,14 @@ def run_name(args: argparse.Namespace) -> str:
 def run(main: Callable[[], int | None]) -> None:
     """Calls ``main`` and exits with its code.
 
-    2 is for a UserError, 3 for a full disk, 130 for Ctrl-C; a traceback is for our own mistakes.
+    2 is for a UserError, 3 for a full disk, 130 for Ctrl-C; a traceback is for our own mistakes. With
+    ``MMEXT_TRACEBACK`` in the environment a UserError has its traceback, too.
     """
     try:
         code = main() or 0
     except UserError as error:
+        if os.environ.get('MMEXT_TRACEBACK'):
+            raise
         print(f'error: {message(error)}', file=sys.stderr)
         code = error.code
     except OSError as error:

@@ -55,6 +55,8 @@ def find_component(kind: object, scope: str | None, root: str | None = None) -> 
     """
     if not isinstance(kind, str):
         return kind if callable(kind) else None
+    if not kind:  # mmengine's registries fail on it
+        return None
     names = [kind] if '.' in kind or not scope else [f'{scope}.{kind}', kind]
     for name in names:
         for place in same_place(root):

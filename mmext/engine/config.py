@@ -10,11 +10,12 @@ from mmengine.config import Config, ConfigDict
 from mmengine.logging import print_log
 
 from mmext.backbones.trained import Trained
+from mmext.engine.build import telling_mistakes
 from mmext.engine.channels import check_channels
 from mmext.engine.components import find_component
 from mmext.engine.options import apply_options
 from mmext.engine.swap import swap_backbone
-from mmext.engine.types import check_types
+from mmext.engine.types import check_sections, check_types
 from mmext.errors import UserError, nearest
 
 LOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
@@ -52,11 +53,13 @@ def load_config(path: str | Path, *, data_root: str | None = None, classes: str 
     if options:
         before = annotation_files(config)
         apply_options(config, options)
+        check_sections(config)
         move_evaluators(config, before)
-    if classes:
-        set_classes(config, class_names(config, classes, checkpoint, testing))
-    check_types(config)
-    check_channels(config)
+    with telling_mistakes(config):
+        if classes:
+            set_classes(config, class_names(config, classes, checkpoint, testing))
+        check_types(config)
+        check_channels(config)
     return config
 
 
@@ -141,7 +144,7 @@ def annotation_files(config: Config) -> dict[str, str]:
     for name in LOADERS:
         datasets = datasets_of(config, name)
         if len(datasets) == 1 and isinstance(datasets[0].get('ann_file'), str):
-            files[name] = os.path.join(datasets[0].get('data_root') or '', datasets[0]['ann_file'])
+            files[name] = os.path.join(str(datasets[0].get('data_root') or ''), datasets[0]['ann_file'])
     return files
 
 
@@ -206,7 +209,7 @@ def set_classes(config: Config, classes: Sequence[str]) -> None:
 def fit_heads(config: Config, classes: Sequence[str] | None) -> None:
     """Makes every head for the classes of a checkpoint, where it names some."""
     if classes:
-        replace_values(config.model, lambda key, value: len(classes) if key == 'num_classes' else value)
+        replace_values(config.get('model') or {}, lambda key, value: len(classes) if key == 'num_classes' else value)
 
 
 def replace_values(node: object, change: Callable[[object, object], object]) -> object:

@@ -12,7 +12,7 @@ from mmengine.runner import Runner
 from torch.utils.data import DataLoader
 
 from mmext.engine.components import arguments, find_component, readable_keys, registry_at
-from mmext.errors import UserError, nearest, shorten
+from mmext.errors import UserError, nearest, reason, shorten
 
 RUNNER_READS = ('auto_scale_lr', 'find_unused_parameters', 'sync_bn', 'compile', 'model_wrapper_cfg', 'custom_imports')
 LOADER_READS = ('dataset', 'sampler', 'batch_sampler', 'collate_fn', 'worker_init_fn', 'num_batch_per_epoch')
@@ -57,11 +57,9 @@ def apply_options(config: Config, options: dict) -> None:
             continue
         elif isinstance(value, dict) and 'type' in value:
             drop_foreign(config, at(node, name), key, value['type'])
-        fill_none(config._cfg_dict, key.split('.'), value)
-        try:
-            config.merge_from_dict({key: value})
-        except (TypeError, KeyError, IndexError) as error:
-            raise UserError(f'--cfg-options {key}: {" ".join(str(error).split())[:200]}') from None
+        if name in PATHS and not isinstance(value, (str, type(None), list, tuple, dict)):
+            raise UserError(f'--cfg-options {key}={value!r}: need a path')
+        put(config, key, node, name, value)
 
 
 def last_of(key: str) -> str:
@@ -73,6 +71,18 @@ def at(node: object, name: str) -> object:
     if isinstance(node, (list, tuple)):
         return node[int(name)] if name.isdigit() and int(name) < len(node) else None
     return node.get(name) if isinstance(node, dict) else None
+
+
+def put(config: Config, key: str, node: object, name: str, value: object) -> None:
+    """Writes one value into a config; a dict is merged into the one that is there."""
+    if isinstance(node, list) and not isinstance(value, dict):
+        node[int(name)] = value
+        return
+    fill_none(config._cfg_dict, key.split('.'), value)
+    try:
+        config.merge_from_dict({key: value})
+    except (TypeError, KeyError, IndexError, AttributeError) as error:
+        raise UserError(f'--cfg-options {key}={value!r}: does not fit what is there ({reason(error)})') from None
 
 
 def replace(node: dict | list, name: str, value: dict) -> None:

@@ -22,6 +22,7 @@ from mmext.backbones.weights import fitting_weights, require_match
 from mmext.checkpoints import read_checkpoint, weights_of
 from mmext.checkpoints.resume import require_resumable, require_same_groups
 from mmext.engine.batch import tell_batch
+from mmext.engine.build import build_runner, build_testing, build_training, telling_mistakes
 from mmext.engine.components import arguments, find_component
 from mmext.engine.config import datasets_of
 from mmext.engine.data_checks import require_test_data, require_training_data
@@ -117,13 +118,14 @@ def run_training(config: Config, folder: str, start_anew: bool) -> Runner:
         Path(config.work_dir, TRAIN_LOG).unlink(missing_ok=True)
     note_unreadable(config, 'train_dataloader', TRAIN_LOG)
     note_unreadable(config, 'val_dataloader', TRAIN_LOG, 'blank')  # one such file does not end a training
-    runner = Runner.from_cfg(config)
+    runner = build_runner(config)
     stop_where_logs_fail(runner.logger)
     require_same_start(config)
-    require_training_data(runner, bare(runner.model))
+    with telling_mistakes(config):
+        require_training_data(runner, bare(runner.model))
+    build_training(runner)
     if checkpoint:
         require_match(bare(runner.model), weights_of(checkpoint), config.load_from)
-        runner.optim_wrapper = runner.build_optim_wrapper(runner.optim_wrapper)
         if isinstance(runner.optim_wrapper, OptimWrapper):
             require_same_groups(checkpoint['optimizer'], runner.optim_wrapper.optimizer, config.load_from)
         tell_failed_resume(runner)
@@ -202,9 +204,11 @@ def test(config: Config, checkpoint: str, *, skip_unreadable: bool = False,
     for dataset in datasets_of(config, 'test_dataloader') if skip_unreadable else []:
         if takes(dataset, 'on_missing', config.get('default_scope')):
             dataset['on_missing'] = 'blank'
-    runner = Runner.from_cfg(config)
+    runner = build_runner(config)
     require_match(bare(runner.model), weights, checkpoint, AS_IN_TRAINING)
-    require_test_data(runner, bare(runner.model))
+    with telling_mistakes(config):
+        require_test_data(runner, bare(runner.model))
+    build_testing(runner)
     for hook in hooks:
         runner.register_hook(hook)
     return runner.test()

@@ -38,18 +38,26 @@ def check_types(config: Config) -> None:
     scope = config.get('default_scope')
     if scope is not None and (not isinstance(scope, str) or importlib.util.find_spec(scope) is None):
         raise UserError(f'default_scope: there is no {scope!r}; is it installed?{nearest(str(scope), SCOPES)}')
+    check_sections(config)
+    for name, whole in config._cfg_dict.items():
+        if name in arguments(Runner):
+            check_part(whole, (name, ), scope)
+
+
+def check_sections(config: Config) -> None:
+    """Raises a UserError where a section that a run reads, such as ``model``, is no dict."""
     for name, whole in config._cfg_dict.items():
         kinds = (dict, list, tuple) if name in MANY else dict
         if name in (*ONE, *MANY) and whole is not None and not isinstance(whole, kinds):
             raise UserError(f'{name}: {whole!r} is no dict of settings')
-        if name in arguments(Runner):
-            check_part(whole, (name, ), scope)
 
 
 def check_part(node: object, keys: tuple[str, ...], scope: str | None) -> None:
     if isinstance(node, (list, tuple)):
         for i, value in enumerate(node):
             check_part(value, (*keys, str(i)), scope)
+    if keys[-1].isdigit() and keys[-2] in PARTS and not isinstance(node, (dict, list, tuple)) and not callable(node):
+        raise UserError(f'{".".join(keys)}: {node!r} is no dict with a type')
     if not isinstance(node, dict) or keys[-1] in PLAIN:
         return
     scope = node.get('_scope_') or scope

@@ -117,7 +117,6 @@ def test_maps_and_strides(config: str, options: dict, says: str):
 
 def test_maps_of_anothers_backbone():
     assert maps_of(dict(type='ResNet', depth=18, out_indices=(1, 3)), 'mmdet', False) == ([128, 512], [8, 32])
-    assert maps_of(dict(type='NoSuch'), 'mmdet', False) is None
     options = {'model.backbone.type': 'ResNet', 'model.backbone.depth': 18}
     line = refusal('retinanet_iresnet50_fpn_coco.py', options)
     assert 'ResNet of depth 18 has maps of [64,128,256,512] channels' in line
