@@ -77,7 +77,7 @@ def test_optimiser_and_the_rate_of_every_epoch(name: str) -> None:
 
 @pytest.mark.parametrize(('data', 'sampler'), [('kinetics400', 'SampleFrames'), ('sthv2', 'UniformSample')])
 def test_the_way_of_a_video(data: str, sampler: str, tmp_path: Path) -> None:
-    """Training: 16 frames, a crop of several sizes brought to 224; a flip, but never where left and right matter."""
+    """Training: 16 frames, a random scale and crop; a flip, but never where left and right matter."""
     video = str(write(tmp_path / 'a.mp4', frames=50, size=(96, 64)))
     config = loaded(f'iresnet3d50_{data}')
     for split, clips, side in (('train', 1, 224), ('val', 1, 224), ('test', *((30, 256) if data == 'kinetics400'
@@ -88,6 +88,24 @@ def test_the_way_of_a_video(data: str, sampler: str, tmp_path: Path) -> None:
         sample = Compose(pipeline)(dict(filename=video, label=3, modality='RGB', start_index=0))
         assert sample['inputs'].shape == (clips, 3, 16, side, side) and sample['inputs'].dtype == torch.uint8
         assert sample['data_samples'].filename == video and int(sample['data_samples'].gt_label) == 3
+
+
+@pytest.mark.parametrize('name', ['resnet3d50_kinetics400', 'resnet3d50_kinetics400_frames', 'resnet3d50_sthv2'])
+def test_augmentation_is_that_of_nonlocal_networks(name: str) -> None:
+    """Short side 256 to 320, then 224 x 224 from anywhere."""
+    steps = [step for step in loaded(name).train_dataloader.dataset.pipeline
+             if step['type'] in ('Resize', 'RandomRescale', 'RandomCrop', 'MultiScaleCrop', 'Flip')]
+    assert [step['type'] for step in steps] == ['RandomRescale', 'RandomCrop', 'Flip'][:2 if 'sthv2' in name else 3]
+    augment, sides, images = Compose(steps), set(), []
+    ramp = np.tile(np.linspace(0, 255, 400, dtype=np.uint8)[None, :, None], (300, 1, 3))
+    for _ in range(40):
+        given = augment(dict(imgs=[ramp, ramp], img_shape=(300, 400), modality='RGB'))
+        sides.add(given['short_edge'])
+        images.append(given['imgs'][0])
+        assert images[-1].shape == (224, 224, 3) and np.array_equal(*given['imgs'])
+    assert min(sides) >= 256 and max(sides) <= 320 and len(sides) > 15
+    assert len({int(image.mean()) for image in images}) > 15
+    assert any(image[0, 0, 0] > image[0, -1, 0] for image in images) == ('sthv2' not in name)
 
 
 def test_dense_and_uniform_sampling() -> None:

@@ -1,4 +1,10 @@
-"""What loaders of clips have in common; 8 videos a process, 8 processes in the paper."""
+"""What loaders of clips have in common; 8 videos a process, 8 processes in the paper.
+
+Augmentation is that of Non-local networks (Wang et al., arXiv 1711.07971), to which the paper refers: the short side is
+resized to 256 to 320 pixels, drawn at random, and 224 x 224 pixels are cropped at random, the same of all frames.
+"""
+
+train_augmentation = [dict(type='RandomRescale', scale_range=(256, 320)), dict(type='RandomCrop', size=224)]
 
 train_dataloader = dict(
     batch_size=8,

@@ -1,7 +1,7 @@
 """Kinetics-400 in mmaction2's layout: list files 'path label', and the videos below data_root.
 
-A clip is 16 frames, every fourth of the video, from a random place. Validation in training: one clip, the centre crop.
-Test: 10 clips x 3 crops of 256 x 256.
+A clip is 16 frames, every fourth of the video, from a random place; it may be flipped. Validation in
+training: one clip, the centre crop. Test: 10 clips x 3 crops of 256 x 256.
 """
 
 _base_ = 'clips.py'
@@ -12,9 +12,7 @@ train_pipeline = [
     dict(type='mmext.OpenVideo', on_error='skip'),
     dict(type='SampleFrames', clip_len=16, frame_interval=4, num_clips=1),
     dict(type='mmext.DecodeVideo', on_error='skip'),
-    dict(type='Resize', scale=(-1, 256)),
-    dict(type='MultiScaleCrop', input_size=224, scales=(1, 0.875, 0.75, 0.66), random_crop=False, max_wh_scale_gap=1),
-    dict(type='Resize', scale=(224, 224), keep_ratio=False),
+    *_base_.train_augmentation,
     dict(type='Flip', flip_ratio=0.5),
     dict(type='FormatShape', input_format='NCTHW'),
     dict(type='PackActionInputs', meta_keys=('filename', 'img_shape')),

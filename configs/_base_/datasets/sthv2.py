@@ -12,9 +12,7 @@ train_pipeline = [
     dict(type='mmext.OpenVideo', on_error='skip'),
     dict(type='UniformSample', clip_len=16, num_clips=1),
     dict(type='mmext.DecodeVideo', on_error='skip'),
-    dict(type='Resize', scale=(-1, 256)),
-    dict(type='MultiScaleCrop', input_size=224, scales=(1, 0.875, 0.75, 0.66), random_crop=False, max_wh_scale_gap=1),
-    dict(type='Resize', scale=(224, 224), keep_ratio=False),
+    *_base_.train_augmentation,
     dict(type='FormatShape', input_format='NCTHW'),
     dict(type='PackActionInputs', meta_keys=('filename', 'img_shape')),
 ]
