@@ -1,25 +1,57 @@
-"""JSON that is read or refused in one line, and writing that fails before the work or leaves a whole file."""
+"""Text and JSON that are read or refused in one line, and writing that fails early or leaves a whole file."""
 
 from __future__ import annotations
 
+import codecs
 import errno
 import fcntl
 import json
 import os
 import shutil
 import stat
+import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from mmext.errors import DiskFull, UserError
+from mmext.errors import DiskFull, UserError, shorten
 
 PART = '.part'  # ends the names of files that are being written
+MARKS = {codecs.BOM_UTF8: 'utf-8-sig', codecs.BOM_UTF32_LE: 'utf-32', codecs.BOM_UTF32_BE: 'utf-32',
+         codecs.BOM_UTF16_LE: 'utf-16', codecs.BOM_UTF16_BE: 'utf-16'}  # UTF-32's begins with UTF-16's
+NO_INPUTS = ('thumbs.db', 'desktop.ini')  # what systems leave in folders
+
+
+def read_text(path: str | Path, kind: str = 'file', advice: str = '') -> str:
+    """Reads text: UTF-8, or what a byte-order mark says, UTF-16 or UTF-32; lines end with a newline whatever they had.
+
+    Args:
+        path: of the file.
+        kind: what it should be, for the message where there is none.
+        advice: ends that message.
+
+    Raises:
+        UserError: the file is missing, can't be read, or is no such text.
+    """
+    try:
+        content = Path(path).read_bytes()
+    except FileNotFoundError:
+        raise UserError(f'{path}: no such {kind}{advice}') from None
+    except OSError as error:
+        raise UserError(f'{path}: {error.strerror}') from None
+    encoding = next((name for mark, name in MARKS.items() if content.startswith(mark)), 'utf-8')
+    try:
+        text = content.decode(encoding)
+    except UnicodeDecodeError as error:
+        raise UserError(f'{path}: not text in UTF-8 (byte {error.start} is not); save it as UTF-8') from None
+    if '\0' in text:
+        raise UserError(f'{path}: not a text file, or UTF-16 without a byte-order mark; save it as UTF-8')
+    return text.replace('\r\n', '\n').replace('\r', '\n')
 
 
 def read_json(path: str | Path, kind: str, advice: str = '') -> object:
-    """Reads JSON.
+    """Reads JSON, in any encoding that ``read_text`` takes.
 
     Args:
         path: of the file.
@@ -29,14 +61,23 @@ def read_json(path: str | Path, kind: str, advice: str = '') -> object:
     Raises:
         UserError: the file is missing, can't be read, or is not JSON.
     """
+    text = read_text(path, kind, advice)
     try:
-        return json.loads(Path(path).read_bytes())
-    except FileNotFoundError:
-        raise UserError(f'{path}: no such {kind}{advice}') from None
-    except OSError as error:
-        raise UserError(f'{path}: {error.strerror}') from None
+        return json.loads(text)
     except (ValueError, RecursionError) as error:
         raise UserError(f'{path}: not JSON, or cut short ({error})') from None
+
+
+def tell_left_out(folder: str | Path, names: Iterable[str], what: str = 'videos') -> None:
+    """Says on one line of stderr which files of a folder are left out, because their suffix is not of those read.
+
+    Hidden files, and those that an operating system leaves in folders, are not mentioned.
+    """
+    names = sorted(name for name in names if not os.path.basename(name).startswith('.')
+                   and os.path.basename(name).lower() not in NO_INPUTS)
+    if names:
+        print(f'{folder}: left out {len(names)} files whose suffix is not that of {what} ({shorten(names)})',
+              file=sys.stderr)
 
 
 def require_writable(folder: str | Path, option: str = '--work-dir') -> None:

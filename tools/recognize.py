@@ -1,6 +1,6 @@
 """Recognizes videos of your own, which need no labels: tools/recognize.py CONFIG CHECKPOINT VIDEO ...
 
-    tools/recognize.py configs/iresnet3d18_motion.py work_dirs/demo_video/epoch_12.pth clips/ --views 10x3
+    tools/recognize.py configs/iresnet3d18_motion.py work_dirs/demo_video/epoch_10.pth clips/ --views 10x3
 
 takes the test pipeline of the config and the classes of the checkpoint.
 """
@@ -14,6 +14,7 @@ import mmext  # noqa: F401  repairs the stack before anything else is imported
 from mmext.data.video import SUFFIXES
 from mmext.engine import cli
 from mmext.errors import UserError
+from mmext.files import tell_left_out
 
 
 def parse_args() -> argparse.Namespace:
@@ -70,7 +71,11 @@ def find_videos(paths: list[Path]) -> list[Path]:
     """The files, and those of the folders that are called as videos are. UserError where there are none."""
     found = []
     for path in paths:
-        inside = sorted(file for file in path.iterdir() if file.suffix.lower() in SUFFIXES) if path.is_dir() else [path]
+        inside = [path]
+        if path.is_dir():
+            files = sorted(file for file in path.iterdir() if file.is_file() and not file.name.startswith('.'))
+            inside = [file for file in files if file.suffix.lower() in SUFFIXES]
+            tell_left_out(path, (file.name for file in files if file not in inside))
         if not inside:
             raise UserError(f'{path}: no videos in this folder ({", ".join(SUFFIXES)})')
         if not inside[0].is_file():

@@ -16,6 +16,7 @@ from mmext.classification.readers import require_folder
 from mmext.data.decoding import NoImage, read_picture
 from mmext.data.unreadable import cause_of_missing
 from mmext.errors import UserError, shorten
+from mmext.files import read_text
 from mmext.registry import DATASETS
 
 BACKGROUND = 'BACKGROUND_Google'
@@ -95,10 +96,7 @@ class Caltech101(ArrayDataset):
     def listed(self, found: dict[str, list[str]]) -> list[tuple[str, int]]:
         """The images of ``ann_file``, (path, label)."""
         path = Path(self.data_root, self.ann_file)
-        try:
-            lines = path.read_text().splitlines()
-        except (OSError, UnicodeDecodeError) as error:
-            raise UserError(f'{path}: no readable list of images ({error}); ann_file is sought in data_root') from None
+        lines = read_text(path, 'list of images', '; ann_file is sought in data_root').splitlines()
         labels = {f'{name}/{image}': label for label, (name, images) in enumerate(found.items()) for image in images}
         entries = []
         for number, line in enumerate(lines, 1):

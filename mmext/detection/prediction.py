@@ -30,7 +30,7 @@ from mmext.data.decoding import NoImage, read_picture
 from mmext.data.video import SUFFIXES as VIDEOS
 from mmext.detection.inference import Detections
 from mmext.errors import UserError
-from mmext.files import write_whole
+from mmext.files import tell_left_out, write_whole
 
 IMAGES = ('.jpg', '.jpeg', '.png', '.bmp', '.webp', '.tif', '.tiff')
 RESULT = 'predictions.json'
@@ -93,9 +93,12 @@ def plan(paths: Iterable[Path], out: Path) -> tuple[list[Input], dict[str, str]]
 
 
 def files_in(folder: Path) -> list[Path]:
-    """The images and videos of a folder and those in it, but hidden ones."""
-    return [file for file in sorted(folder.rglob('*')) if file.suffix.lower() in (*IMAGES, *VIDEOS)
-            and not file.name.startswith('.') and file.is_file()]
+    """The images and videos of a folder and those in it, but hidden ones; others are told."""
+    files = [file for file in sorted(folder.rglob('*')) if not file.name.startswith('.') and file.is_file()]
+    found = [file for file in files if file.suffix.lower() in (*IMAGES, *VIDEOS)]
+    others = (str(file.relative_to(folder)) for file in files if file.suffix.lower() not in (*IMAGES, *VIDEOS))
+    tell_left_out(folder, others, 'images or videos')
+    return found
 
 
 def free_name(place: Path, suffix: str, taken: set[str]) -> Path:

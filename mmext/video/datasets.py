@@ -63,7 +63,7 @@ class LabelledVideos(BaseActionDataset):
             raise UserError(f'{folder}: no such video folder; is --data-root right?')
         require_inside(self.data_root or '', folder, (info['filename'] for info in infos), self.ann_file)
         for info in infos:
-            info['filename'] = os.path.join(folder, info['filename'])
+            info['filename'] = os.path.join(folder, info['filename'].rstrip('/'))
         self.missing = missing_files(info['filename'] for info in infos)
         absent = set(self.missing)
         here = [info for info in infos if info['filename'] not in absent]
@@ -183,6 +183,35 @@ class FrameDataset(ListedVideos):
         entries = read_frame_list(self.ann_file, self.find_classes(), self.delimiter)
         return self.name_classes([dict(filename=folder, total_frames=frames, label=label)
                                   for folder, frames, label in entries])
+
+    def load_data_list(self) -> list[dict]:
+        infos = super().load_data_list()
+        if infos:
+            self.require_numbering(infos[0])
+        return infos
+
+    def require_numbering(self, info: dict) -> None:
+        """The first folder has its images under the numbers that are asked for, lest all be shifted by one."""
+        folder = info['filename'].rstrip('/')
+
+        def there(number: int) -> bool:
+            return os.path.isfile(os.path.join(folder, self.filename_tmpl.format(number)))
+
+        options = ('train_dataloader.dataset.{0}, val_dataloader.dataset.{0} and test_dataloader.dataset.{0} with '
+                   '--cfg-options')
+        if self.start_index > 0 and there(self.start_index - 1):
+            raise UserError(f'{folder}: has {self.filename_tmpl.format(self.start_index - 1)}, but start_index is '
+                            f'{self.start_index}; set start_index={self.start_index - 1} as '
+                            f'{options.format("start_index")}')
+        if os.path.isdir(folder) and not there(self.start_index):
+            images = sorted(name for name in os.listdir(folder) if not name.startswith('.'))
+            if there(self.start_index + 1):
+                raise UserError(f'{folder}: begins with {self.filename_tmpl.format(self.start_index + 1)}, but '
+                                f'start_index is {self.start_index}; set start_index={self.start_index + 1} as '
+                                f'{options.format("start_index")}')
+            if images:
+                raise UserError(f'{folder}: has no {self.filename_tmpl.format(self.start_index)} but '
+                                f'{shorten(images)}; set the images\' names as {options.format("filename_tmpl")}')
 
     def get_data_info(self, idx: int) -> dict:
         info = super().get_data_info(idx)

@@ -11,10 +11,9 @@ from itertools import chain, islice
 import av
 import numpy as np
 from av.packet import Packet
-from av.video.codeccontext import VideoCodecContext
 from av.video.frame import VideoFrame
 
-from mmext.data.video.container import VideoError, errors_of, open_video
+from mmext.data.video.container import VideoError, errors_of, open_video, whole_pictures
 from mmext.data.video.index import Unordered, packets_of, rank_in_passing, read_index, truncated
 from mmext.data.video.picture import Pictures
 
@@ -22,12 +21,20 @@ __all__ = ['VideoError', 'VideoReader']
 NOWHERE = -1
 
 
+class Damaged(Exception):
+    """The decoder marks a frame as damaged, or frames are missing or in another order than their times."""
+
+
 class VideoReader:
     """A video file, its frames at random.
 
     ``reader[i]`` and ``reader.get([i, j])`` are the frames that a decode of the whole file gives as number i and j,
-    whatever their order in the file. Decoding starts at the last key frame before a wanted one, leaves out the frames
-    between that no other refers to, and stops at the last wanted one.
+    whatever their order in the file. Decoding starts at the last key frame before a wanted one and stops at the last
+    wanted one.
+
+    A file is unreadable where a wanted frame, or one that it may depend on, is damaged. Decoding from a key frame is
+    strict: where the decoder finds the least fault, the whole file is decoded, and that decides. One gap is known: a
+    damaged HEVC picture after an open key frame may refer to one before it, of which the decoder says nothing.
 
     Args:
         path: of the file.
@@ -45,7 +52,7 @@ class VideoReader:
     def __init__(self, path: str | os.PathLike, threads: int = 1, short_side: int | None = None) -> None:
         self.path = os.fspath(path)
         self.threads = threads
-        self.container, self.stream = open_video(self.path, threads)
+        self.container, self.stream = open_video(self.path, threads, strict=True)
         self.fps = float(self.stream.average_rate or self.stream.guessed_rate or 0)
         try:
             with errors_of(self.path):
@@ -59,7 +66,6 @@ class VideoReader:
             raise
         codec = self.stream.codec_context
         self.pictures = Pictures(codec.width, codec.height, short_side)
-        self.skips = leaves_out_exactly(codec)
 
     def __len__(self) -> int:
         return self.frames
@@ -113,37 +119,44 @@ class VideoReader:
             for start in sorted({key, max(key - 1, 0), 0}, reverse=True):
                 try:
                     found.update(self.decode_from(start, group - found.keys()))
-                except (av.error.InvalidDataError, Unordered):
+                except (av.error.InvalidDataError, Damaged, Unordered):
                     continue
                 if group <= found.keys():
                     break
         missing = wanted - found.keys()
-        return {**found, **self.in_order(missing)} if missing else found
+        return self.in_order(wanted) if missing else found
 
     def decode_from(self, key: int, wanted: set[int]) -> dict[int, np.ndarray]:
         """Those of the wanted frames that decoding from a key packet gives."""
         packets = self.ranked(key)  # seeks, which empties the codec
-        codec, names, left, found, first = self.stream.codec_context, {}, set(wanted), {}, None
+        if not wanted:
+            return {}
+        names, left, found, shown, first, last = {}, set(wanted), {}, [], None, max(wanted)
         for packet, frame in packets:
             first = packet.pts if first is None else first
-            needed = frame in left
-            if needed:
-                left.discard(frame)
-                if packet.pts >= first:  # else it refers to what was before the key frame
-                    names[packet.pts] = frame
-            if self.skips:
-                codec.skip_frame = 'DEFAULT' if needed else 'NONREF'
-            self.take(packet.decode(), names, found)
+            left.discard(frame)
+            if packet.pts >= first and 0 <= frame <= last:  # others refer to what was before the key frame
+                names[packet.pts] = frame
+            shown += self.take(packet.decode(), names, wanted, found)
             if not left:
                 break
-        self.take(codec.decode(None), names, found)
+        shown += self.take(self.stream.codec_context.decode(None), names, wanted, found)
+        if shown != sorted(shown) or not names.keys() <= set(shown):
+            raise Damaged
         return found
 
-    def take(self, decoded: Iterable[VideoFrame], names: dict[int, int], found: dict[int, np.ndarray]) -> None:
+    def take(self, decoded: Iterable[VideoFrame], names: dict[int, int], wanted: set[int],
+             found: dict[int, np.ndarray]) -> list[int]:
+        """Converts the wanted ones, whose numbers are in ``names`` by time; returns the times of all."""
+        times = []
         for picture in decoded:
+            if picture.is_corrupt:
+                raise Damaged
+            times.append(picture.pts)
             frame = names.get(picture.pts)
-            if frame is not None and not picture.is_corrupt:
+            if frame in wanted:
                 found[frame] = self.pictures.convert(picture)
+        return times
 
     def ranked(self, key: int) -> Iterator[tuple[Packet, int]]:
         """Seeks; packets from a key packet on, each with its frame."""
@@ -166,44 +179,35 @@ class VideoReader:
         self.restart()
         return islice(packets_of(self.container, self.stream), first, None)
 
-    def restart(self) -> None:
+    def restart(self, strict: bool = True) -> None:
         """Opens the file anew, which leads to its first packet where a seek may not."""
         self.container.close()
-        self.container, self.stream = open_video(self.path, self.threads)
+        self.container, self.stream = open_video(self.path, self.threads, strict)
 
     def in_order(self, wanted: set[int]) -> dict[int, np.ndarray]:
-        """The frames by counting a decode from the start.
+        """The frames by counting a decode from the start; of a file with an index to the end, which has been in doubt.
 
         Raises:
-            VideoError: there are fewer.
+            VideoError: one is damaged, or there are fewer or more.
         """
         found: dict[int, np.ndarray] = {}
-        self.restart()
+        self.restart(strict=False)
         decoded = 0
-        for decoded, picture in enumerate(self.container.decode(self.stream), 1):
+        for decoded, picture in enumerate(whole_pictures(self.container, self.stream, self.path), 1):
             if decoded - 1 in wanted:
                 found[decoded - 1] = self.pictures.convert(picture)
-                if len(found) == len(wanted):
-                    return found
-        raise truncated(self.path, self.frames, decoded)
+                if len(found) == len(wanted) and not self.index:
+                    break
+        if len(found) < len(wanted) or self.index and decoded != self.frames:
+            raise truncated(self.path, self.frames, decoded)
+        self.restart()
+        return found
 
     def count(self) -> int:
         """How many frames a decode of the whole file gives; for files whose packets do not tell."""
         with errors_of(self.path):
-            self.restart()
-            frames = sum(1 for _ in self.container.decode(self.stream))
+            self.restart(strict=False)
+            frames = sum(1 for _ in whole_pictures(self.container, self.stream, self.path))
         if not frames:
             raise VideoError(self.path, 'no frames')
         return frames
-
-
-def leaves_out_exactly(codec: VideoCodecContext) -> bool:
-    """Whether frames that no other refers to can be left out without a change to any other.
-
-    H.264, MPEG-2 and MPEG-4 mark them. HEVC marks what no frame of the same temporal layer refers to (H.265, 3.152), so
-    it must have one layer, which the header of mp4 and mkv tells (ISO/IEC 14496-15, 8.3.3.1).
-    """
-    if codec.name == 'hevc':
-        header = codec.extradata or b''
-        return len(header) > 21 and header[0] == 1 and header[21] >> 3 & 7 == 1
-    return codec.name in ('h264', 'mpeg2video', 'mpeg4')

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from mmext.errors import UserError, nearest, shorten
-from mmext.files import read_json
+from mmext.files import read_json, read_text
 from mmext.text import require_names
 
 Entry = tuple[str, int]  # a path relative to the video folder, and a label
@@ -27,7 +27,7 @@ def read_list(path: str | Path, num_classes: int | None = None, delimiter: str |
         UserError: it is missing or has no lines; a line has no label, or one that is not an integer or out of range.
     """
     entries = []
-    for number, line in enumerate(text_of(path).splitlines(), 1):
+    for number, line in enumerate(text_of(path).split('\n'), 1):
         if not line.strip():
             continue
         name, found, label = line.strip().rpartition(delimiter)
@@ -66,7 +66,7 @@ def read_classes(path: str | Path) -> tuple[str, ...]:
     Raises:
         UserError: there is no such file, it is empty, or a name stands twice.
     """
-    names = [line.strip() for line in text_of(path).splitlines() if line.strip()]
+    names = [line.strip() for line in text_of(path).split('\n') if line.strip()]
     twice = [name for name, count in Counter(name.replace(' ', '_') for name in names).items() if count > 1]
     if not names or twice:
         raise UserError(f'{path}: ' + (f'{shorten(twice)} twice' if twice else 'no names') + '; need a class a line')
@@ -126,14 +126,7 @@ def read_something(path: str | Path, classes: Iterable[str], suffix: str = '.web
 
 
 def text_of(path: str | Path) -> str:
-    try:
-        return Path(path).read_text(encoding='utf-8')
-    except FileNotFoundError:
-        raise UserError(f'{path}: no such label file; is --data-root right?') from None
-    except OSError as error:
-        raise UserError(f'{path}: {error.strerror}') from None
-    except UnicodeDecodeError:
-        raise UserError(f'{path}: not a text file') from None
+    return read_text(path, 'label file', '; is --data-root right?')
 
 
 def missing_files(paths: Iterable[str]) -> list[str]:

@@ -84,7 +84,7 @@ def test_lists_of_images(root: Path):
     ('ant/image_0005.png 0\n', "line 1: label '0'; ant/image_0005.png is of class 1"),
     ('ant/image_0005.png\n', "line 1: there is no image 'ant/image_0005.png'"),
     ('', 'there are no images'),
-    (None, 'no readable list of images'),
+    (None, 'no such list of images'),
 ])
 def test_wrong_lists(root: Path, tmp_path: Path, content: str | None, words: str):
     path = tmp_path / 'list.txt'

@@ -112,7 +112,7 @@ def test_damage_that_the_codec_covers_up(tmp_path: Path):
         damaged[start:start + 40] = draw.randbytes(40)
         (tmp_path / 'b.mp4').write_bytes(damaged)
         problems.append(inspect((str(tmp_path / 'b.mp4'), True)).problem)
-    assert any(re.fullmatch(r'frame \d+ of 30 is damaged', problem) for problem in problems), problems
+    assert any(re.fullmatch(r'frame \d+ is damaged', problem) for problem in problems), problems
 
 
 def test_fewer_frames_than_the_index_has(tmp_path: Path):

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 import av
 from av.container import InputContainer
 from av.stream import Disposition
+from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from mmext.errors import UserError
@@ -18,6 +19,7 @@ PICTURES = Disposition.attached_pic | Disposition.timed_thumbnails | Disposition
 # The library decodes the first frames while it opens a file, of which headers alone mostly say as much.
 LOOK_AT_HEADERS = {'skip_frame': 'all'}
 DAMAGED = 'not a video, or damaged'
+UNMARKED = ('hevc', )  # codecs whose decoder does not mark damaged pictures, and leaves old memory in them
 TEXT_FORMATS = ('tty', )  # ffmpeg draws a text file as a video of letters
 
 
@@ -41,18 +43,27 @@ def errors_of(path: str) -> Iterator[None]:
         raise VideoError(path, 'truncated, or it can\'t be read' if cut else error.strerror or str(error)) from None
 
 
+def whole_pictures(container: InputContainer, stream: VideoStream, path: str) -> Iterator[VideoFrame]:
+    """Decodes from where the container stands. VideoError at the first picture that the decoder marks as damaged."""
+    for number, picture in enumerate(container.decode(stream), 1):
+        if picture.is_corrupt:
+            raise VideoError(path, f'frame {number} is damaged')
+        yield picture
+
+
 def open_streams(path: str, options: dict[str, str]) -> tuple[InputContainer, list[VideoStream]]:
     """A container and its streams of moving pictures."""
     container = av.open(path, options=options, metadata_errors='replace')
     return container, [stream for stream in container.streams.video if not stream.disposition & PICTURES]
 
 
-def open_video(path: str, threads: int = 1) -> tuple[InputContainer, VideoStream]:
+def open_video(path: str, threads: int = 1, strict: bool = False) -> tuple[InputContainer, VideoStream]:
     """Opens a file and its first stream of moving pictures.
 
     Args:
         path: of the file.
         threads: of the codec.
+        strict: the decoder raises an error also where it would conceal a small one without a word.
 
     Raises:
         VideoError: missing, a folder, empty, not a video, or without a video stream.
@@ -76,6 +87,8 @@ def open_video(path: str, threads: int = 1) -> tuple[InputContainer, VideoStream
     if stream.codec_context is None:
         container.close()
         raise VideoError(path, 'its codec is not supported')
+    if strict or stream.codec_context.name in UNMARKED:
+        stream.codec_context.options = {'err_detect': 'explode'}
     stream.codec_context.thread_count = threads
     stream.codec_context.thread_type = 'AUTO' if threads != 1 else 'NONE'
     return container, stream

@@ -100,7 +100,7 @@ def leads_in(container: InputContainer, stream: VideoStream) -> bool:
 
 def index_from_packets(container: InputContainer, stream: VideoStream, path: str) -> Index:
     """From all packets; the file is read once, and none of it kept."""
-    packets = Packets()
+    packets = Packets(joins='mpegts' in container.format.name)
     for packet in packets_of(container, stream):
         packets.add(packet, stream.codec_context.name)
     if not packets.shown:
@@ -108,8 +108,11 @@ def index_from_packets(container: InputContainer, stream: VideoStream, path: str
     promised = len(stream.index_entries) if 'mp4' in container.format.name else stream.frames
     if container.format.name == 'avi' and not ends_within_riff(path):
         promised = 0  # its header counts dropped frames too, which have no packets
-    if packets.corrupt or promised > len(packets.pts) or ends_early(container, stream, packets.end):
+    cut = 'mpegts' not in container.format.name and packets.corrupt and packets.corrupt[-1] >= len(packets.pts) - 2
+    if cut or promised > len(packets.pts) or ends_early(container, stream, packets.end):
         raise truncated(path, promised, len(packets.shown))
+    if packets.corrupt:
+        raise Unordered  # as where two recordings are joined; decoding tells which frames there are
     # AVI has no times of showing: they are guessed, wrongly for H.264 and for two MPEG-4 frames packed into one.
     if container.format.name == 'avi' and stream.codec_context.has_b_frames:
         raise Unordered
@@ -118,14 +121,15 @@ def index_from_packets(container: InputContainer, stream: VideoStream, path: str
 
 @dataclass
 class Packets:
-    """What is noted of each packet, in the order of decoding."""
+    """What is noted of each packet, in the order of decoding; ``joins``: files may be one after the other in one."""
 
     pts: list[int | None] = field(default_factory=list)
     dts: list[int | None] = field(default_factory=list)
     places: list[int | None] = field(default_factory=list)
     keys: list[int] = field(default_factory=list)
     shown: list[int] = field(default_factory=list)
-    corrupt: bool = False
+    joins: bool = False
+    corrupt: list[int] = field(default_factory=list)
     end: int = 0
 
     def add(self, packet: Packet, codec: str) -> None:
@@ -133,10 +137,11 @@ class Packets:
             self.keys.append(len(self.pts))
         if packet.size and not packet.is_discard and not (codec == 'vp8' and hidden_vp8(packet)):
             self.shown.append(len(self.pts))
+        if packet.is_corrupt:
+            self.corrupt.append(len(self.pts))
         self.pts.append(packet.pts)
         self.dts.append(packet.dts)
         self.places.append(packet.pos)
-        self.corrupt = self.corrupt or packet.is_corrupt
         self.end = max(self.end, (packet.pts or 0) + (packet.duration or 0))
 
     def index(self, seek_by_pts: bool) -> Index:
@@ -144,6 +149,9 @@ class Packets:
         times = {self.pts[i] for i in self.shown} - {None}
         if len(times) < len(self.shown) or not self.keys or self.keys[0] or min(times) < self.pts[0]:
             raise Unordered
+        decoded_at = [time for time in self.dts if time is not None]
+        if self.joins and decoded_at != sorted(decoded_at):
+            raise Unordered  # recordings that were joined
         rank_of = {time: rank for rank, time in enumerate(sorted(times))}
         ranks = [NOT_SHOWN] * len(self.pts)
         for i in self.shown:

@@ -10,7 +10,7 @@ from pathlib import Path
 import av
 import numpy as np
 
-from mmext.data.video.container import VideoError, errors_of, open_video
+from mmext.data.video.container import VideoError, errors_of, open_video, whole_pictures
 from mmext.data.video.index import Unordered, read_index, truncated
 from mmext.data.video.picture import Pictures
 
@@ -58,9 +58,7 @@ class FrameReader:
         first, last, shape, count = None, None, None, 0
         has_times = self.container.format.name != 'avi'  # there they are guessed, wrongly where frames are reordered
         with errors_of(self.path), self.container:
-            for count, picture in enumerate(self.container.decode(self.stream), 1):
-                if picture.is_corrupt:
-                    raise VideoError(self.path, f'damaged in frame {count}')
+            for count, picture in enumerate(whole_pictures(self.container, self.stream, self.path), 1):
                 told = picture.pts * Fraction(picture.time_base) if has_times and picture.pts is not None else None
                 first = told if first is None else first
                 time = Fraction(0) if last is None else last + 1 / self.rate

@@ -13,7 +13,7 @@ import cv2
 from av.video.frame import VideoFrame
 from av.video.reformatter import VideoReformatter
 
-from mmext.data.video.container import VideoError, errors_of
+from mmext.data.video.container import VideoError, errors_of, whole_pictures
 from mmext.data.video.index import packets_of, truncated
 from mmext.data.video.picture import Pictures
 from mmext.files import write_whole
@@ -70,11 +70,10 @@ def decode_through(reader: VideoReader) -> Iterator[VideoFrame]:
         VideoError: one is damaged, or there are not as many as the file's index has.
     """
     number = 0
-    reader.restart()
+    reader.restart(strict=False)
     with errors_of(reader.path):
-        for number, frame in enumerate(reader.container.decode(reader.stream), 1):
-            if frame.is_corrupt:
-                raise VideoError(reader.path, f'frame {number} of {len(reader)} is damaged')
+        for frame in whole_pictures(reader.container, reader.stream, reader.path):
+            number += 1
             yield frame
     if number != len(reader):
         raise truncated(reader.path, len(reader), number)

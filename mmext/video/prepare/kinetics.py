@@ -59,7 +59,7 @@ def read_csv(path: str | Path) -> tuple[list[Row], set[str]]:
         UserError: missing, not such a CSV, no rows, or a row lacks a value.
     """
     try:
-        reader = csv.DictReader(io.StringIO(text_of(path).lstrip('\ufeff')), skipinitialspace=True)
+        reader = csv.DictReader(io.StringIO(text_of(path)), skipinitialspace=True)
         columns, contents = reader.fieldnames or [], [(reader.line_num, content) for content in reader]
     except csv.Error as error:
         raise UserError(f'{path}: not a CSV ({error})') from None

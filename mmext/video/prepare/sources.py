@@ -9,7 +9,7 @@ from pathlib import Path
 
 from mmext.data.video import SUFFIXES
 from mmext.errors import UserError
-from mmext.files import read_json, write_json, write_whole
+from mmext.files import read_json, tell_left_out, write_json, write_whole
 from mmext.video.lists import missing_files, read_list, read_something, read_templates, text_of
 
 
@@ -44,7 +44,7 @@ class Source:
             content = [entry for entry, keep in zip(read_json(self.path, 'label file'), chosen) if keep]
             write_json(path, content)
         else:
-            lines = [line for line in text_of(self.path).splitlines() if line.strip()]
+            lines = [line for line in text_of(self.path).split('\n') if line.strip()]
             write_lines(path, [line for line, keep in zip(lines, chosen) if keep])
         return sum(chosen)
 
@@ -88,12 +88,17 @@ def require_folder(path: str | Path) -> None:
 
 
 def find_videos(folder: str | Path) -> Iterator[str]:
-    """The video files in a folder and below, by their suffixes; names relative to it."""
+    """The video files in a folder and below, by their suffixes; names relative to it. Others are told at the end."""
+    left_out = []
     for place, folders, files in os.walk(folder, followlinks=True):
         folders[:] = [name for name in folders if not name.startswith('.')]
         for name in files:
-            if not name.startswith('.') and os.path.splitext(name)[1].lower() in SUFFIXES:
-                yield os.path.relpath(os.path.join(place, name), folder)
+            path = os.path.relpath(os.path.join(place, name), folder)
+            if os.path.splitext(name)[1].lower() not in SUFFIXES:
+                left_out.append(path)
+            elif not name.startswith('.'):
+                yield path
+    tell_left_out(folder, left_out)
 
 
 def write_lines(path: str | Path, lines: list[str]) -> None:
