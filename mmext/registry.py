@@ -6,6 +6,7 @@ from mmengine.registry import HOOKS as ROOT_HOOKS
 from mmengine.registry import LOG_PROCESSORS as ROOT_LOG_PROCESSORS
 from mmengine.registry import METRICS as ROOT_METRICS
 from mmengine.registry import MODELS as ROOT_MODELS
+from mmengine.registry import OPTIM_WRAPPERS as ROOT_OPTIM_WRAPPERS
 from mmengine.registry import PARAM_SCHEDULERS as ROOT_PARAM_SCHEDULERS
 from mmengine.registry import TRANSFORMS as ROOT_TRANSFORMS
 from mmengine.registry import Registry
@@ -13,6 +14,8 @@ from mmengine.registry import Registry
 TASKS = ['mmext.classification', 'mmext.detection']
 MODELS = Registry('model', parent=ROOT_MODELS, scope='mmext', locations=['mmext.backbones', *TASKS])
 HOOKS = Registry('hook', parent=ROOT_HOOKS, scope='mmext', locations=['mmext.engine.hooks'])
+OPTIM_WRAPPERS = Registry('optim_wrapper', parent=ROOT_OPTIM_WRAPPERS, scope='mmext',
+                          locations=['mmext.engine.precision'])
 LOG_PROCESSORS = Registry('log_processor', parent=ROOT_LOG_PROCESSORS, scope='mmext', locations=['mmext.engine.hooks'])
 PARAM_SCHEDULERS = Registry('parameter scheduler', parent=ROOT_PARAM_SCHEDULERS, scope='mmext',
                             locations=['mmext.engine.schedule'])

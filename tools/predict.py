@@ -26,6 +26,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--out', metavar='DIR', help='(default: work_dirs/<config>[_<backbone>]/predictions)')
     parser.add_argument('--score', type=float, default=0.3, help='least score of a detection (default: %(default)s)')
     parser.add_argument('--device', help='cpu, cuda or cuda:1 (default: the GPU where there is one)')
+    cli.add_memory_format(parser)
     parser.add_argument('--backbone', metavar='NAME', help='the network, where training was given another too')
     parser.add_argument('--cfg-options', nargs='+', action=cli.OptionsAction, metavar='k=v',
                         help='other keys of the config')
@@ -56,7 +57,7 @@ def main() -> int:
     require_writable(out, '--out')
     trained = Trained.read(args.checkpoint)
     fit_heads(config, trained.classes)
-    detect = Inferencer(config, trained, device, args.score)
+    detect = Inferencer(config, trained, device, args.score, args.memory_format)
     predictor = Predictor(detect, detect.classes, args.score, out, lambda line: tqdm.write(line, file=sys.stderr),
                           quiet=not sys.stderr.isatty())
     unread = predictor.run(inputs, skipped)

@@ -25,6 +25,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--views', metavar='CLIPSxCROPS', help="10x3, or 1x1 (default: the config's)")
     parser.add_argument('--top', type=int, default=3, metavar='K', help='classes that are told (default: %(default)s)')
     parser.add_argument('--out', metavar='FILE.json', help='write the scores of all classes there')
+    cli.add_memory_format(parser)
     parser.add_argument('--show-dir', metavar='DIR', help='draw the videos there')
     parser.add_argument('--backbone', metavar='NAME', help='the network, where training was given another too')
     parser.add_argument('--cfg-options', nargs='+', action=cli.OptionsAction, metavar='k=v',
@@ -53,7 +54,7 @@ def main() -> None:
         files.require_writable(args.show_dir, '--show-dir')
     trained = Trained.read(args.checkpoint)
     fit_heads(config, trained.classes)
-    recognize = Inferencer(config, trained)
+    recognize = Inferencer(config, trained, args.memory_format)
     found = []
     for path in videos:
         found.append(recognize(path))

@@ -19,8 +19,9 @@ def parse_args() -> argparse.Namespace:
                         'be read, or from the beginning where there is none')
     parser.add_argument('--overwrite', action='store_true',
                         help='delete the checkpoints of an earlier training in the work dir, and start anew')
-    parser.add_argument('--amp', nargs='?', const='fp16', choices=['fp16', 'bf16'],
-                        help='mixed precision (needs a GPU): fp16 with a scaled loss, the default, or bf16 without')
+    parser.add_argument('--amp', nargs='?', const='auto', choices=cli.PRECISIONS,
+                        help='mixed precision: fp16 with a scaled loss (needs a GPU), bf16 without (on a GPU or a '
+                        "processor), or 'auto', the default: fp16 on a GPU, bf16 on a processor that is fast in it")
     parser.add_argument('--compile', nargs='?', const='default', choices=cli.COMPILE_MODES, metavar='MODE',
                         help='torch.compile of backbone, neck and dense head: ' + ', '.join(cli.COMPILE_MODES))
     parser.add_argument('--accumulate', type=int, metavar='N',

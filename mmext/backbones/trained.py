@@ -8,6 +8,7 @@ import torch
 from mmengine.registry import MODELS
 from torch import Tensor, nn
 
+from mmext.backbones.memory_format import arrange_weights
 from mmext.backbones.weights import require_match
 from mmext.checkpoints import read_checkpoint, weights_of
 from mmext.errors import UserError
@@ -49,12 +50,13 @@ class Trained:
         require_names(classes or (), f'{source}: its meta')
         return cls(source, weights_of(content), classes)
 
-    def build(self, model: dict, device: torch.device) -> nn.Module:
+    def build(self, model: dict, device: torch.device, memory_format: str = 'auto') -> nn.Module:
         """A model in eval mode.
 
         Args:
             model: its config.
             device: to put it on.
+            memory_format: of its weights, see ``memory_format.arrange_weights``.
 
         Raises:
             UserError: the checkpoint does not hold exactly the model's weights.
@@ -62,7 +64,9 @@ class Trained:
         built = MODELS.build(model).eval()
         require_match(built, self.weights, self.source, AS_IN_TRAINING)
         built.load_state_dict(self.weights, strict=False)  # but for counters that require_match lets be absent
-        return built.to(device)
+        built.to(device)
+        arrange_weights(built, memory_format)
+        return built
 
 
 def choose_device(name: str | None = None) -> torch.device:

@@ -54,12 +54,14 @@ class Inferencer:
             for their number.
         device: to compute on.
         score: detections of less are left out; the config's test_cfg may have left out more before.
+        memory_format: of the weights, see ``memory_format.arrange_weights``.
 
     Raises:
         UserError: the config has no detector of pictures, or the checkpoint is not its.
     """
 
-    def __init__(self, config: Config, trained: Trained, device: torch.device, score: float = 0.3) -> None:
+    def __init__(self, config: Config, trained: Trained, device: torch.device, score: float = 0.3,
+                 memory_format: str = 'auto') -> None:
         require_detector(config)
         init_default_scope(config.get('default_scope', 'mmdet'))
         steps = config.get('test_dataloader', {}).get('dataset', {}).get('pipeline', [])
@@ -67,7 +69,7 @@ class Inferencer:
             raise UserError(f"{config.filename}: its test_dataloader.dataset.pipeline does not begin with "
                             f"{' or '.join(LOADERS[:2])}")
         self.pipeline = Compose([step for step in steps[1:] if not step['type'].endswith('LoadAnnotations')])
-        self.model = trained.build(config.model, device)
+        self.model = trained.build(config.model, device, memory_format)
         self.classes = trained.classes or self.known_classes()
         self.score = score
 

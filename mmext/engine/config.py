@@ -121,6 +121,12 @@ def make_safe(config: Config) -> None:
         loader.update(worker_init_fn=dict(type='mmext.seed_worker'), persistent_workers=False)
 
 
+def set_memory_format(config: Config, memory_format: str) -> None:
+    """Has training and testing put the weights into a memory format, in place of one that the config names."""
+    others = [hook for hook in config.get('custom_hooks') or [] if hook['type'] != 'mmext.MemoryFormatHook']
+    config.custom_hooks = [*others, dict(type='mmext.MemoryFormatHook', memory_format=memory_format)]
+
+
 def move_data(config: Config, data_root: str) -> None:
     """Replaces the old data root wherever a path of the config begins with it: data sets, evaluators."""
     new = data_root.rstrip('/') + '/'

@@ -10,6 +10,7 @@ from mmengine.runner import Runner
 
 from mmext.compat import installed
 from mmext.engine.config import add_hook
+from mmext.engine.precision import set_precision
 from mmext.errors import UserError
 
 
@@ -53,46 +54,6 @@ def apply_training_flags(config: Config, *, launcher: str = 'none', amp: str | N
     if auto_scale_lr:
         set_auto_scale_lr(config)
     set_randomness(config, seed, deterministic)
-
-
-def set_precision(config: Config, precision: str) -> None:
-    """Mixed precision by torch's autocast; weights, gradients and optimiser stay in float32.
-
-    Args:
-        config: gets mmengine's ``AmpOptimWrapper``.
-        precision: 'fp16', whose loss is scaled dynamically so that small gradients do not vanish, or 'bf16', which has
-            float32's range and needs no scaling.
-
-    Raises:
-        UserError: there is no GPU, which ``AmpOptimWrapper`` insists on for either; or bf16 where the detector pools
-            regions with an mmcv that can't do it in bf16.
-    """
-    if not torch.cuda.is_available():
-        raise UserError(f"--amp {precision}: mmengine's mixed precision needs a GPU, and torch sees none")
-    if precision == 'bf16' and uses(config.model, 'RoIAlign') and not roi_align_takes(torch.bfloat16):
-        raise UserError("--amp bf16: the RoIAlign of the installed mmcv, which this detector uses, has no bf16; use "
-                        '--amp fp16')
-    scale, dtype = {'fp16': ('dynamic', 'float16'), 'bf16': (dict(enabled=False), 'bfloat16')}[precision]
-    config.optim_wrapper.update(type='AmpOptimWrapper', loss_scale=scale, dtype=dtype)
-
-
-def uses(node: object, kind: str) -> bool:
-    """Whether some part of a config has this type."""
-    values = node.values() if isinstance(node, dict) else node if isinstance(node, (list, tuple)) else ()
-    return isinstance(node, dict) and node.get('type') == kind or any(uses(value, kind) for value in values)
-
-
-def roi_align_takes(dtype: torch.dtype) -> bool:
-    """Whether mmcv's RoIAlign runs in a data type, on the GPU where there is one."""
-    from mmcv.ops import roi_align
-
-    device = 'cuda' if torch.cuda.is_available() else 'cpu'
-    features = torch.zeros(1, 1, 2, 2, dtype=dtype, device=device)
-    try:
-        roi_align(features, features.new_zeros(1, 5), 1)
-    except RuntimeError:
-        return False
-    return True
 
 
 def add_tensorboard(config: Config) -> None:

@@ -39,19 +39,20 @@ class Inferencer:
     Args:
         config: of the recognizer; its test pipeline is used.
         trained: must hold exactly the model's weights; its classes are used, where it has some.
+        memory_format: of the weights, see ``memory_format.arrange_weights``.
 
     Raises:
         UserError: the checkpoint is not this model's, or the config has no recognizer of video files; in a call: the
             video can't be read, or a score is not finite.
     """
 
-    def __init__(self, config: Config, trained: Trained) -> None:
+    def __init__(self, config: Config, trained: Trained, memory_format: str = 'auto') -> None:
         init_default_scope(config.get('default_scope', 'mmaction'))
         pipeline = config.get('test_dataloader', {}).get('dataset', {}).get('pipeline', [])
         if not any(step['type'] == 'mmext.OpenVideo' for step in pipeline):
             raise UserError(f'{config.filename}: no mmext.OpenVideo in its test pipeline; need a recognizer of video '
                             'files')
-        self.model = trained.build(config.model, choose_device())
+        self.model = trained.build(config.model, choose_device(), memory_format)
         self.classes = trained.classes
         self.pipeline = Compose(pipeline)
         self.source = trained.source

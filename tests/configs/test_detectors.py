@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from pathlib import Path
-from unittest import mock
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -19,6 +19,7 @@ from torch import nn
 
 from mmext.backbones.names import find_backbone
 from mmext.engine.config import load_config
+from mmext.engine.hooks import MixedPrecisionHook
 from mmext.engine.training import apply_training_flags
 from tests.configs.learning import take_step
 from tests.conftest import ROOT
@@ -258,24 +259,27 @@ def test_a_step_and_a_prediction(name: str, backbone: str | None) -> None:
         assert found.bboxes.min() >= 0 and found.bboxes.max() <= 2 * size  # of the image as it was before Resize
 
 
-@pytest.mark.parametrize('name', ['ssd300_iresnet50_coco', 'retinanet_iresnet50_fpn_coco'])
+@pytest.mark.parametrize('name', [
+    'ssd300_iresnet50_coco', 'retinanet_iresnet50_fpn_coco', 'faster_rcnn_resnet18_c5_coco'])
 def test_a_step_in_bf16(name: str) -> None:
-    """Of the whole detector, targets and losses included, as --amp bf16 takes it on a GPU; equal but for rounding.
+    """Of the whole detector, targets and losses included; equal to one in fp32 but for rounding.
 
-    Every map that a convolution strides over has more than one cell: of a map of one, oneDNN leaves the gradient in
-    bf16 unset where the kernel lies on padding alone.
+    Faster R-CNN draws regions, and rounding changes which.
+
+    RetinaNet's last map has a single cell here, which is where oneDNN leaves gradients unset.
     """
     losses = {}
     for precision in (None, 'bf16'):
         torch.manual_seed(0)
         config = loaded(name, backbone='iresnet18', options={'optim_wrapper.optimizer.lr': 1e-4})
-        with mock.patch('torch.cuda.is_available', return_value=True):
-            apply_training_flags(config, amp=precision)
+        apply_training_flags(config, amp=precision)
+        make_small(config.model)
         detector = MODELS.build(config.model)
-        with mock.patch('mmengine.optim.optimizer.amp_optimizer_wrapper.is_cuda_available', return_value=True):
-            wrapper = build_optim_wrapper(detector, config.optim_wrapper)
-        data = batch(int(name[3:6]) if name.startswith('ssd') else 128)
+        wrapper = build_optim_wrapper(detector, config.optim_wrapper)
+        if precision:
+            MixedPrecisionHook().before_run(SimpleNamespace(model=detector))
+        data = batch(int(name[3:6]) if name.startswith('ssd') else 64)
         losses[precision] = [detector.train_step(data, wrapper)['loss'].item() for _ in range(2)]
         assert all(weight.dtype == torch.float32 and weight.isfinite().all() for weight in detector.parameters())
     assert losses['bf16'] != losses[None]
-    assert losses['bf16'] == pytest.approx(losses[None], rel=0.01)
+    assert losses['bf16'] == pytest.approx(losses[None], rel=0.1 if 'rcnn' in name else 0.01)

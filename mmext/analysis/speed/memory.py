@@ -25,9 +25,11 @@ from mmext.analysis.speed.setup import Setup
 from mmext.analysis.speed.steps import Inference, TrainingStep, network, warmed
 from mmext.analysis.speed.subject import Spec, Subject
 from mmext.engine import cli
+from mmext.engine.allocator import VARIABLE
 from mmext.errors import UserError
 
-EXACT_ALLOCATOR = {'MALLOC_MMAP_THRESHOLD_': '65536'}  # glibc gives freed tensors back at once
+# glibc gives freed tensors back at once.
+EXACT_ALLOCATOR = {'MALLOC_MMAP_THRESHOLD_': '65536', VARIABLE: '0'}
 STEPS = 2  # the optimiser's state is there from the second on
 
 

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from mmext.backbones.memory_format import arrange, arrange_weights
 from mmext.engine.hooks.compilation import compile_network
 from mmext.errors import UserError
 
 DTYPES = {'fp32': torch.float32, 'tf32': torch.float32, 'bf16': torch.bfloat16, 'fp16': torch.float16}
 MEMORY_FORMATS = ('contiguous', 'channels_last')
-CHANNELS_LAST = {4: torch.channels_last, 5: torch.channels_last_3d}  # by a tensor's dimensions
 
 
 @dataclass(frozen=True)
@@ -69,19 +69,12 @@ class Setup:
     def place(self, model: nn.Module) -> nn.Module:
         """Moves a model to the device, its weights in the memory format."""
         model = model.to(self.device)
-        if self.memory_format == 'channels_last':
-            for parameter in model.parameters():
-                parameter.data = self.arrange(parameter.data)
+        arrange_weights(model, self.memory_format)
         return model
 
     def arrange(self, tensor: Tensor) -> Tensor:
-        """The same tensor in the memory format; of (N, clips, C, T, H, W) all clips as (N * clips, C, T, H, W)."""
-        if self.memory_format == 'contiguous':
-            return tensor.contiguous()
-        if tensor.ndim == 6:
-            return self.arrange(tensor.flatten(0, 1)).unflatten(0, tensor.shape[:2])
-        layout = CHANNELS_LAST.get(tensor.ndim)
-        return tensor.contiguous(memory_format=layout) if layout else tensor
+        """The same tensor in the memory format, see ``memory_format.arrange``."""
+        return arrange(tensor, self.memory_format)
 
     def compiled(self, model: nn.Module, training: bool = False) -> nn.Module:
         """Compiles in its place a whole forward, with a graph for each shape, or for training the network alone."""

@@ -6,9 +6,11 @@ from mmext.engine.hooks.compilation import CompileHook
 from mmext.engine.hooks.ema import EMAHook
 from mmext.engine.hooks.finite_loss import FiniteLossHook
 from mmext.engine.hooks.mean_log import MeanLogProcessor
+from mmext.engine.hooks.precision import MemoryFormatHook, MixedPrecisionHook
 from mmext.engine.hooks.progress import ProgressHook
 from mmext.engine.hooks.reproducible import EpochSeedHook, seed_worker
 from mmext.engine.hooks.unreadable import UnreadableFilesHook
 
 __all__ = ['AccumulationHook', 'CheckpointHook', 'CompileHook', 'EMAHook', 'EpochSeedHook', 'FiniteLossHook',
-           'MeanLogProcessor', 'ProgressHook', 'UnreadableFilesHook', 'seed_worker']
+           'MeanLogProcessor', 'MemoryFormatHook', 'MixedPrecisionHook', 'ProgressHook', 'UnreadableFilesHook',
+           'seed_worker']

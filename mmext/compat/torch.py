@@ -1,0 +1,49 @@
+"""Repairs of torch itself. It is imported already, so that whoever needs one calls it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import nn
+
+from mmext.compat.notes import applied, note
+
+
+def compute_narrow_maps_in_float32() -> None:
+    """On a processor, a bfloat16 convolution gives some weights a gradient of whatever memory held before.
+
+    Seen with torch 2.13 (oneDNN 3.12), nobody has reported it: where a padded convolution strides over a map that is
+    narrower than its stride, the weights that lie on padding alone get no gradient. No other case was found among
+    some thousand sizes, kernels, strides and paddings in one to three dimensions. Such a convolution computes in
+    float32. Nothing imports this defect: training in bfloat16 calls this function.
+    """
+    if compute_narrow_maps_in_float32.__name__ in applied() or not leaves_gradients_unset():
+        return
+
+    def guarded(original: Callable) -> Callable:
+        def conv_forward(self, input, weight, bias):
+            if input.shape[-1] >= self.stride[-1] or not torch.is_autocast_enabled('cpu'):
+                return original(self, input, weight, bias)
+            with torch.autocast('cpu', enabled=False):
+                output = original(self, input.float(), weight.float(), None if bias is None else bias.float())
+            return output.to(torch.get_autocast_dtype('cpu'))
+        return conv_forward
+
+    for kind in (nn.Conv1d, nn.Conv2d, nn.Conv3d):
+        kind._conv_forward = guarded(kind._conv_forward)
+    note(compute_narrow_maps_in_float32, 'convolutions of narrow maps have gradients in bfloat16')
+
+
+def leaves_gradients_unset() -> bool:
+    """Whether a gradient shows what its memory was filled with. It need not, in any one try."""
+    weight = torch.ones(64, 64, 3, 3, dtype=torch.bfloat16, requires_grad=True)
+    for _ in range(5):
+        image = torch.ones(2, 64, 1, 1, dtype=torch.bfloat16)
+        result = torch.nn.functional.conv2d(image, weight, stride=2, padding=1)
+        filled = [torch.full_like(weight, float('nan')) for _ in range(6)]
+        del filled  # the gradient is likely to get this memory
+        gradient, = torch.autograd.grad(result.sum(), weight)
+        if not gradient.isfinite().all():
+            return True
+    return False
