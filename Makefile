@@ -24,7 +24,7 @@ demo: setup
 	@echo "== 1/4 generate data: $(DEMO)"
 	@$(PY) tools/make_shapes.py $(DEMO)
 	@echo "== 2/4 train SSD300-iResNet18, $(EPOCHS) epochs of 160 images: 5 to 8 minutes on two cores"
-	@$(PY) tools/train.py $(DEMO_CONFIG) --seed 0 --overwrite --cfg-options $(DEMO_SCHEDULE)
+	@$(PY) tools/train.py $(DEMO_CONFIG) --seed 0 --amp --overwrite --cfg-options $(DEMO_SCHEDULE)
 	@echo "== 3/4 evaluate on 60 held-out images, and draw them"
 	@$(PY) tools/test.py $(DEMO_CONFIG) $(RUN)/epoch_$(EPOCHS).pth --per-class --out $(RUN)/metrics.json --show-dir $(RUN)/pictures \
 		--report $(RUN)/report --cfg-options test_dataloader.num_workers=1
@@ -34,12 +34,12 @@ demo-video: setup
 	@echo "== 1/6 generate clips of six classes, which only motion tells apart: $(MOTION)"
 	@$(PY) tools/make_motion.py $(MOTION)
 	@echo "== 2/6 train iResNet3D-18, 10 epochs of 480 clips: 4 to 9 minutes on two cores"
-	@$(PY) tools/train.py configs/iresnet3d18_motion.py --data-root $(MOTION) --work-dir $(VIDEO_RUN) --seed 0 --overwrite
+	@$(PY) tools/train.py configs/iresnet3d18_motion.py --data-root $(MOTION) --work-dir $(VIDEO_RUN) --seed 0 --amp --overwrite
 	@echo "== 3/6 test it on 240 held-out clips, and draw some"
 	@$(PY) tools/test.py configs/iresnet3d18_motion.py $(VIDEO_RUN)/$$(cat $(VIDEO_RUN)/last_checkpoint) --data-root $(MOTION) \
 		--work-dir $(VIDEO_RUN) --per-class --out $(VIDEO_RUN)/metrics.json --show-dir $(VIDEO_RUN)/pictures
 	@echo "== 4/6 what single frames tell: train and test iResNet-18 on one frame of each clip, 1 to 3 minutes"
-	@$(PY) tools/train.py configs/iresnet18_motion_frames.py --data-root $(MOTION) --work-dir $(FRAMES_RUN) --seed 0 --overwrite
+	@$(PY) tools/train.py configs/iresnet18_motion_frames.py --data-root $(MOTION) --work-dir $(FRAMES_RUN) --seed 0 --amp --overwrite
 	@$(PY) tools/test.py configs/iresnet18_motion_frames.py $(FRAMES_RUN)/$$(cat $(FRAMES_RUN)/last_checkpoint) --data-root $(MOTION) \
 		--work-dir $(FRAMES_RUN) --out $(FRAMES_RUN)/metrics.json
 ifeq ($(CLIPS),)

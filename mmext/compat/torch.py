@@ -15,7 +15,7 @@ def compute_narrow_maps_in_float32() -> None:
 
     Seen with torch 2.13 (oneDNN 3.12), nobody has reported it: where a padded convolution strides over a map that is
     narrower than its stride, the weights that lie on padding alone get no gradient. No other case was found among
-    some thousand sizes, kernels, strides and paddings in one to three dimensions. Such a convolution computes in
+    about two thousand sizes, kernels, strides and paddings in one to three dimensions. Such a convolution computes in
     float32. Nothing imports this defect: training in bfloat16 calls this function.
     """
     if compute_narrow_maps_in_float32.__name__ in applied() or not leaves_gradients_unset():
