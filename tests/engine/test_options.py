@@ -92,8 +92,7 @@ def test_what_can_not_be_read(word: str):
      {'type', 'use_sigmoid', 'loss_weight'}),
     (DETECTOR, 'train_dataloader.dataset.pipeline.4', 'Pad', {'prob'}, {'type'}),
     (DETECTOR, 'custom_hooks.1', 'mmext.ProgressHook', {'interval'}, {'type'}),
-    (DETECTOR, 'model.backbone', 'ResNet', {'stem'},
-     {'type', 'depth', 'num_stages', 'strides', 'out_indices', 'norm_cfg', 'init_cfg'}),
+    (RETINANET, 'model.backbone', 'ResNet', {'stem'}, {'type', 'depth'}),
     (RETINANET, 'model.bbox_head', 'FCOSHead', {'anchor_generator'}, {'type', 'num_classes', 'in_channels'}),
 ])
 def test_a_new_type_leaves_the_old_ones_arguments_behind(config: Path, place: str, kind: str, gone: set[str],
