@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
+from functools import reduce
 from pathlib import Path
 
 from mmengine.config import Config, ConfigDict
@@ -13,7 +14,7 @@ from mmext.backbones.trained import Trained
 from mmext.engine.build import telling_mistakes
 from mmext.engine.channels import check_channels
 from mmext.engine.components import find_component
-from mmext.engine.options import apply_options
+from mmext.engine.options import apply_options, at
 from mmext.engine.swap import swap_backbone
 from mmext.engine.types import check_sections, check_types
 from mmext.errors import UserError, nearest
@@ -57,7 +58,9 @@ def load_config(path: str | Path, *, data_root: str | None = None, classes: str 
         move_evaluators(config, before)
     with telling_mistakes(config):
         if classes:
-            set_classes(config, class_names(config, classes, checkpoint, testing))
+            names = class_names(config, classes, checkpoint, testing)
+            require_same_number(config, options or {}, len(names))
+            set_classes(config, names)
         check_types(config)
         check_channels(config)
     return config
@@ -210,6 +213,16 @@ def set_classes(config: Config, classes: Sequence[str]) -> None:
         if dataset.get('num_classes'):
             dataset['num_classes'] = len(classes)
     fit_heads(config, classes)
+
+
+def require_same_number(config: Config, options: dict, count: int) -> None:
+    """Raises a UserError where an option gives a head another number of classes than ``--classes`` does."""
+    for key in options:
+        if key.startswith('model.') and key.endswith('.num_classes'):
+            number = reduce(at, key.split('.'), config._cfg_dict)
+            if number != count:
+                raise UserError(f'--cfg-options {key}: --classes gives {count} classes, but {key} is {number}; '
+                                'leave one of the two out')
 
 
 def fit_heads(config: Config, classes: Sequence[str] | None) -> None:

@@ -159,6 +159,12 @@ def test_a_test_takes_its_classes_from_the_checkpoint(path: Path, tmp_path: Path
         load_config(path, data_root=str(tmp_path), classes='auto', checkpoint=str(tmp_path / 'b.pth'))
 
 
+def test_an_option_against_the_classes():
+    load_config(DETECTOR, classes='a,b', options=typed('model.bbox_head.num_classes=2'))
+    with pytest.raises(UserError, match='gives 2 classes, but model.bbox_head.num_classes is 3; leave'):
+        load_config(DETECTOR, classes='a,b', options=typed('model.bbox_head.num_classes=3'))
+
+
 def test_a_file_of_detections_is_content_with_the_test_set(shapes: Path, tmp_path: Path):
     (tmp_path / 'annotations').mkdir()
     source = shapes / 'annotations' / 'instances_val2017.json'
