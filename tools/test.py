@@ -18,7 +18,7 @@ from mmext.errors import UserError
 if TYPE_CHECKING:
     from mmext.engine.fusion import Fused
 
-NEED_A_MODEL = ('fuse', 'show_dir', 'save_detections', 'views', 'skip_unreadable')
+NEED_A_MODEL = ('fuse', 'show_dir', 'save_detections', 'views', 'img_size', 'crop_pct', 'skip_unreadable')
 
 
 def parse_args() -> argparse.Namespace:
@@ -45,6 +45,10 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--show-score', type=float, default=0.3,
                         help='least score of a detection to be drawn in --show-dir and --report (default: %(default)s)')
     parser.add_argument('--views', metavar='CLIPSxCROPS', help="of a video: 10x3, or 1x1 (default: the config's)")
+    parser.add_argument('--img-size', type=int, metavar='N',
+                        help="of class folders: the side of the centre crop, such as 320 (default: the config's)")
+    parser.add_argument('--crop-pct', type=float, metavar='SHARE',
+                        help="of class folders: the crop's share of the short side (default: the config's, 0.875)")
     parser.add_argument('--skip-unreadable', action='store_true',
                         help='go on where images or videos are missing or unreadable, with black ones in their place')
     return parser.parse_intermixed_args()
@@ -81,6 +85,7 @@ def main() -> None:
     check_args(args)
     config = cli.config_from(args)
     testing.apply_test_flags(config, per_class=args.per_class, reference=args.reference, views=args.views,
+                             img_size=args.img_size, crop_pct=args.crop_pct,
                              show_dir=args.show_dir, show_score=args.show_score, page=args.report)
     kept, fusing = args.detections, None
     if kept:

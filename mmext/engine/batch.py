@@ -18,7 +18,7 @@ def tell_batch(runner: Runner) -> None:
     line, fits = batch_line(
         runner.train_loop.dataloader.batch_size or runner.train_loop.dataloader.batch_sampler.batch_size,
         get_world_size(), config.get('optim_wrapper', {}).get('accumulative_counts', 1),
-        learning_rate(config), config.get('auto_scale_lr') or {})
+        learning_rate(config), config.get('auto_scale_lr') or {}, len(runner.train_loop.dataloader.dataset))
     (runner.logger.info if fits else runner.logger.warning)(line)
 
 
@@ -27,7 +27,8 @@ def learning_rate(config: Mapping) -> float | None:
     return (config.get('optim_wrapper', {}).get('optimizer') or {}).get('lr')
 
 
-def batch_line(batch: int, processes: int, accumulated: int, rate: float | None, scaling: Mapping) -> tuple[str, bool]:
+def batch_line(batch: int, processes: int, accumulated: int, rate: float | None, scaling: Mapping,
+               samples: int | None = None) -> tuple[str, bool]:
     """The line, and whether the batch is the recipe's or the learning rate is scaled to it.
 
     Args:
@@ -36,10 +37,13 @@ def batch_line(batch: int, processes: int, accumulated: int, rate: float | None,
         accumulated: batches of an update.
         rate: the learning rate of the config.
         scaling: the config's ``auto_scale_lr``.
+        samples: of the training set, if that is known.
     """
     total, base = batch * processes * accumulated, scaling.get('base_batch_size')
     parts = [f'{count} {name}' for count, name in ((processes, 'processes'), (accumulated, 'batches')) if count > 1]
     line = f'batch: {total} samples an update' + (f' ({" x ".join([*parts, str(batch)])})' if parts else '')
+    if samples is not None and samples < total:
+        line += f', of which the training set has {samples}'
     if not base:
         return f'{line}; the config does not say which batch its learning rate is for (auto_scale_lr)', True
     line += f', the recipe has {base}'

@@ -53,8 +53,9 @@ def take_our_form(metric: ConfigDict) -> None:
 
 
 def apply_test_flags(config: Config, *, per_class: bool = False, reference: bool = False, views: str | None = None,
-                     show_dir: str | None = None, show_score: float = 0.3, page: str | None = None) -> None:
-    """Writes ``--per-class --reference --views --show-dir --show-score`` into a config, and checks ``--report``.
+                     img_size: int | None = None, crop_pct: float | None = None, show_dir: str | None = None,
+                     show_score: float = 0.3, page: str | None = None) -> None:
+    """Writes the flags of ``tools/test.py`` of the same names into a config, and checks ``--report`` (``page``).
 
     Raises:
         UserError: the config's task has no such thing, or the folder can't be written.
@@ -78,6 +79,9 @@ def apply_test_flags(config: Config, *, per_class: bool = False, reference: bool
     if views:
         from mmext.video.views import set_views
         set_views(config, views)
+    if img_size is not None or crop_pct is not None:
+        from mmext.classification.image_size import set_image_size
+        set_image_size(config, img_size, crop_pct)
 
 
 def drawing_hook(metric: dict, folder: str, score: float) -> dict:

@@ -17,6 +17,9 @@ from mmext.engine.batch import batch_line
     ((2, 2, 4, 0.02, dict(base_batch_size=16)),
      '(2 processes x 4 batches x 2), the recipe has 16; learning rate', True),
     ((2, 1, 1, 0.02, {}), 'batch: 2 samples an update; the config does not say', True),
+    ((8, 2, 4, 0.02, dict(base_batch_size=64), 6),
+     'batch: 64 samples an update (2 processes x 4 batches x 8), of which the training set has 6, the recipe', True),
+    ((8, 1, 1, 0.02, {}, 8), 'batch: 8 samples an update; the config does not say', True),
     ((2, 1, 1, None, dict(base_batch_size=4)), "the learning rate is the optimizer's own", False),
 ])
 def test_line(given: tuple, words: str, fits: bool):
