@@ -16,7 +16,9 @@ from mmext.errors import UserError, nearest, reason, shorten
 
 RUNNER_READS = ('auto_scale_lr', 'find_unused_parameters', 'sync_bn', 'compile', 'model_wrapper_cfg', 'custom_imports')
 LOADER_READS = ('dataset', 'sampler', 'batch_sampler', 'collate_fn', 'worker_init_fn', 'num_batch_per_epoch')
-OPEN = ('dist_cfg', 'mp_cfg', 'backend_args', 'metainfo')
+OPEN = ('dist_cfg', 'mp_cfg', 'backend_args', 'metainfo', 'custom_keys')
+PARAMWISE = {'custom_keys', 'bias_lr_mult', 'bias_decay_mult', 'norm_decay_mult', 'flat_decay_mult',
+             'dwconv_decay_mult', 'dcn_offset_lr_mult', 'bypass_duplicate'}  # of DefaultOptimWrapperConstructor
 PATHS = ('checkpoint', 'ann_file', 'class_file', 'label_file', 'data_root', 'load_from', 'work_dir', 'out_dir', 'img',
          'img_path', 'video', 'seg', 'outfile_prefix', 'pretrained')
 EMPTY = inspect.Parameter.empty
@@ -40,8 +42,9 @@ def apply_options(config: Config, options: dict) -> None:
             value that can't be read.
     """
     order = ('_delete_', 'type')
+    begun: set[str] = set()
     for key in sorted(options, key=lambda key: (order + (last_of(key), )).index(last_of(key))):
-        check_key(config, key)
+        check_key(config, key, begun)
         value = options[key]
         node, name = holder_of(config, key), last_of(key)
         if isinstance(value, Text):
@@ -187,38 +190,51 @@ def fill_none(node: object, parts: list[str], value: object) -> None:
         node = node[key]
 
 
-def check_key(config: Config, dotted: str) -> None:
-    """Raises a UserError for a key that is not there and that nothing would read."""
+def check_key(config: Config, dotted: str, begun: set[str]) -> None:
+    """Raises a UserError for a key that is not there and that nothing would read.
+
+    Args:
+        config: as the options before this one have left it.
+        dotted: the key.
+        begun: the places that held nothing before the options, such as ``optim_wrapper.clip_grad``. While no ``type``
+            stands there, any key may. A place that this key begins is added.
+    """
     node: object = config._cfg_dict
     parts = dotted.split('.')
     for i, part in enumerate(parts):
+        place = '.'.join(parts[:i])
         if node is None:
-            return
+            begun.add(place)
+            node = {}
         if isinstance(node, (list, tuple)):
             if not (part.isascii() and part.isdigit()) or int(part) >= len(node):
-                raise UserError(f'--cfg-options {dotted}: {".".join(parts[:i])} is a list of {len(node)}, {part!r} is '
-                                'no index of it')
+                raise UserError(f'--cfg-options {dotted}: {place} is a list of {len(node)}, {part!r} is no index of it')
             node = node[int(part)]
         elif not isinstance(node, dict):
-            raise UserError(f'--cfg-options {dotted}: {".".join(parts[:i])} is {node!r} and has no keys')
+            raise UserError(f'--cfg-options {dotted}: {place} is {node!r} and has no keys')
         elif part in node:
             node = node[part]
         else:
-            known = accepted_keys(config, node, parts[:i])
-            if known is None or part in known or part == '_delete_':
-                return
-            close = nearest('.'.join(parts[:i + 1]), ('.'.join([*parts[:i], name]) for name in {*node, *known}))
-            raise UserError(f'--cfg-options {dotted}: no key {part!r} there{close}')
+            known = accepted_keys(config, node, parts[:i], place in begun)
+            if known is not None and part not in known and part != '_delete_':
+                close = nearest(f'{place}.{part}'.strip('.'),
+                                ('.'.join([*parts[:i], name]) for name in {*node, *known}))
+                raise UserError(f'--cfg-options {dotted}: no key {part!r} there{close}')
+            node = None
 
 
-def accepted_keys(config: Config, node: ConfigDict, place: list[str]) -> set[str] | None:
-    """The keys that could be added to a part of a config; None where anything may be."""
-    if place and place[-1] in OPEN:
+def accepted_keys(config: Config, node: dict, place: list[str], begun: bool = False) -> set[str] | None:
+    """The keys that could be added to a part of a config, which options may have begun; None where anything may be."""
+    if not set(OPEN).isdisjoint(place):
         return None
+    if place[-1:] == ['paramwise_cfg']:
+        return None if (holder_of(config, '.'.join(place)) or {}).get('constructor') else PARAMWISE
     if 'type' in node:
         root = registry_at(tuple(place))
         component = find_component(node['type'], node.get('_scope_') or config.get('default_scope'), root)
         return None if component is None else readable_keys(component, root)
+    if begun:
+        return None
     if not place:
         return arguments(Runner) | set(RUNNER_READS)
     if place[-1].endswith('_dataloader'):

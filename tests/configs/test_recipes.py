@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +22,7 @@ import mmext
 from mmext.backbones.names import find_backbone
 from mmext.classification import create_classifier
 from mmext.engine.config import load_config
+from mmext.engine.options import Text
 from tests.classification.helpers import write_cifar10, write_cifar100, write_folders, write_mnist, write_svhn
 from tests.configs.learning import take_step
 from tests.conftest import ROOT
@@ -288,9 +290,12 @@ def test_every_recipe_is_in_the_papers_list():
 
 def test_nvidia_s_ssd300_by_options():
     """No weight decay of norms and biases, NMS at 0.5: the options that docs/paper_notes.md names."""
-    config = load_config(ROOT / 'configs' / 'ssd300_iresnet50_coco.py', options={
-        'optim_wrapper.paramwise_cfg': dict(norm_decay_mult=0, bias_decay_mult=0),
-        'model.test_cfg.nms.iou_threshold': 0.5})
+    page = (ROOT / 'docs' / 'paper_notes.md').read_text()
+    command, = re.findall(r'tools/train.py (configs/ssd300\S+)[^`]*?--cfg-options ([^`]*?)\n```', page)
+    words = command[1].replace('\\', ' ').split()
+    config = load_config(ROOT / command[0], options={key: Text(text) for key, _, text in (
+        word.partition('=') for word in words)})
+    assert config.optim_wrapper.paramwise_cfg == dict(norm_decay_mult=0, bias_decay_mult=0)
     assert config.model.test_cfg.nms == dict(type='nms', iou_threshold=0.5)
     model = nn.Sequential(nn.Conv2d(3, 4, 1), nn.BatchNorm2d(4))
     groups = build_optim_wrapper(model, config.optim_wrapper).optimizer.param_groups

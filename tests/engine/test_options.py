@@ -57,6 +57,35 @@ def test_a_value_is_read_as_what_its_key_holds(key: str, text: str, value: objec
     assert found == value and type(found) in (type(value), *([] if not isinstance(value, dict) else [type(found)]))
 
 
+@pytest.mark.parametrize('words', [
+    ('optim_wrapper.paramwise_cfg.norm_decay_mult=0', 'optim_wrapper.paramwise_cfg.bias_decay_mult=0'),
+    ('optim_wrapper.clip_grad.max_norm=35', 'optim_wrapper.clip_grad.norm_type=2'),
+    ('optim_wrapper.paramwise_cfg.custom_keys.backbone.lr_mult=0.1',
+     'optim_wrapper.paramwise_cfg.custom_keys.backbone.decay_mult=2', 'optim_wrapper.paramwise_cfg.bias_lr_mult=2'),
+    ('optim_wrapper.constructor=LearningRateDecayOptimizerConstructor', 'optim_wrapper.paramwise_cfg.num_layers=12',
+     'optim_wrapper.paramwise_cfg.decay_rate=0.9'),
+    ('model.backbone.init_cfg.checkpoint=a.pth', 'model.backbone.init_cfg.prefix=backbone.',
+     'model.backbone.init_cfg.type=Pretrained'),
+])
+def test_several_keys_of_a_part_that_was_not_there(words: tuple[str, ...]):
+    config = load_config(DETECTOR)
+    options.apply_options(config, typed(*words))
+    for word in words:
+        key, _, text = word.partition('=')
+        assert str(at(config, key)) == text
+
+
+@pytest.mark.parametrize(('words', 'says'), [
+    (('optim_wrapper.paramwise_cfg.norm_decay_mul=0', ), "no key 'norm_decay_mul' there; did you mean '"),
+    (('optim_wrapper.paramwise_cfg.norm_decay_mult=0', 'optim_wrapper.paramwise_cfg.bias_decay=0'),
+     "no key 'bias_decay' there"),
+    (('model.backbone.init_cfg.type=Pretrained', 'model.backbone.init_cfg.checkpoints=a.pth'), "no key 'checkpoints'"),
+])
+def test_keys_of_a_new_part_that_nothing_reads(words: tuple[str, ...], says: str):
+    with pytest.raises(UserError, match=says):
+        load_config(DETECTOR, options=typed(*words))
+
+
 def test_a_comma_in_a_checkpoint_named_with_its_type():
     config = load_config(DETECTOR, options=typed('model.backbone.init_cfg.checkpoint=a,b.pth',
                                                  'model.backbone.init_cfg.type=Pretrained'))
