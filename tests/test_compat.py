@@ -65,6 +65,27 @@ def test_a_mended_search_for_packages_is_left_alone():
     assert mended.get_installed_path is found and 'is_installed' not in vars(mended)
 
 
+def test_configs_in_python_s_own_form_may_call_the_standard_library(tmp_path: Path):
+    """os.path as osp, as mmengine's own tests have it, and modules of other kinds: a package, compiled, built in."""
+    config = tmp_path / 'lazy.py'
+    config.write_text("import os.path as osp\nimport math\nfrom json import dumps\nfrom time import gmtime\n"
+                      "from torch.optim import SGD\n"
+                      "found = osp.join('a', 'b'), math.floor(1.5), dumps([1]), gmtime(0).tm_year\n"
+                      "optimizer = dict(type=SGD)\n")
+    code = f"from mmengine.config import Config; print(Config.fromfile({str(config)!r}).found)"
+    without = run('-c', code)
+    assert without.returncode and 'RuntimeError' in without.stderr, 'mended upstream? then delete the repair'
+    assert run('-c', f'import mmext; {code}').stdout.strip() == "('a/b', 1, '[1]', 1970)"
+    assert Config.fromfile(config).optimizer.type is torch.optim.SGD
+
+
+def test_what_knows_the_standard_library_is_left_alone():
+    mended = SimpleNamespace(_is_builtin_module=lambda name: name in sys.stdlib_module_names)
+    known = mended._is_builtin_module
+    compat.mmengine.know_the_standard_library(mended)
+    assert mended._is_builtin_module is known
+
+
 def test_ssd_head_with_a_loss_cls_is_left_alone():
     class Mended:
         def __init__(self) -> None:

@@ -35,6 +35,7 @@ def install() -> None:
         return
     repairs = RepairFinder()
     repairs.after('mmengine.utils.package_utils', mmengine.find_packages_without_pkg_resources)
+    repairs.after('mmengine.config.utils', mmengine.know_the_standard_library)
     repairs.after('mmdet.models.dense_heads.ssd_head', mmdet.give_ssd_head_a_loss_cls)
     repairs.after('mmengine.logging.history_buffer', checkpoints.allow_history_buffer_in_checkpoints)
     repairs.after('mmengine.runner.checkpoint', checkpoints.keep_checkpoints_from_running_code)

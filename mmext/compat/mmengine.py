@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.metadata
 import importlib.util
 import os
+import sys
 from types import ModuleType
 
 from mmext.compat.notes import note
@@ -48,6 +49,24 @@ def find_packages_without_pkg_resources(module: ModuleType) -> None:
         function.__doc__ = getattr(module, function.__name__).__doc__
         setattr(module, function.__name__, function)
     note(find_packages_without_pkg_resources, 'packages are found without setuptools')
+
+
+def know_the_standard_library(module: ModuleType) -> None:
+    """RuntimeError without a text, at ``osp.join(...)`` in a config with ``read_base()``: os is taken for a library.
+
+    mmengine tells the standard library by where it lies. In a virtual environment that is elsewhere, and of a module
+    that is part of the interpreter, such as os since Python 3.11, it is nowhere. Names it does not know are looked for
+    in Python's own list. No issue of its own is known.
+    """
+    by_place = module._is_builtin_module
+    if by_place('os') and by_place('json'):
+        return
+
+    def _is_builtin_module(module_name: str) -> bool:
+        return module_name.partition('.')[0] in sys.stdlib_module_names or by_place(module_name)
+
+    module._is_builtin_module = _is_builtin_module
+    note(know_the_standard_library, 'configs with read_base() may call the standard library')
 
 
 def write_files_whole_or_not_at_all(module: ModuleType) -> None:
