@@ -4,7 +4,7 @@ _base_ = [
 
 model = dict(
     type='mmext.Classifier',
-    backbone=dict(type='mmext.RiR', depth=32, variant='rir', stem='conv3x3'),
+    backbone=dict(type='mmext.RiR', depth=18, variant='rir', stem='conv3x3'),  # wide, as in the paper's results
     num_classes=_base_.num_classes,
     data_preprocessor=_base_.data_preprocessor)
 train_dataloader = dict(batch_size=500)

@@ -59,7 +59,7 @@ def test_network_and_its_size(name: str) -> None:
         assert (round(counted.params / 1e6, 2), round(counted.flops / 1e9, 2)) == (row['params_M'], row['gflops'])
 
 
-@pytest.mark.parametrize('name', ['iresnet3d50_kinetics400', 'rir3d18_wide_sthv2'])
+@pytest.mark.parametrize('name', NAMES)
 def test_optimiser_and_the_rate_of_every_epoch(name: str) -> None:
     config = loaded(name)
     wrapper = build_optim_wrapper(nn.Linear(1, 1), config.optim_wrapper)
@@ -72,7 +72,9 @@ def test_optimiser_and_the_rate_of_every_epoch(name: str) -> None:
         wrapper.optimizer.step()
         scheduler.step()
     assert rates == pytest.approx([0.1] * 30 + [0.01] * 30 + [0.001] * 20 + [0.0001] * 10)
-    assert config.auto_scale_lr.base_batch_size == 64
+    assert config.auto_scale_lr == dict(enable=False, base_batch_size=64)
+    assert config.train_dataloader.batch_size * 8 == 64
+    assert (config.model.cls_head.dropout_ratio, config.optim_wrapper.get('clip_grad')) == (0, None)
 
 
 @pytest.mark.parametrize(('data', 'sampler'), [('kinetics400', 'SampleFrames'), ('sthv2', 'UniformSample')])
