@@ -2,6 +2,7 @@
 
     tools/complexity.py configs/ssd300_iresnet50_coco.py --convention iresnet
     tools/complexity.py --backbone iresnet50 --num-classes 1000 --input 3 224 224
+    tools/complexity.py --backbone iresnet3d50 --convention iresnet
 """
 
 from __future__ import annotations
@@ -19,10 +20,12 @@ def parse_args() -> argparse.Namespace:
 
     parser = argparse.ArgumentParser(description='Count parameters and FLOPs, on the meta device.')
     parser.add_argument('config', nargs='?', help='a file of configs/; with --backbone, that network is put into it')
-    parser.add_argument('--backbone', metavar='NAME', help='alone: a classifier on this network')
-    parser.add_argument('--num-classes', type=int, help='of the classifier (default: 1000)')
+    parser.add_argument('--backbone', metavar='NAME',
+                        help='alone: a classifier on this network; iresnet3d50 is iresnet50 for clips')
+    parser.add_argument('--num-classes', type=int, help='of the classifier (default: 1000, or 400 for clips)')
     parser.add_argument('--input', type=int, nargs='+', metavar='N',
-                        help="C H W or C T H W (default: the config's, or the network's own: 3 224 224 or 3 32 32)")
+                        help="C H W or C T H W (default: the config's, or the network's own: 3 224 224, 3 32 32 "
+                        'or, for clips, 3 16 224 224)')
     parser.add_argument('--stem', help="another than the network's own: conv7x7, conv3x3, conv1x1, conv3x3_twice")
     parser.add_argument('--convention', choices=CONVENTIONS, default='macs',
                         help='whose FLOPs to count (default: plain multiply-accumulates)')
@@ -41,7 +44,7 @@ def main() -> None:
                             '--cfg-options model.backbone.stem=... and the head\'s num_classes')
         subject = subjects.from_config(args.config, args.backbone, args.cfg_options, args.input)
     elif args.backbone:
-        subject = subjects.classifier(args.backbone, args.num_classes or 1000, args.input, args.stem)
+        subject = subjects.classifier(args.backbone, args.num_classes, args.input, args.stem)
     else:
         raise UserError('give a config or --backbone NAME')
     counted = complexity.count(subject.model, subject.shape, args.convention, subject.forward)
@@ -54,8 +57,8 @@ def main() -> None:
     if args.convention != 'macs':
         print(f'FLOPs  {counted.flops / 1e9:10.4f} G   as the {args.convention} paper counts them')
     if not args.config:
-        stem = subject.model.backbone.stem
-        for row in published.classifier_rows(args.backbone, subject.model.fc.out_features, subject.shape, stem):
+        name, stem = subjects.name_for_images(args.backbone), subject.model.backbone.stem
+        for row in published.classifier_rows(name, subject.model.fc.out_features, subject.shape, stem):
             print(published.line(row))
 
 

@@ -13,10 +13,13 @@ from torch import nn
 
 from mmext.analysis.speed.inputs import kind_of, sample_shape
 from mmext.backbones import create_backbone
+from mmext.backbones.names import catalogue
 from mmext.backbones.plan import STEMS
 from mmext.classification import Classifier
 from mmext.engine.config import load_config
 from mmext.errors import UserError
+
+FRAMES = 16  # of a clip, in the iResNet paper
 
 
 @dataclass(frozen=True)
@@ -29,20 +32,39 @@ class Subject:
     forward: Callable
 
 
-def classifier(name: str, num_classes: int = 1000, shape: Sequence[int] | None = None,
+def classifier(name: str, num_classes: int | None = None, shape: Sequence[int] | None = None,
                stem: str | None = None) -> Subject:
-    """A classifier on a network; inputs of four numbers (C, T, H, W) make it 3D.
+    """A classifier on a network.
+
+    Args:
+        name: as ``mmext.list_backbones()`` has it; with 3d before the depth, as in the names of configs
+            (``iresnet3d50``), the network for clips on the stem for 224 pixels, as the iResNet paper has it.
+        num_classes: 1000 by default, ImageNet's; of a network for clips 400, those of Kinetics.
+        shape: of one input. Four numbers (C, T, H, W) make any network 3D. By default (3, 224, 224), (3, 32, 32) or,
+            for clips, (3, 16, 224, 224), as the stem needs it.
+        stem: another than the network's own.
 
     Raises:
-        UserError: there is no such network or stem, or the input has not three or four dimensions.
+        UserError: there is no such network or stem, or the input has not the dimensions.
     """
-    shape = tuple(shape or (3, *usual_size(name, stem)))
-    if len(shape) not in (3, 4):
-        raise UserError(f'--input {" ".join(map(str, shape))}: need C H W, or C T H W for 3D')
+    flat = name_for_images(name)
+    clips = flat != name
+    stem = stem or ('conv7x7' if clips else None)
+    shape = tuple(shape or (3, *([FRAMES] if clips else []), *usual_size(flat, stem)))
+    if len(shape) not in ((4, ) if clips else (3, 4)):
+        raise UserError(f'--input {" ".join(map(str, shape))}: need {"" if clips else "C H W, or "}C T H W'
+                        f'{f", {name} takes clips" if clips else " for 3D"}')
     with torch.device('meta'):
-        backbone = create_backbone(name, stem=stem, in_channels=shape[0], dims=len(shape) - 1)
-        model = Classifier(backbone, num_classes)
-    return Subject(f'{name}, {num_classes} classes, stem {backbone.stem}', model, shape, model)
+        backbone = create_backbone(flat, stem=stem, in_channels=shape[0], dims=len(shape) - 1)
+        model = Classifier(backbone, num_classes or (400 if clips else 1000))
+    return Subject(f'{name}, {model.fc.out_features} classes, stem {backbone.stem}', model, shape, model)
+
+
+def name_for_images(name: str) -> str:
+    """'iresnet50' for 'iresnet3d50', the network inflated for clips; any other name as it is."""
+    flat = name.replace('3d', '', 1)
+    known = catalogue()
+    return flat if name not in known and flat in known else name
 
 
 def usual_size(name: str, stem: str | None = None) -> tuple[int, int]:

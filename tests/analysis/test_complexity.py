@@ -15,6 +15,7 @@ from mmext.analysis.complexity import Complexity
 from mmext.analysis.subjects import Subject
 from tests.backbones.helpers import user_error
 from tests.conftest import ROOT, Tool, error_line
+from tests.tools.helpers import here, succeeded
 
 ROWS = [row for row in published.rows() if row['task'] in ('classifier', 'ssd300', 'recognizer3d')]
 CIFAR = [row for row in ROWS if row['flops'] == 'iresnet-cifar']
@@ -143,6 +144,27 @@ def test_the_tool_refuses_a_wrong_name_in_one_line(tool: Tool) -> None:
                                                      ('resnet164_cifar', None, (3, 32, 32))])
 def test_the_stem_says_the_usual_input(name: str, stem: str | None, shape: tuple) -> None:
     assert subjects.classifier(name, stem=stem).shape == shape
+
+
+@pytest.mark.parametrize('name', ['iresnet3d50', 'rir3d18_wide', 'resnet3d50_recursive', 'iresgroupfix3d101'])
+def test_a_name_for_clips(name: str) -> None:
+    subject = subjects.classifier(name)
+    assert subject.shape == (3, 16, 224, 224) and subject.model.backbone.stem == 'conv7x7'
+    assert subject.model.backbone.dims == 3 and subject.model.fc.out_features == 400
+    assert complexity.count(subject.model, subject.shape).macs > 0
+    with user_error(f'--input 3 224 224: need C T H W, {name} takes clips'):
+        subjects.classifier(name, shape=(3, 224, 224))
+
+
+@pytest.mark.parametrize('name', ['resnet3d50', 'iresnet3d50'])
+@pytest.mark.parametrize('classes', [(), ('--num-classes', 174)])
+def test_the_tool_prints_the_paper_s_row_of_a_network_for_clips(name: str, classes: tuple) -> None:
+    printed = succeeded(here('complexity.py', '--backbone', name, *classes, '--convention', 'iresnet'))
+    gflops = '93.93' if name == 'iresnet3d50' else '93.26'
+    params = '46.54' if classes else '47.0'
+    assert 'input 3 x 16 x 224 x 224' in printed
+    assert f'iresnet paper, Table V: {params} M params, {gflops} G FLOPs' in printed
+    assert f'{float(printed.split("FLOPs")[1].split()[0]):.2f}' == gflops
 
 
 @pytest.mark.parametrize('shape', [(224, 224), (224, ), (1, 3, 16, 224, 224)])
