@@ -13,6 +13,8 @@ import pytest
 import torch
 from mmengine.registry import DefaultScope
 
+from tests.warm import run_warm
+
 ROOT = Path(__file__).resolve().parent.parent
 CONFIG = 'configs/ssd300_iresnet50_coco.py'
 # The smallest SSD300, two images a step, no worker processes.
@@ -53,8 +55,8 @@ def a_scope_for_each_test(a_scope_for_each_file: None) -> Iterator[None]:
 
 @pytest.fixture(scope='session')
 def tool() -> Tool:
-    """tool('train.py', ...) runs tools/train.py."""
-    return lambda script, *arguments, **options: run(f'tools/{script}', *map(str, arguments), **options)
+    """tool('train.py', ...) runs tools/train.py in a process of its own."""
+    return lambda script, *arguments, **options: run_warm(ROOT / 'tools' / script, *map(str, arguments), **options)
 
 
 @pytest.fixture(scope='session')
