@@ -30,10 +30,18 @@ def set_views(config: Config, views: str) -> None:
     samplers = [step for step in pipeline if 'num_clips' in step]
     places = [i for i, step in enumerate(pipeline) if step['type'] in CROPS.values()]
     short = [step['scale'][1] for step in pipeline if step['type'] == 'Resize' and step['scale'][0] == -1]
-    trained = [step['scale'][1] for step in config.train_dataloader.dataset.pipeline if step['type'] == 'Resize']
+    trained = training_sizes(config)
     if not (samplers and places and short and trained):
         raise UserError('--views: needs a config whose test pipeline has a sampler with num_clips, a Resize of the '
-                        'short side and a CenterCrop or ThreeCrop')
+                        'short side and a CenterCrop or ThreeCrop, and whose training pipeline has a RandomCrop or a '
+                        'Resize')
     for step in samplers:
         step['num_clips'] = clips
     pipeline[places[0]] = dict(type=CROPS[crops], crop_size=trained[-1] if crops == 1 else short[0])
+
+
+def training_sizes(config: Config) -> list[int]:
+    """The sizes in pixels that the training pipeline crops or resizes to, in its order; the last is the network's."""
+    steps = config.train_dataloader.dataset.pipeline
+    return [step['size'] if step['type'] == 'RandomCrop' else step['scale'][1] for step in steps
+            if step['type'] in ('RandomCrop', 'Resize')]

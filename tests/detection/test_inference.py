@@ -15,6 +15,7 @@ from mmengine.runner import Runner
 from PIL import Image
 
 import mmext  # noqa: F401  registers the names
+from mmext.backbones.memory_format import arrange_weights
 from mmext.backbones.trained import Trained, choose_device
 from mmext.data.loading import decode
 from mmext.detection.inference import Inferencer, require_detector
@@ -70,6 +71,7 @@ def test_boxes_are_those_of_the_test(name: str, shapes: Path, tmp_path: Path) ->
     loader = Runner.build_dataloader(config.test_dataloader, seed=0)
     model = MODELS.build(config.model).eval()
     model.load_state_dict(torch.load(trained.source)['state_dict'])
+    arrange_weights(model, 'auto')
     with torch.no_grad():
         samples = [sample for batch in loader for sample in model.test_step(batch)]
     detect = Inferencer(config, trained, CPU, score=0.0)

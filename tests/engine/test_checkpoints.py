@@ -166,7 +166,7 @@ def test_a_number_that_is_not_finite_is_not_written(hook: tuple, tmp_path: Path)
 def test_weights_that_turn_bad_after_the_last_loss(train: Callable, tmp_path: Path):
     """The loss is finite at every iteration; the last update makes a weight infinite."""
     def update(wrapper: OptimWrapper, *args: object, **kwargs: object) -> None:
-        wrapper.param_groups[0]['params'][3].data.view(-1)[0] = float('inf')
+        wrapper.param_groups[0]['params'][3].data.fill_(float('inf'))
 
     with mock.patch.object(OptimWrapper, 'update_params', update):
         line = error_line(train(tmp_path, options=('train_dataloader.batch_size=80', )))

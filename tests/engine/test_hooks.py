@@ -49,9 +49,10 @@ def test_what_says_how_workers_are_seeded_is_kept(given: dict):
 
 def test_flags_add_to_them():
     config = cli.config_from(Namespace(config=ROOT / 'configs' / 'retinanet_iresnet50_fpn_coco.py', local_rank=0,
-                                       data_root=None, classes=None, backbone=None, cfg_options=None))
+                                       data_root=None, classes=None, backbone=None, cfg_options=None,
+                                       memory_format='auto'))
     apply_training_flags(config, ema=0.1)
-    assert [hook.type for hook in config.custom_hooks] == [*SAFETY, 'mmext.EMAHook']
+    assert [hook.type for hook in config.custom_hooks] == [*SAFETY, 'mmext.MemoryFormatHook', 'mmext.EMAHook']
 
 
 def test_ours_are_those_of_the_configs():

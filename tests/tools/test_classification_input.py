@@ -132,7 +132,7 @@ def test_half_downloaded_cifar(cifar: Path, place: Path):
     ('rir_cifar10', ['train_dataloader.dataset.pipeline.0.size=48'], 'no window of size=48 in images of pad_to=40'),
     ('rir_cifar10', ['train_dataloader.dataset.pipeline.0.size=3'], 'an image of 3 x 3 is too small for RiR'),
     ('rir_cifar10', ['train_dataloader.dataset.limit=21'], 'limit=21 is not a number of images from 1 to the 20'),
-    ('rir_cifar10', ['val_evaluator.topk=[1,11]'], r'val_evaluator.topk=\[?\(?1, 11.*there are only 10 classes'),
+    ('rir_cifar10', ['val_evaluator.topk=[11]'], r'val_evaluator.topk=.*11.*there are only 10 classes'),
     ('cresnet_cifar10', ['model.backbone.depth=27', 'model.backbone.variant=c2'], "no variant 'c2'"),
     ('cresnet_cifar10', ['model.backbone.depth=27', 'model.backbone.variant=a2', 'model.backbone.authors_wiring=True'],
      "the authors wire 'a2' as the paper does"),

@@ -138,7 +138,7 @@ def test_what_is_not_finite_is_refused(tmp_path: Path):
     torch.save(backbone.state_dict(), tmp_path / 'weights.pth')
     done = here('export.py', 'backbone', 'rir_cnn32', '--out', tmp_path / 'net.onnx', '--checkpoint',
                 tmp_path / 'weights.pth', '--cfg-options', 'num_stages=1')
-    assert 'layer1 holds values that are not finite' in error_line(done)
+    assert 'bn1.running_mean holds a number that is not finite' in error_line(done)
     assert [file.name for file in tmp_path.iterdir()] == ['weights.pth']
 
 

@@ -17,7 +17,8 @@ from tests.tools.helpers import here, succeeded
 from tests.video.clips import number_of, whole, write, write_sound
 
 # What is made smaller in the real configs' text.
-SMALLER = {"scale=(-1, 256)": "scale=(-1, 40)", 'scale=(224, 224)': 'scale=(32, 32)', 'input_size=224': 'input_size=32',
+SMALLER = {'scale_range=(256, 320)': 'scale_range=(40, 50)', 'RandomCrop\', size=224': 'RandomCrop\', size=32',
+           "scale=(-1, 256)": "scale=(-1, 40)", 'scale=(224, 224)': 'scale=(32, 32)', 'input_size=224': 'input_size=32',
            'crop_size=224': 'crop_size=32', 'crop_size=256': 'crop_size=40', 'clip_len=16': 'clip_len=4',
            'num_classes=400': 'num_classes=3', 'num_classes=174': 'num_classes=3', 'num_workers=8': 'num_workers=0',
            'topk=(1, 5)': 'topk=(1, 2)', 'batch_size=8': 'batch_size=2', 'num_clips=10': 'num_clips=2',
@@ -131,7 +132,7 @@ def test_too_many_unreadable_videos_stop_the_run(configs: Path, kinetics: Path, 
 
 def test_classes_of_its_own(configs: Path, kinetics: Path, tmp_path: Path) -> None:
     train = ('train.py', configs / 'iresnet3d50_kinetics400.py', '--data-root', kinetics, '--work-dir', tmp_path)
-    wrong = [*TRAIN[:-4], 'model.cls_head.num_classes=7']
+    wrong = [*TRAIN[:-3], 'model.cls_head.num_classes=7']
     assert '3 classes, but model.cls_head.num_classes is 7; give --classes auto' in error_line(here(*train, *wrong))
     assert 'classes.txt: 3 classes are named, but num_classes is 2' in error_line(
         here(*train, *TRAIN, 'train_dataloader.dataset.num_classes=2'))

@@ -22,7 +22,8 @@ from tests.video.clips import write
 
 CLASSES = ('left', 'right', 'up', 'down', 'clockwise', 'anticlockwise')
 # What is made smaller in Kinetics' config.
-SMALLER = {'clip_len=16': 'clip_len=4', 'scale=(-1, 256)': 'scale=(-1, 40)', 'crop_size=256': 'crop_size=40',
+SMALLER = {'scale_range=(256, 320)': 'scale_range=(40, 50)', 'RandomCrop\', size=224': 'RandomCrop\', size=32',
+           'clip_len=16': 'clip_len=4', 'scale=(-1, 256)': 'scale=(-1, 40)', 'crop_size=256': 'crop_size=40',
            'crop_size=224': 'crop_size=32', 'input_size=224': 'input_size=32', 'scale=(224, 224)': 'scale=(32, 32)'}
 
 

@@ -15,7 +15,7 @@ from mmext.backbones.half_identity import HalfIdentity
 
 # Functions by their names without underscores: '+' is add, add_ and __radd__.
 SIGNS = {'add': '+', 'radd': '+', 'sub': '−', 'mul': '×', 'rmul': '×', 'div': '÷', 'truediv': '÷'}
-RESHAPES = {'flatten', 'reshape', 'view', 'contiguous', 'squeeze', 'unsqueeze'}
+RESHAPES = {'flatten', 'unflatten', 'reshape', 'view', 'contiguous', 'squeeze', 'unsqueeze'}
 
 
 class Source(NamedTuple):
