@@ -72,8 +72,13 @@ class MemoryFormatHook(Hook):
         self.memory_format = memory_format
 
     def before_train(self, runner: Runner) -> None:
+        model = bare(runner.model)
         half = isinstance(runner.optim_wrapper, (AmpOptimWrapper, ProcessorAmpOptimWrapper))
-        taken = arrange_weights(bare(runner.model), self.memory_format, half)
+        taken = arrange_weights(model, self.memory_format, half)
+        if model is not runner.model:
+            # torch's DistributedDataParallel sums gradients in buckets that have the format which the weights had when
+            # it was made; with others in them it computes nonsense.
+            runner.model = runner.wrap_model(runner.cfg.get('model_wrapper_cfg'), model)
         runner.logger.info(f'Memory format of the weights: {taken}')
 
     def before_test(self, runner: Runner) -> None:
