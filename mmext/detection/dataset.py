@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import logging
 import os
 from collections import Counter
 
 from mmdet.datasets import CocoDataset as MMDetCocoDataset
+from mmdet.datasets.api_wrappers import COCO
 from mmengine.logging import print_log
 
 from mmext.data.unreadable import cause_of_missing
@@ -52,7 +55,7 @@ class CocoDataset(MMDetCocoDataset):
         check_classes(self.ann_file, content, self.metainfo['classes'])
         folder = self.data_prefix['img']
         require_inside(self.data_root or '', folder, (image['file_name'] for image in content['images']), self.ann_file)
-        entries = super().load_data_list()
+        entries = self.entries_of(content)
         if not entries:
             raise UserError(f'{self.ann_file}: it has no images')
         present = files_in(folder)
@@ -64,6 +67,15 @@ class CocoDataset(MMDetCocoDataset):
         if self.missing:
             print_log(f'{folder}: goes on without {self.tell_missing(entries)}', 'current', logging.WARNING)
         return here if self.on_missing == 'skip' else entries
+
+    def entries_of(self, content: dict) -> list[dict]:
+        """mmdet's data list of annotations that have been read; mmdet itself would read the file again, and in its own
+        way: it takes UTF-8 without a byte-order mark alone."""
+        self.COCOAPI = lambda path: KnownCOCO(content)
+        try:
+            return super().load_data_list()
+        finally:
+            del self.COCOAPI  # data sets are pickled for workers
 
     def parse_data_info(self, raw_data_info: dict) -> dict:
         info = super().parse_data_info(raw_data_info)
@@ -84,6 +96,17 @@ class CocoDataset(MMDetCocoDataset):
         names = shorten(map(os.path.basename, self.missing))
         return (f'{len(self.missing)} of the {len(entries)} images of {self.ann_file}, which are missing ({names})'
                 f'{cause_of_missing(self.missing)}')
+
+
+class KnownCOCO(COCO):
+    """COCO's index of annotations that have been read already, as pycocotools makes it of a file."""
+
+    def __init__(self, content: dict) -> None:
+        super().__init__()
+        self.dataset = content
+        with contextlib.redirect_stdout(io.StringIO()):
+            self.createIndex()
+        self.img_ann_map, self.cat_img_map = self.imgToAnns, self.catToImgs
 
 
 def files_in(folder: str) -> set[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 from functools import reduce
 from pathlib import Path
 
@@ -11,6 +11,7 @@ from mmengine.config import Config, ConfigDict
 from mmengine.logging import print_log
 
 from mmext.backbones.trained import Trained
+from mmext.engine.agreement import OTHERS, is_other
 from mmext.engine.build import telling_mistakes
 from mmext.engine.channels import check_channels
 from mmext.engine.components import find_component
@@ -20,6 +21,7 @@ from mmext.engine.types import check_sections, check_types
 from mmext.errors import UserError, nearest
 
 LOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
+PLAIN_LOADING = ('LoadImageFromFile', 'mmdet.LoadImageFromFile', 'mmcv.LoadImageFromFile')
 SAFETY = ('mmext.EpochSeedHook', 'mmext.FiniteLossHook', 'mmext.UnreadableFilesHook', 'mmext.ProgressHook')
 
 
@@ -110,18 +112,32 @@ def make_safe(config: Config) -> None:
     """Gives a config on another's runtime (``mmdet::``), which names no ``custom_hooks``, ours.
 
     ``EpochSeedHook`` is for loaders whose workers are seeded anew every epoch, so a training loader that does not say
-    how they are becomes one. mmengine's ``CheckpointHook`` becomes ours in every config.
+    how they are becomes one. mmengine's ``CheckpointHook`` becomes ours in every config, and so does mmdet's plain
+    loading of images in a detector's.
     """
     hooks = [*(config.get('default_hooks') or {}).values(), *(config.get('custom_hooks') or [])]
     for hook in hooks:
         if hook and hook.get('type') in ('CheckpointHook', 'mmengine.CheckpointHook'):
             hook['type'] = 'mmext.CheckpointHook'
+    if config.get('default_scope') == 'mmdet':
+        for loader in LOADERS:
+            load_with_ours(config, loader)
     if 'custom_hooks' in config:
         return
     config.custom_hooks = [dict(type=kind) for kind in SAFETY]
     loader = config.get('train_dataloader')
     if loader and 'worker_init_fn' not in loader:
         loader.update(worker_init_fn=dict(type='mmext.seed_worker'), persistent_workers=False)
+
+
+def load_with_ours(config: Config, loader: str) -> None:
+    """Has the data sets of a loader read images with ``mmext.LoadImage`` where they use mmdet's without options."""
+    on_error = 'skip' if loader == 'train_dataloader' else 'raise'
+    for dataset in datasets_of(config, loader):
+        dataset['pipeline'] = [
+            dict(type='mmext.LoadImage', on_error=on_error)
+            if step['type'] in PLAIN_LOADING and not step.get('backend_args') and {*step} <= {'type', 'backend_args'}
+            else step for step in dataset['pipeline']]
 
 
 def set_memory_format(config: Config, memory_format: str) -> None:
@@ -218,7 +234,7 @@ def set_classes(config: Config, classes: Sequence[str]) -> None:
 def require_same_number(config: Config, options: dict, count: int) -> None:
     """Raises a UserError where an option gives a head another number of classes than ``--classes`` does."""
     for key in options:
-        if key.startswith('model.') and key.endswith('.num_classes'):
+        if key.startswith('model.') and key.endswith('.num_classes') and not is_other(key):
             number = reduce(at, key.split('.'), config._cfg_dict)
             if number != count:
                 raise UserError(f'--cfg-options {key}: --classes gives {count} classes, but {key} is {number}; '
@@ -226,18 +242,28 @@ def require_same_number(config: Config, options: dict, count: int) -> None:
 
 
 def fit_heads(config: Config, classes: Sequence[str] | None) -> None:
-    """Makes every head for the classes of a checkpoint, where it names some."""
+    """Makes every head for the classes of a checkpoint, where it names some.
+
+    RPNs and the like have classes of their own (``agreement.OTHERS``).
+    """
     if classes:
-        replace_values(config.get('model') or {}, lambda key, value: len(classes) if key == 'num_classes' else value)
+        replace_values(config.get('model') or {}, lambda key, value: len(classes) if key == 'num_classes' else value,
+                       spared=OTHERS)
 
 
-def replace_values(node: object, change: Callable[[object, object], object]) -> object:
-    """Rewrites a tree of dicts, lists and tuples in place, leaf by leaf: ``change(key, value) -> value``."""
+def replace_values(node: object, change: Callable[[object, object], object], spared: Container[str] = ()) -> object:
+    """Rewrites a tree of dicts, lists and tuples in place, leaf by leaf: ``change(key, value) -> value``.
+
+    What stands under a key of ``spared`` stays as it is.
+    """
     if isinstance(node, dict):
         for key, value in node.items():
-            dict.__setitem__(node, key, replace_values(value, change) if nested(value) else change(key, value))
+            if key not in spared:
+                dict.__setitem__(node, key, replace_values(value, change, spared) if nested(value)
+                                 else change(key, value))
         return node
-    return type(node)(replace_values(value, change) if nested(value) else change(None, value) for value in node)
+    return type(node)(replace_values(value, change, spared) if nested(value) else change(None, value)
+                      for value in node)
 
 
 def nested(value: object) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import json
 import logging
+import pickle
 from pathlib import Path
 from unittest import mock
 
@@ -146,3 +147,15 @@ def test_real_data_lose_what_mmdet_leaves_out(coco_tiny: Path, caplog):
         data = CocoDataset(data_root=str(coco_tiny), ann_file='annotations/instances_train2017.json',
                            data_prefix=dict(img='train2017'), filter_cfg=FILTER)
     assert sum(data.members) + sum(data.tally.left_out.values()) <= data.tally.boxes == 705
+
+
+@pytest.mark.parametrize('encoding', ['utf-8', 'utf-8-sig', 'utf-16'])
+def test_annotations_are_read_in_one_way(build, tmp_path: Path, encoding: str):
+    """pycocotools, which mmdet has read the file a second time, takes UTF-8 without a byte-order mark alone."""
+    plain = build().load_data_list()
+    text = json.dumps(dict(CONTENT, info=dict(contributor='Zoë')), ensure_ascii=False)
+    (tmp_path / 'mine.json').write_bytes(text.encode(encoding))
+    options = dict(filter_cfg=FILTER, metainfo=dict(classes=('cat', 'dog')), pipeline=[])
+    dataset = CocoDataset(ann_file='mine.json', data_root=str(tmp_path), data_prefix=dict(img=''), **options)
+    assert dataset.load_data_list() == plain and len(plain) == 4
+    assert len(pickle.loads(pickle.dumps(dataset))) == len(dataset)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 import mmext
-from mmext.engine.config import datasets_of, load_config
+from mmext.engine.config import datasets_of, load_config, make_safe, read_config
 from mmext.errors import UserError
 from tests.conftest import CONFIG, ROOT
 
@@ -127,3 +127,19 @@ def test_broken_config(tmp_path: Path, text: str, says: str):
     with pytest.raises(UserError, match=says) as caught:
         load_config(path)
     assert str(path) in str(caught.value) and '\n' not in str(caught.value)
+
+
+def test_classes_leave_parts_with_classes_of_their_own():
+    config = load_config(ROOT / 'configs' / 'faster_rcnn_iresnet50_fpn_coco.py', classes='a,b', options={
+        'model.rpn_head.num_classes': 1})
+    assert (config.model.roi_head.bbox_head.num_classes, config.model.rpn_head.num_classes) == (2, 1)
+
+
+def test_plain_loading_of_mmdets_becomes_ours():
+    config = read_config(ROOT / 'configs' / 'retinanet_iresnet50_fpn_coco.py')
+    options = dict(type='LoadImageFromFile', color_type='grayscale')
+    config.test_dataloader.dataset.pipeline[0] = options
+    make_safe(config)
+    first = [config[f'{name}_dataloader'].dataset.pipeline[0] for name in ('train', 'val', 'test')]
+    assert first == [dict(type='mmext.LoadImage', on_error='skip'), dict(type='mmext.LoadImage', on_error='raise'),
+                     options]
