@@ -68,6 +68,10 @@ def main() -> int:
     console.print(table)
     for name, effect in compat.applied().items():
         console.print(f'repaired: {effect} ({name})')
+    for repair, modules in compat.waiting().items():
+        symptom = repair.__doc__.partition('\n')[0].rstrip('.')
+        console.print(f'in place for {", ".join(modules)}, not imported yet, against: {symptom} ({repair.__name__})',
+                      markup=False)
     for remark in remarks():
         console.print(f'note: {remark}')
     if failures:

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import importlib.util
 import sys
+from collections.abc import Callable
 
 from mmext.compat import checkpoints, mmaction, mmdet, mmengine, numpy2
 from mmext.compat.notes import applied
 from mmext.imports import AbsentModules, RepairFinder
 
-__all__ = ['applied', 'install', 'installed']
+__all__ = ['applied', 'install', 'installed', 'waiting']
 
 NUMPY2 = (
     ('mmaction.datasets.transforms.pose_transforms', numpy2.give_infinity_its_old_name),
@@ -59,3 +60,17 @@ def install() -> None:
 def installed(name: str) -> bool:
     """Whether a top-level package is there, without importing it."""
     return importlib.util.find_spec(name) is not None
+
+
+def waiting() -> dict[Callable, list[str]]:
+    """The repairs that are in place for modules that nobody has imported yet: repair -> the modules' names.
+
+    Whether one is needed shows when its module is imported. Packages that are not installed are left out.
+    """
+    found: dict[Callable, list[str]] = {}
+    for finder in sys.meta_path:
+        for name, repairs in finder.repairs_after.items() if isinstance(finder, RepairFinder) else ():
+            if name not in sys.modules and installed(name.partition('.')[0]):
+                for repair in repairs:
+                    found.setdefault(repair, []).append(name)
+    return found
