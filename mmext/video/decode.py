@@ -19,6 +19,9 @@ from mmext.data.video.picture import Pictures
 
 __all__ = ['VideoError', 'VideoReader']
 NOWHERE = -1
+# Codecs whose decoders, beginning at a key frame of a damaged file, may give other pictures than in a whole decode and
+# say nothing: a picture after an open key frame of HEVC may refer to one before it; MPEG's conceal small faults.
+DOUBTFUL = ('hevc', 'mpeg1video', 'mpeg2video', 'mpeg4')
 
 
 class Damaged(Exception):
@@ -33,8 +36,8 @@ class VideoReader:
     wanted one.
 
     A file is unreadable where a wanted frame, or one that it may depend on, is damaged. Decoding from a key frame is
-    strict: where the decoder finds the least fault, the whole file is decoded, and that decides. One gap is known: a
-    damaged HEVC picture after an open key frame may refer to one before it, of which the decoder says nothing.
+    strict: where the decoder finds the least fault, the whole file is decoded, and that decides. Codecs of
+    ``DOUBTFUL`` are decoded whole at the first reading.
 
     Args:
         path: of the file.
@@ -65,6 +68,7 @@ class VideoReader:
             self.close()
             raise
         codec = self.stream.codec_context
+        self.doubtful = codec.name in DOUBTFUL
         self.pictures = Pictures(codec.width, codec.height, short_side)
 
     def __len__(self) -> int:
@@ -105,7 +109,9 @@ class VideoReader:
         if outside:
             raise IndexError(f'{self.path}: no frame {outside[0]}, it has {self.frames}')
         with errors_of(self.path):
-            found = self.by_key(set(frames)) if self.index else self.in_order(set(frames))
+            whole = self.doubtful or not self.index
+            found = self.in_order(set(frames)) if whole else self.by_key(set(frames))
+            self.doubtful = False
         fresh = dict(found)
         return [fresh.pop(frame) if frame in fresh else found[frame].copy() for frame in frames]
 

@@ -42,10 +42,13 @@ def test_frames_of_every_kind(tmp_path: Path, kind: str):
 
 @pytest.mark.parametrize('kind', [kind for kind in KINDS if kind not in NOT_SEEKABLE])
 def test_no_kind_needs_a_decode_from_the_start(tmp_path: Path, kind: str, monkeypatch: pytest.MonkeyPatch):
+    """But for the first reading of those in which damage is not always told."""
     path = write(tmp_path / kind, kind)
-    monkeypatch.setattr(VideoReader, 'in_order', lambda *_: pytest.fail('decoded from the start'))
     monkeypatch.setattr(VideoReader, 'count', lambda *_: pytest.fail('counted by decoding'))
     with VideoReader(path) as video:
+        if video.doubtful:
+            assert number_of(video[5]) == 5
+        monkeypatch.setattr(VideoReader, 'in_order', lambda *_: pytest.fail('decoded from the start'))
         assert number_of(video[31]) == 31
 
 
@@ -204,7 +207,7 @@ def test_unreadable(tmp_path: Path, what: str, reason: str):
 
 def test_damaged_in_the_middle(tmp_path: Path):
     """The index is whole, but packets are not; what comes before them can still be had."""
-    path = write(tmp_path / 'a.mp4', 'mpeg4.mp4')
+    path = write(tmp_path / 'a.mp4', 'h264.mp4')
     with av.open(str(path)) as container:
         places = [(packet.pos, packet.size) for packet in container.demux(video=0) if packet.size]
     content = bytearray(path.read_bytes())
@@ -284,14 +287,12 @@ def decoded(path: Path) -> tuple[dict[int, np.ndarray], bool]:
 
 
 @pytest.mark.parametrize('kind', ['h264.mp4', 'no_b.mp4', 'h264.avi', 'open_gop.mp4', 'hevc.mkv', 'vp9.webm',
-                                  pytest.param('hevc.mp4', marks=pytest.mark.xfail(
-                                      reason='a damaged picture refers to one before an open key frame')),
-                                  'mpeg4.mp4', 'mpeg4.avi', 'mpeg2.ts'])
+                                  'hevc.mp4', 'mpeg4.mp4', 'mpeg4.avi', 'mpeg2.ts'])
 def test_flipped_bits(tmp_path: Path, kind: str) -> None:
     """A frame is that of a full decode, or unreadable; all of them are given where that finds nothing wrong."""
     source = write(tmp_path / kind, kind)
     times, refused, changed = sorted(decoded(source)[0]), 0, 0
-    for seed in range(8):
+    for seed in (*range(8), 26, 30):
         path = flipped(source, seed)
         whole, fine = decoded(path)
         for frame in random.Random(seed).sample(range(40), 8):
