@@ -10,7 +10,7 @@ compat.install()
 
 from mmext.errors import UserError  # noqa: E402  the repairs come first
 
-__version__ = '0.1.0'
+__version__ = '0.2.0'
 __all__ = ['UserError', 'create_backbone', 'create_classifier', 'list_backbones']
 
 if compat.installed('torch') and compat.installed('mmengine'):  # else mmext.doctor is there to say so

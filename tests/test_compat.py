@@ -86,6 +86,21 @@ def test_what_knows_the_standard_library_is_left_alone():
     assert mended._is_builtin_module is known
 
 
+def test_what_finds_mmext_s_configs_is_left_alone():
+    mended = SimpleNamespace(MODULE2PACKAGE={'mmext': 'mmext'}, _get_package_and_cfg_path=lambda path: path.split('::'))
+    known = mended._get_package_and_cfg_path
+    compat.mmengine.take_configs_of_this_package(mended)
+    assert mended._get_package_and_cfg_path is known
+
+
+def test_without_the_repair_mmext_s_configs_are_not_found():
+    code = "from mmengine.hub import get_config; print(get_config('mmext::ssd300_iresnet50_coco.py').model.type)"
+    without = run('-c', code)
+    assert without.returncode and 'relative config path' in without.stderr, 'mended upstream? then delete the repair'
+    assert run('-c', f'import mmext; {code}').stdout.strip() == 'SingleStageDetector' == run(
+        '-c', code.replace('; ', '; import mmext; ', 1)).stdout.strip()
+
+
 def test_ssd_head_with_a_loss_cls_is_left_alone():
     class Mended:
         def __init__(self) -> None:

@@ -36,8 +36,11 @@ def find_packages_without_pkg_resources(module: ModuleType) -> None:
             if spec.origin is None:
                 raise RuntimeError(f'{package} is a namespace package, it has no one place') from None
             return os.path.dirname(spec.origin)
-        here = distribution.locate_file(package)
-        return str(here if os.path.exists(here) else distribution.locate_file(package2module(package)))
+        for name in (package, package2module(package)):
+            if os.path.exists(distribution.locate_file(name)):
+                return str(distribution.locate_file(name))
+        spec = importlib.util.find_spec(name)  # installed with pip install -e: the files are elsewhere
+        return os.path.dirname(spec.origin) if spec and spec.origin else str(distribution.locate_file(name))
 
     def package2module(package: str) -> str:
         names = (importlib.metadata.distribution(package).read_text('top_level.txt') or '').split()
@@ -67,6 +70,52 @@ def know_the_standard_library(module: ModuleType) -> None:
 
     module._is_builtin_module = _is_builtin_module
     note(know_the_standard_library, 'configs with read_base() may call the standard library')
+
+
+def take_configs_of_this_package(module: ModuleType) -> None:
+    """ValueError at ``_base_ = 'mmext::ssd300_iresnet50_coco.py'``, and at ``get_config('mmext::...')``.
+
+    mmengine has a fixed list of the packages whose configs it takes, and wants a folder in each path. No issue of its
+    own is known.
+    """
+    if 'mmext' not in module.MODULE2PACKAGE:
+        module.MODULE2PACKAGE['mmext'] = 'mmext'
+    split = module._get_package_and_cfg_path
+    try:
+        split('mmext::config.py')
+        return
+    except ValueError:
+        pass
+
+    def _get_package_and_cfg_path(cfg_path: str) -> tuple[str, str]:
+        package, separator, path = cfg_path.partition('::')
+        if package == 'mmext' and separator and path and '::' not in path:
+            return package, path
+        return split(cfg_path)
+
+    for name in (module.__name__, 'mmengine.config.config', 'mmengine.hub.hub'):  # the others have copied the name
+        if name in sys.modules:
+            sys.modules[name]._get_package_and_cfg_path = _get_package_and_cfg_path
+    note(take_configs_of_this_package, "configs of mmext are found by 'mmext::' and their names")
+
+
+def keep_the_scope_of_configs(module: ModuleType) -> None:
+    """'SSD is not in the mmext::model registry', at a config whose base is ``mmext::ssd300_iresnet50_coco.py``.
+
+    mmengine looks for the types of a package's config in the package's own registries first, and in no sibling's. Our
+    configs name mmdet's and mmaction2's components through ``default_scope``, as a config outside a package does.
+    """
+    config = module.Config
+    find = config._get_cfg_path
+    if find.__name__ != '_get_cfg_path':
+        return
+
+    def of_package_or_folder(cfg_path: str, filename: str) -> tuple[str, str | None]:
+        path, scope = find(cfg_path, filename)
+        return path, None if scope == 'mmext' else scope
+
+    config._get_cfg_path = staticmethod(of_package_or_folder)
+    note(keep_the_scope_of_configs, "bases by 'mmext::' keep their default_scope")
 
 
 def write_files_whole_or_not_at_all(module: ModuleType) -> None:

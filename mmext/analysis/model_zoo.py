@@ -1,0 +1,174 @@
+"""The model zoo: every config with its cost and its paper's figures, as a page for readers and as files for OpenMIM.
+
+``docs/model_zoo.md``, ``model-index.yml`` and ``configs/metafile.yml`` are all made from the configs by ``pages``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import yaml
+
+from mmext.analysis import complexity, published, subjects
+from mmext.backbones.names import PAPERS, catalogue
+from mmext.detection.report.papers import paper_row
+from mmext.engine.config import read_config
+from mmext.errors import UserError
+from mmext.files import write_whole
+
+INDEX, META, PAGE = 'model-index.yml', 'configs/metafile.yml', 'docs/model_zoo.md'
+TASKS = {'detection': 'Object Detection', 'recognition': 'Action Recognition', 'classification': 'Image Classification'}
+DATA = {'coco': 'COCO', 'kinetics400': 'Kinetics-400', 'sthv2': 'Something-Something-v2', 'cifar10': 'CIFAR-10',
+        'cifar100': 'CIFAR-100', 'imagenet': 'ImageNet-1k', 'caltech101': 'Caltech-101', 'mnist': 'MNIST',
+        'fashionmnist': 'FashionMNIST', 'svhn': 'SVHN', 'motion': 'generated clips of six motions'}
+USUAL_SIZE = (800, 1333)  # of images with 3:5 sides that are resized as mmdet's recipes resize them
+MADE = 'made by tools/make_model_zoo.py; change the configs, and run it'
+INTRODUCTION = f'''# Model zoo
+
+<!-- {MADE} -->
+
+Every config, with the parameters and multiply-accumulates (MACs) of its model on one input, and what its paper prints
+for it: AP on COCO of detectors, parameters and FLOPs (as the paper counts them) of the others. Nobody has trained these
+configs in full with mmext yet, so there are no weights to download and no metrics of ours. What short trials gave is in
+[results.md](results.md).
+
+Each is trained and tested by
+
+```
+tools/train.py CONFIG
+tools/test.py CONFIG work_dirs/NAME/epoch_N.pth
+```
+
+In a config of your own, `_base_ = 'mmext::PATH'` is one of them by its path below `configs/`.
+'''
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A config, what its model costs on one input, and what its paper prints about it."""
+
+    path: str
+    task: str
+    data: str
+    network: str | None
+    input: tuple[int, ...]
+    params: int
+    macs: int
+    printed: str
+
+    @property
+    def name(self) -> str:
+        return Path(self.path).stem
+
+
+def entries(root: Path) -> list[Entry]:
+    """Every config below ``configs/`` but the bases, by task and path."""
+    found = [entry(root, path) for path in sorted((root / 'configs').rglob('*.py')) if '_base_' not in path.parts]
+    return sorted(found, key=lambda entry: (list(TASKS).index(entry.task), entry.path))
+
+
+def entry(root: Path, path: Path) -> Entry:
+    """Builds a config's model on the meta device and counts it."""
+    config = read_config(path)
+    try:
+        subject = subjects.from_config(path)
+    except UserError:  # its pipeline fixes no size
+        subject = subjects.from_config(path, shape=(3, *USUAL_SIZE))
+    counted = complexity.count(subject.model, subject.shape, forward=subject.forward)
+    network = network_of(config.model.backbone)
+    return Entry(str(path.relative_to(root)), task_of(config), data_of(path.stem), network, subject.shape,
+                 counted.params, counted.macs, printed(config, network, subject))
+
+
+def task_of(config: dict) -> str:
+    """A key of ``TASKS``."""
+    return {'mmdet': 'detection', 'mmaction': 'recognition'}.get(config.get('default_scope'), 'classification')
+
+
+def data_of(name: str) -> str:
+    """The data set that the name of a config names."""
+    return DATA[next(part for part in reversed(name.split('_')) if part in DATA)]
+
+
+def network_of(backbone: dict) -> str | None:
+    """The name in ``mmext.list_backbones()`` of a config's backbone; None where its options have no name."""
+    kind = backbone['type'].removeprefix('mmext.').removesuffix('3d')
+    for name, (cls, arguments) in catalogue().items():
+        if cls.__name__ == kind and all(backbone.get(key) == value for key, value in arguments.items()):
+            return name
+    return None
+
+
+def printed(config: dict, network: str | None, subject: subjects.Subject) -> str:
+    """What the paper of the config's network prints for it: AP of detectors, parameters and FLOPs of the others."""
+    if task_of(config) == 'detection':
+        row = paper_row(config.model)
+        return f'AP {100 * row["metrics"]["AP"]:.1f}' if row else ''
+    classes = getattr(getattr(subject.model, 'fc', None), 'out_features', None) or subject.model.cls_head.num_classes
+    backbone = subject.model.backbone
+    for row in published.classifier_rows(network, classes, subject.shape[-1 - backbone.dims:], backbone.stem):
+        return f'{row["params_M"]} M' + (f', {row["gflops"]} G FLOPs' if row['gflops'] is not None else '')
+    return ''
+
+
+def pages(root: Path) -> dict[str, str]:
+    """The files as they should be, by their paths below ``root``."""
+    found = entries(root)
+    meta = dict(Collections=[collection(paper) for paper in PAPERS], Models=[model(entry) for entry in found])
+    return {INDEX: f'# {MADE}\n' + yaml.safe_dump(dict(Import=[META])),
+            META: f'# {MADE}\n' + yaml.safe_dump(meta, sort_keys=False, width=120),
+            PAGE: ''.join(f'{line}\n' for line in page(found))}
+
+
+def write(root: Path) -> list[str]:
+    """Writes the files that are stale; returns their paths below ``root``."""
+    made = pages(root)
+    changed = stale(root, made)
+    for path in changed:
+        write_whole(root / path, partial(write_text, text=made[path]))
+    return changed
+
+
+def write_text(path: Path, text: str) -> None:
+    path.write_text(text, encoding='utf-8')
+
+
+def stale(root: Path, made: dict[str, str] | None = None) -> list[str]:
+    """The paths of the files that are missing, or are not what ``pages`` makes."""
+    made = made or pages(root)
+    return [path for path, text in made.items()
+            if not (root / path).is_file() or (root / path).read_text(encoding='utf-8') != text]
+
+
+def collection(paper: str) -> dict:
+    """A paper, in the form of OpenMMLab's metafiles."""
+    return dict(Name=paper, Paper=dict(Title=PAPERS[paper]), README=PAGE)
+
+
+def model(entry: Entry) -> dict:
+    """A config, in the form of OpenMMLab's metafiles; its figures are counted, none is of a training."""
+    paper = catalogue()[entry.network][0].paper if entry.network else None
+    return {'Name': entry.name, **({'In Collection': paper} if paper else {}), 'Config': entry.path,
+            'Metadata': {'Parameters': entry.params, 'MACs': entry.macs, 'Input': list(entry.input)},
+            'Results': [dict(Task=TASKS[entry.task], Dataset=entry.data, Metrics=None)]}
+
+
+def page(found: list[Entry]) -> Iterator[str]:
+    """The lines of the page."""
+    yield from INTRODUCTION.splitlines()
+    for task, title in TASKS.items():
+        yield from ('', f'## {title}', '', '| config | data | network | input | params, M | MACs, G | printed |',
+                    '|---|---|---|---|---|---|---|')
+        for entry in found:
+            if entry.task == task:
+                yield row(entry)
+
+
+def row(entry: Entry) -> str:
+    """A config's line of the page's table."""
+    cells = (f'[`{entry.name}`](../{entry.path})', entry.data, f'`{entry.network}`' if entry.network else '',
+             ' x '.join(map(str, entry.input)), f'{entry.params / 1e6:.2f}', f'{entry.macs / 1e9:.2f}', entry.printed)
+    return f'| {" | ".join(cells)} |'
