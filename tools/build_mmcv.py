@@ -21,6 +21,21 @@ COMPILE_FLAGS = ['-O2', '-g0', '-w']
 # What torch's BuildExtension and mmcv's setup.py add to COMPILE_FLAGS; gcc ignores a precompiled header, without a
 # word, if one of these differs. `header_is_used` finds out.
 BUILD_FLAGS = ['-fPIC', '-std=c++17', '-DTORCH_API_INCLUDE_EXTENSION_H', '-DTORCH_EXTENSION_NAME=_ext']
+# mmcv's setup.py executes its version file in a function and takes the version from locals(). Since Python 3.13 (PEP 667)
+# locals() does not see what exec has written there; with this it does. Python imports it at its start from PYTHONPATH.
+OLD_EXEC = """
+import builtins, sys
+
+new_exec = builtins.exec
+
+def exec(code, globals=None, locals=None, /, **options):
+    if globals is None and locals is None:
+        frame = sys._getframe(1)
+        return new_exec(code, frame.f_globals, frame.f_locals, **options)
+    return new_exec(code, globals, locals, **options)
+
+builtins.exec = exec
+"""
 PROBE_SETUP = """
 from setuptools import setup
 from torch.utils.cpp_extension import BuildExtension, CppExtension
@@ -34,13 +49,15 @@ def main() -> int:
     parser.add_argument('--requirement', default='mmcv==2.1.0', help='what pip downloads (default: %(default)s)')
     parser.add_argument('--build-dir', type=Path, required=True, help='kept, so that a second call resumes')
     parser.add_argument('--no-header', action='store_true', help='build without the precompiled header')
+    parser.add_argument('--ops', choices=('auto', 'cpu', 'cuda'), default=os.environ.get('MMCV_OPS', 'auto'),
+                        help='auto builds CUDA ops too where nvcc and a CUDA torch are (default: MMCV_OPS, or auto)')
     args = parser.parse_args()
 
     import torch
 
     build_dir = args.build_dir / f'torch-{torch.__version__}'  # what was compiled for one torch is of no use to another
-    source = download(args.requirement, build_dir)
-    env = build_environment()
+    env = build_environment(build_dir, args.ops)
+    source = download(args.requirement, build_dir, env)
     header = None if args.no_header else precompile_header(build_dir, env)
     if header is None:
         print('    building without a precompiled header: expect 15 to 30 minutes on two cores', flush=True)
@@ -50,14 +67,14 @@ def main() -> int:
     return subprocess.call([sys.executable, '-m', 'pip', 'install', '-q', '--no-deps', '--force-reinstall', wheel])
 
 
-def download(requirement: str, build_dir: Path) -> Path:
+def download(requirement: str, build_dir: Path, env: dict[str, str]) -> Path:
     """Fetches and unpacks the source distribution once; returns its folder."""
     name = requirement.replace('==', '-').replace('onedl-mmcv', 'onedl_mmcv')
     source = build_dir / name
     if not source.exists():
         build_dir.mkdir(parents=True, exist_ok=True)
         subprocess.check_call([sys.executable, '-m', 'pip', 'download', '-q', '--no-deps', '--no-build-isolation',
-                               '--no-binary=:all:', '-d', str(build_dir), requirement])
+                               '--no-binary=:all:', '-d', str(build_dir), requirement], env=env)
         unpacking = build_dir / 'unpacking'
         shutil.rmtree(unpacking, ignore_errors=True)
         shutil.unpack_archive(build_dir / f'{name}.tar.gz', unpacking)
@@ -65,20 +82,53 @@ def download(requirement: str, build_dir: Path) -> Path:
     return source
 
 
-def build_environment() -> dict[str, str]:
-    """The variables mmcv's setup.py reads; CUDA ops are built where both nvcc and a CUDA torch are present."""
+def build_environment(build_dir: Path, ops: str) -> dict[str, str]:
+    """The variables that mmcv's setup.py and torch's compiler read.
+
+    Args:
+        build_dir: where a start-up file for Python 3.13 and newer is put.
+        ops: 'auto' (CUDA ops where nvcc and a CUDA torch are), 'cpu' or 'cuda'.
+
+    Raises:
+        SystemExit: CUDA ops are asked for, and nvcc or a CUDA torch is missing.
+    """
     import torch
     from torch.utils.cpp_extension import CUDA_HOME
 
     env = dict(os.environ, MMCV_WITH_OPS='1', CFLAGS=' '.join(COMPILE_FLAGS), CXXFLAGS=' '.join(COMPILE_FLAGS))
     env.setdefault('MAX_JOBS', str(os.cpu_count()))
     env['PATH'] = os.pathsep.join([str(Path(sys.executable).parent), env['PATH']])
-    with_cuda = torch.version.cuda is not None and CUDA_HOME is not None
+    if sys.version_info >= (3, 13):
+        start_up = build_dir.resolve() / 'start_up'
+        start_up.mkdir(parents=True, exist_ok=True)
+        (start_up / 'sitecustomize.py').write_text(OLD_EXEC)
+        env['PYTHONPATH'] = os.pathsep.join(filter(None, [str(start_up), env.get('PYTHONPATH')]))
+    possible = torch.version.cuda is not None and CUDA_HOME is not None
+    if ops == 'cuda' and not possible:
+        raise SystemExit('error: CUDA ops need nvcc (CUDA_HOME) and a CUDA build of torch; '
+                         f'this is torch {torch.__version__}, and CUDA_HOME is {CUDA_HOME}')
+    with_cuda = possible and ops != 'cpu'
+    for_archs = ''
     if with_cuda:
         env['FORCE_CUDA'] = '1'
-    print(f'    torch {torch.__version__}, {"CPU and CUDA" if with_cuda else "CPU"} ops, {env["MAX_JOBS"]} jobs',
-          flush=True)
+        if not torch.cuda.is_available():  # as on a login node or in a Docker build: torch would find no architecture
+            env.setdefault('TORCH_CUDA_ARCH_LIST', architectures(torch._C._cuda_getArchFlags().split()))
+            for_archs = f' for {env["TORCH_CUDA_ARCH_LIST"]}'
+    else:
+        env.pop('FORCE_CUDA', None)
+        env['CUDA_VISIBLE_DEVICES'] = ''  # mmcv builds CUDA ops where it sees a GPU
+    print(f'    torch {torch.__version__}, {"CPU and CUDA" if with_cuda else "CPU"} ops{for_archs}, '
+          f'{env["MAX_JOBS"]} jobs', flush=True)
     return env
+
+
+def architectures(torch_s: list[str]) -> str:
+    """TORCH_CUDA_ARCH_LIST for the GPUs that a torch was built for: ['sm_80', 'sm_90', 'compute_90'] -> '8.0;9.0+PTX'.
+
+    The newest has PTX too, which still newer GPUs compile for themselves.
+    """
+    numbers = sorted({int(name.removeprefix('sm_').rstrip('af')) for name in torch_s if name.startswith('sm_')})
+    return ';'.join(f'{number // 10}.{number % 10}' for number in numbers) + ('+PTX' if numbers else '')
 
 
 def precompile_header(build_dir: Path, env: dict[str, str]) -> Path | None:
