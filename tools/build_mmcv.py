@@ -21,8 +21,8 @@ COMPILE_FLAGS = ['-O2', '-g0', '-w']
 # What torch's BuildExtension and mmcv's setup.py add to COMPILE_FLAGS; gcc ignores a precompiled header, without a
 # word, if one of these differs. `header_is_used` finds out.
 BUILD_FLAGS = ['-fPIC', '-std=c++17', '-DTORCH_API_INCLUDE_EXTENSION_H', '-DTORCH_EXTENSION_NAME=_ext']
-# mmcv's setup.py executes its version file in a function and takes the version from locals(). Since Python 3.13 (PEP 667)
-# locals() does not see what exec has written there; with this it does. Python imports it at its start from PYTHONPATH.
+# mmcv's setup.py executes its version file in a function and takes the version from locals(). Since Python 3.13 (PEP
+# 667) locals() does not see what exec has written there; with this it does. Python imports it at its start.
 OLD_EXEC = """
 import builtins, sys
 

@@ -20,19 +20,19 @@ VENV = ROOT / '.venv'
 PYTHON = VENV / 'bin' / 'python'
 DEFAULT_TORCH = 'torch==2.13.0'
 BUILD_TOOLS = ['setuptools<81', 'wheel', 'ninja', 'psutil']  # mmcv's setup.py needs pkg_resources, gone from 81
-NEWEST_TRIED = (3, 13)
+OLDEST, NEWEST_TRIED = (3, 10), (3, 13)
 OPENMMLAB = ['mmengine', 'mmdet', 'mmaction2']
 STEPS = ['Python', 'torch', 'libraries', 'mmcv with compiled ops', 'mmext']
 
 
 def main() -> int:
-    if sys.version_info < (3, 10):
+    version = sys.version_info[:2]
+    if version < OLDEST:
         print(f'error: this is Python {sys.version.split()[0]}, mmext needs 3.10 or newer; name another one with '
               'make PYTHON=python3.12 ...', file=sys.stderr)
         return 2
-    if sys.version_info[:2] > NEWEST_TRIED:
-        print(f'note: this is Python {sys.version.split()[0]}; mmext has been tried up to {".".join(map(str, NEWEST_TRIED))}',
-              flush=True)
+    if version > NEWEST_TRIED:
+        print('note: tried up to Python {}.{}, this is {}.{}'.format(*NEWEST_TRIED, *version), flush=True)
     started = time.time()
     actions = (make_venv, install_torch, install_libraries, build_mmcv, install_mmext)
     for number, (title, action) in enumerate(zip(STEPS, actions), 1):
