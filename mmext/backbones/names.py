@@ -6,6 +6,7 @@ from fnmatch import fnmatch
 from pathlib import Path
 
 from mmext.backbones.backbone import Backbone
+from mmext.backbones.timm_words import in_our_words
 from mmext.backbones.weights import load_pretrained
 from mmext.errors import UserError, nearest
 
@@ -67,13 +68,14 @@ def create_backbone(name: str, checkpoint_path: str | Path | None = None, **opti
     Args:
         name: one of ``list_backbones()``.
         checkpoint_path: weights to load; refused unless it holds all of the backbone's.
-        options: arguments of ``Backbone``, such as ``out_indices=(1, 2, 3)``.
+        options: arguments of ``Backbone``, such as ``out_indices=(1, 2, 3)``; or timm's words for them: ``in_chans``,
+            ``output_stride``, and ``features_only=True`` and ``pretrained=False``, which change nothing.
 
     Raises:
         UserError: an unknown name, an unusable option or checkpoint.
     """
     cls, arguments = find_backbone(name)
-    backbone = cls(**{**arguments, **options})
+    backbone = cls(**{**arguments, **in_our_words(options, cls, arguments, classifier=False)})
     if checkpoint_path:
         load_pretrained(backbone, checkpoint_path)
     return backbone

@@ -12,6 +12,8 @@ from torch import Tensor, nn
 
 from mmext.backbones import Backbone, create_backbone
 from mmext.backbones.layers import Layers
+from mmext.backbones.names import find_backbone
+from mmext.backbones.timm_words import in_our_words
 from mmext.backbones.weights import require_match
 from mmext.checkpoints import read_checkpoint, weights_of
 from mmext.errors import UserError
@@ -88,11 +90,14 @@ def create_classifier(name: str, num_classes: int = 1000, checkpoint_path: str |
         name: one of ``mmext.list_backbones()``.
         num_classes: of the linear layer.
         checkpoint_path: weights of a whole classifier, ours or the iResNet authors' (without ``backbone.``).
-        options: arguments of the backbone, such as ``stem='conv3x3'`` or ``in_channels=1``.
+        options: arguments of the backbone, such as ``stem='conv3x3'`` or ``in_channels=1``; timm's words are taken
+            as ``create_backbone`` takes them.
 
     Raises:
         UserError: an unknown name, an unusable option, or a checkpoint that does not hold exactly this classifier.
     """
+    cls, arguments = find_backbone(name)
+    options = in_our_words(options, cls, arguments, classifier=True)
     model = Classifier(create_backbone(name, **options), num_classes)
     if checkpoint_path:
         weights = weights_of(read_checkpoint(checkpoint_path))
