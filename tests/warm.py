@@ -11,6 +11,7 @@ import runpy
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from unittest import mock
 
@@ -24,22 +25,36 @@ ONE_THREAD = dict(OMP_NUM_THREADS='1')
 def run_warm(script: Path, *arguments: str, env: dict | None = None,
              timeout: float = 600) -> subprocess.CompletedProcess:
     """Runs a script as ``python script arguments`` would, in the current folder; output is captured as text."""
+    with tempfile.TemporaryDirectory() as folder:
+        streams = [Path(folder, name) for name in ('out', 'err')]
+        process = start_warm(script, *arguments, env=env, streams=streams)
+        process.join(timeout)
+        if process.is_alive():
+            process.kill()
+            raise subprocess.TimeoutExpired([str(script), *arguments], timeout)
+        out, err = (stream.read_text(errors='replace') for stream in streams)
+    return subprocess.CompletedProcess([str(script), *arguments], process.exitcode, out, err)
+
+
+def start_warm(script: Path, *arguments: str, streams: Sequence[Path],
+               env: dict | None = None) -> multiprocessing.process.BaseProcess:
+    """Starts a script as ``run_warm`` does, and does not wait for it: a process that can be killed.
+
+    Args:
+        script: of a folder in the repository's root.
+        arguments: of the script.
+        streams: the files that its standard output and error go to.
+        env: beside this process's environment.
+    """
     context = multiprocessing.get_context('forkserver')
     with mock.patch.dict(os.environ, ONE_THREAD):
         context.set_forkserver_preload(IMPORTED)
         multiprocessing.forkserver.ensure_running()
-    command = [str(script), *arguments]
-    with tempfile.TemporaryDirectory() as folder:
-        streams = [Path(folder, name) for name in ('out', 'err')]
-        process = context.Process(target=execute, args=(command, str(script.parents[1]), {**os.environ, **ONE_THREAD,
-                                                        **(env or {})}, [str(stream) for stream in streams]))
-        process.start()
-        process.join(timeout)
-        if process.is_alive():
-            process.kill()
-            raise subprocess.TimeoutExpired(command, timeout)
-        out, err = (stream.read_text(errors='replace') for stream in streams)
-    return subprocess.CompletedProcess(command, process.exitcode, out, err)
+    process = context.Process(target=execute, args=(
+        [str(script), *arguments], str(script.parents[1]), {**os.environ, **ONE_THREAD, **(env or {})},
+        [str(stream) for stream in streams]))
+    process.start()
+    return process
 
 
 def execute(command: list[str], folder: str, environment: dict[str, str], streams: list[str]) -> None:
