@@ -143,7 +143,7 @@ def run_tool(script: str, *arguments: object, **more: object) -> None:
 
 def make_folders(folder: Path) -> None:
     for split, count in (('train', 8), ('val', 2)):
-        write_folders(folder / split, {name: count for name in ('ash', 'birch', 'cedar')})
+        write_folders(folder / split, dict.fromkeys(('ash', 'birch', 'cedar'), count))
 
 
 MAKE: dict[str, Callable[[Path], object]] = {
