@@ -44,16 +44,20 @@ def leaves(node: object, place: str) -> Iterator[str]:
 @pytest.fixture(scope='module')
 def data(shapes: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """Six of each: images with boxes, images in class folders, names of videos, which building does not open."""
-    folders, videos = tmp_path_factory.mktemp('folders'), tmp_path_factory.mktemp('videos')
+    return dict(write_data(tmp_path_factory.mktemp('folders'), tmp_path_factory.mktemp('videos')), detection=shapes)
+
+
+def write_data(folders: Path, videos: Path) -> dict[str, Path]:
+    """Class folders and lists of videos."""
     for split in ('train', 'val'):
-        (videos / f'videos_{split}').mkdir()
+        (videos / f'videos_{split}').mkdir(parents=True)
         for label in range(6):
             image = folders / split / f'class{label}' / '1.png'
             image.parent.mkdir(parents=True)
             cv2.imwrite(str(image), np.full((32, 32, 3), label * 40, np.uint8))
             (videos / f'videos_{split}' / f'{label}.mp4').write_bytes(b'-')
         (videos / f'kinetics400_{split}_list_videos.txt').write_text(''.join(f'{i}.mp4 {i}\n' for i in range(6)))
-    return dict(detection=shapes, classification=folders, video=videos)
+    return dict(classification=folders, video=videos)
 
 
 CONFIGS = dict(detection=(ROOT / CONFIG, 'iresnet18'), video=(ROOT / 'configs' / 'iresnet3d50_kinetics400.py',
