@@ -59,8 +59,7 @@ def meaning(term: Term) -> sympy.Expr:
 
 def by_sympy(text: str) -> sympy.Expr:
     """Indices become parts of names; the rest is sympy's to read."""
-    text = re.sub(r'([WX])\[([^]]*)\]', lambda match: f' {match[1]}_{"origin" if match[2].strip() == "0" else index(match[2])} ',
-                  text)
+    text = re.sub(r'([WX])\[([^]]*)\]', lambda match: f' {match[1]}_{index(match[2])} ', text)
     names = {name: sympy.Symbol(name) for name in re.findall(r'[WX]_\w+', text)}
     value = parse_expr(text, dict(names, relu=RELU), READ, {name: getattr(sympy, name) for name in (
         'Integer', 'Float', 'Rational', 'Symbol')})
@@ -68,5 +67,6 @@ def by_sympy(text: str) -> sympy.Expr:
     return value.replace(RELU, lambda inside: RELU(sympy.expand(inside)))
 
 
-def index(text: str) -> int:
-    return -int(sympy.sympify(text.replace('i', '0') if text.strip() != 'i' else '0'))
+def index(text: str) -> str:
+    """'i-2' -> '2', '0' -> 'origin'."""
+    return 'origin' if text.strip() == '0' else str(-int(sympy.sympify(text.replace('i', '0'))))

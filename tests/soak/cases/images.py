@@ -1,7 +1,7 @@
 """Image files of many kinds, whole ones and damaged ones.
 
-Oracle: Pillow. A whole file has its pixels; a damaged one that is accepted has its size, and its pixels where the format
-loses nothing.
+Oracle: Pillow. A whole file has its pixels; a damaged one that is accepted has its size, and its pixels where the
+format loses nothing.
 """
 
 from __future__ import annotations

@@ -9,10 +9,10 @@ TEXTS = st.one_of(st.sampled_from(['', 'x', '../../x.jpg', '/etc/passwd', 'a\nb'
                   st.text(max_size=5))
 VALUES = st.recursive(st.one_of(st.none(), st.booleans(), NUMBERS, TEXTS), lambda inner: st.one_of(
     st.lists(inner, max_size=3), st.dictionaries(st.text(max_size=3), inner, max_size=2)), max_leaves=4)
-# Where in a tree something changes: a number for each level, taken modulo what there is.
-CHANGES = st.lists(st.tuples(st.lists(st.integers(0, 40), min_size=1, max_size=4),
-                             st.one_of(st.just(('delete', )), st.just(('double', )), st.tuples(st.just('set'), VALUES))),
-                   max_size=3)
+# Where in a tree what changes: a number for each level, taken modulo what there is.
+PLACES = st.lists(st.integers(0, 40), min_size=1, max_size=4)
+ACTIONS = st.one_of(st.just(('delete', )), st.just(('double', )), st.tuples(st.just('set'), VALUES))
+CHANGES = st.lists(st.tuples(PLACES, ACTIONS), max_size=3)
 DAMAGE = st.lists(st.tuples(st.sampled_from(['flip', 'cut', 'insert', 'remove', 'zero']), st.floats(0, 1),
                             st.integers(0, 255)), max_size=4)
 

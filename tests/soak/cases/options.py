@@ -41,5 +41,5 @@ def check(example: tuple, folder: Path) -> None:
     try:
         try_out(path, backbone, data()[task], {place: VALUES[value]}, folder)
     except Exception as error:
-        error.add_note(f'{task}: {place}={VALUES[value]!r}') if hasattr(error, 'add_note') else None
+        error.__notes__ = [f'{task}: {place}={VALUES[value]!r}']
         raise

@@ -1,7 +1,7 @@
 """Video files of several codecs, whole ones and damaged ones.
 
-Oracle: PyAV, which decodes the whole file. A whole file has its frames; of a damaged one, what is accepted has the frames
-that a decode of the whole file gives.
+Oracle: PyAV, which decodes the whole file. A whole file has its frames; of a damaged one, what is accepted has the
+frames that a decode of the whole file gives.
 """
 
 from __future__ import annotations
