@@ -18,8 +18,12 @@ class DiskFull(UserError):
     code = 3
 
     def __init__(self, path: object) -> None:
+        self.path = path
         super().__init__(f'{path}: no space left on that disk; nothing half-written is left, and what was there before '
                          'is as it was; make room, and start again')
+
+    def __reduce__(self) -> tuple:
+        return DiskFull, (self.path, )  # from a worker process
 
 
 def nearest(word: str, choices: Iterable[str], count: int = 3) -> str:

@@ -93,8 +93,8 @@ def check_videos(args: argparse.Namespace) -> int:
         raise UserError('--write-list: of one LIST; check the others by themselves, with the same --report that is '
                         'quick')
     from mmext.files import require_target
+    from mmext.screen import print_kinds
     from mmext.video.prepare.check import FINE, MISSING, SHORT, UNREADABLE, Report, check
-    from mmext.video.prepare.screen import print_kinds
 
     sources = [source_of(args, path) for path in args.sources]
     require_other('--report', args.report, *args.sources)
@@ -211,8 +211,8 @@ def write_frames(args: argparse.Namespace) -> int:
 
 def print_outcomes(args: argparse.Namespace, outcomes: dict[str, Outcome]) -> int:
     """Prints what became of the videos; 1 if some are missing or unreadable."""
+    from mmext.screen import print_kinds
     from mmext.video.prepare.convert import COPIED, DONE, KINDS, THERE
-    from mmext.video.prepare.screen import print_kinds
 
     rows: dict[str, list[str]] = {kind: [] for kind in KINDS}
     for name, outcome in outcomes.items():

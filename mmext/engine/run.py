@@ -5,9 +5,8 @@ from __future__ import annotations
 import logging
 import os
 import sys
-from collections.abc import Sequence
-from contextlib import nullcontext
-from functools import partial
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 import torch
@@ -78,7 +77,8 @@ def train(config: Config, *, resume: str | None = None, overwrite: bool = False)
         UserError: another training runs or ran in the work dir, the checkpoint can't be resumed from, the data can't
             be used, or a loss or weight turns NaN.
     """
-    with disk_full_told(config.work_dir), folder_taken(config.work_dir) if is_first(config) else nullcontext():
+    with disk_full_told(config.work_dir), ending_where_logs_fail(), \
+            folder_taken(config.work_dir) if is_first(config) else nullcontext():
         folder = checkpoint_folder(config)
         if is_first(config):
             for place in {config.work_dir, folder}:
@@ -119,7 +119,6 @@ def run_training(config: Config, folder: str, start_anew: bool) -> Runner:
     note_unreadable(config, 'train_dataloader', TRAIN_LOG)
     note_unreadable(config, 'val_dataloader', TRAIN_LOG, 'blank')  # one such file does not end a training
     runner = build_runner(config)
-    stop_where_logs_fail(runner.logger)
     require_same_start(config)
     with telling_mistakes(config):
         require_training_data(runner, bare(runner.model))
@@ -163,11 +162,14 @@ def tell_failed_resume(runner: Runner) -> None:
     runner.resume = resume
 
 
-def stop_where_logs_fail(logger: logging.Logger) -> None:
+@contextmanager
+def ending_where_logs_fail() -> Iterator[None]:
     """A log file that can't be written ends the run; Python's logging prints a traceback at each line and goes on."""
-    for handler in logger.handlers:
-        if isinstance(handler, logging.FileHandler):
-            handler.handleError = partial(raise_log_error, handler)
+    logging.FileHandler.handleError = raise_log_error
+    try:
+        yield
+    finally:
+        del logging.FileHandler.handleError  # it was its base class's
 
 
 def raise_log_error(handler: logging.FileHandler, record: logging.LogRecord) -> None:
@@ -197,6 +199,12 @@ def test(config: Config, checkpoint: str, *, skip_unreadable: bool = False,
     Raises:
         UserError: the checkpoint is not this model's, or the data can't be used.
     """
+    with disk_full_told(config.work_dir), ending_where_logs_fail():
+        return run_test(config, checkpoint, skip_unreadable, hooks)
+
+
+def run_test(config: Config, checkpoint: str, skip_unreadable: bool, hooks: Sequence[Hook]) -> dict[str, float]:
+    """See ``test``."""
     weights = weights_of(read_checkpoint(checkpoint))
     config.load_from, config.resume = checkpoint, False
     Path(config.work_dir, TEST_LOG).unlink(missing_ok=True)

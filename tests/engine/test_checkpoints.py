@@ -309,6 +309,7 @@ def test_a_full_disk_of_a_log_ends_the_run(train: Callable, tmp_path: Path):
     with mock.patch('logging.FileHandler.emit', lambda handler, record: fail(handler, record)):
         done = train(tmp_path)
     assert done.returncode == 3 and f'error: {tmp_path}/' in done.stderr and '.log: no space left' in done.stderr
+    assert 'Traceback' not in done.stderr
 
 
 def fail(handler: object, record: object) -> None:

@@ -77,8 +77,8 @@ def predict(place: Place, target: Path, turn: int) -> list[object]:
 
 def recognize(place: Place, target: Path, turn: int) -> list[object]:
     config, checkpoint = trained(place, 'video')
-    return ['recognize.py', config, checkpoint, place.data('video') / 'videos_val', '--out', target / 'scores.json',
-            '--show-dir', target / 'shown']
+    return ['recognize.py', config, checkpoint, place.data('video') / 'videos_val' / 'left', '--out',
+            target / 'scores.json', '--show-dir', target / 'shown']
 
 
 def prepare(*words: str) -> Callable[[Place, Path, int], list[object]]:
@@ -177,7 +177,7 @@ def what_is_wrong(done: subprocess.CompletedProcess, writer: Writer, disk: Disk,
                 wrong.append(f'{name} is gone')
         elif after[name] != digest and after[name] == hashlib.sha256(b'').hexdigest():
             wrong.append(f'{name} is empty')
-    leftover = [name for name in after if name.endswith(PART) or '/.' in name and not name.endswith('.lock')]
+    leftover = [name for name in after if name.endswith(PART)]
     if leftover:
         wrong.append(f'left over: {leftover}')
     if (disk.folder / 'run').is_dir():

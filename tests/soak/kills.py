@@ -143,7 +143,7 @@ def broken_promises(work_dir: Path, before: set[str], done: int, keep: int) -> t
     for what, chosen in (('best one', is_best), ('one to resume from', lambda name: not is_best(name))):
         if any(map(chosen, before)) and not any(map(chosen, found)):
             wrong.append(f'lost: of {sorted(before)} there is no {what}')
-    counts = sum(map(len, numbered(work_dir))), sum(map(is_best, found))
+    counts = max(map(len, numbered(work_dir)), default=0), sum(map(is_best, found))
     if counts[0] > keep + 1 or counts[1] > 2:
         wrong.append(f'old ones stay: {found}')
     hint = work_dir / HINT

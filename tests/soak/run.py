@@ -5,7 +5,7 @@
     python -m tests.soak.run --docs
 
 Results are kept in work_dirs/soak/results.json after each case: stopped at any time, the same command goes on, until
-every part has as many cases as are wanted. --fresh begins anew. A table is printed after each part; --docs writes the one
+every part has as many cases as are wanted. --fresh begins anew. A table is printed after each part; --docs writes that
 of the results that are there into docs/reliability.md. The exit code is 1 where anything has failed.
 """
 

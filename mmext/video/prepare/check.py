@@ -10,11 +10,12 @@ from pathlib import Path
 
 from mmext.data.video.container import VideoError
 from mmext.errors import UserError
+from mmext.files import disk_full_told
+from mmext.screen import progress
 from mmext.video.decode import VideoReader
 from mmext.video.lists import missing_files
 from mmext.video.prepare.convert import decode_through
-from mmext.video.prepare.screen import progress
-from mmext.video.prepare.workers import Crash
+from mmext.workers import Crash
 
 HEADER = json.dumps(dict(report='tools/prepare_video.py check', version=1))
 MISSING, UNREADABLE, SHORT, FINE = 'missing', 'unreadable', 'too short', 'fine'
@@ -149,7 +150,8 @@ class Report:
     def add(self, finding: Finding) -> None:
         if self.findings.get(finding.path) != finding:
             self.findings[finding.path] = finding
-            self.file.write(json.dumps(asdict(finding)) + '\n')
+            with disk_full_told(self.path):
+                self.file.write(json.dumps(asdict(finding)) + '\n')
 
     def known(self, path: str, decode: bool) -> Finding | None:
         """What an earlier check found, if it still holds."""

@@ -9,10 +9,10 @@ from pathlib import Path
 
 from mmext.errors import UserError
 from mmext.files import require_writable, write_json
+from mmext.screen import progress
 from mmext.video.prepare.convert import MISSING, UNREADABLE, Conversion, Outcome
-from mmext.video.prepare.screen import progress
 from mmext.video.prepare.sources import Source
-from mmext.video.prepare.workers import Crash
+from mmext.workers import Crash
 
 SETTINGS = '.prepare_video.json'
 

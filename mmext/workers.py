@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import multiprocessing
 import os
 import signal
@@ -15,11 +14,11 @@ from itertools import islice
 from multiprocessing import forkserver, resource_tracker
 from typing import TypeVar
 
-from mmext.errors import UserError
+from mmext.errors import DiskFull, UserError
+from mmext.files import is_disk_full
 
 Job, Result = TypeVar('Job'), TypeVar('Result')
 AHEAD = 2  # jobs handed out for each worker, so that none waits for the next
-FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 @dataclass(frozen=True)
@@ -58,7 +57,7 @@ def until_broken(function: Callable[[Job], Result], jobs: Iterator[Job],
                  workers: int) -> Generator[tuple[Job, Result | Crash], None, list[Job]]:
     """As ``each``, until a process ends; returns the jobs that were under way then."""
     others = set(multiprocessing.active_children())
-    executor = ProcessPoolExecutor(workers, start_server(), prepare_worker)
+    executor = ProcessPoolExecutor(workers, start_server(function.__module__), prepare_worker)
     running: dict[Future, Job] = {}
     lost: list[Job] = []
 
@@ -91,10 +90,10 @@ def until_broken(function: Callable[[Job], Result], jobs: Iterator[Job],
         executor.shutdown(cancel_futures=True)
 
 
-def start_server() -> multiprocessing.context.BaseContext:
-    """Starts the process that workers are forked from, and waits for its imports; it has no threads."""
+def start_server(module: str) -> multiprocessing.context.BaseContext:
+    """Starts the process that workers are forked from, and waits for its imports, a module's; it has no threads."""
     context = multiprocessing.get_context('forkserver')
-    context.set_forkserver_preload(['mmext.video.prepare.check', 'mmext.video.prepare.convert'])
+    context.set_forkserver_preload([module])
     resource_tracker.ensure_running()  # here, since it unblocks the signal
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # all of them leave Ctrl-C to this process
     try:
@@ -121,7 +120,6 @@ def attempt(function: Callable[[Job], Result], job: Job) -> Result | Crash:
     except SystemExit:  # stopped, and its temporary files are gone; the pool would go on with the next job
         os._exit(128 + signal.SIGTERM)
     except Exception as error:
-        if isinstance(error, OSError) and error.errno in FULL:
-            raise UserError(f'{error.filename or "the disk"}: {error.strerror}; what is done stays: make room, and '
-                            'give the same command again') from None
+        if is_disk_full(error):
+            raise DiskFull(getattr(error, 'filename', None) or 'an output file') from None
         return Crash(f'{type(error).__name__}: {" ".join(str(error).split())}')

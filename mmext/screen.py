@@ -12,22 +12,24 @@ from rich.markup import escape
 from rich.table import Table
 from tqdm import tqdm
 
-from mmext.video.prepare.workers import Crash, each
+from mmext.workers import Crash, each
 
 Job, Result = TypeVar('Job'), TypeVar('Result')
-NAMED = 5  # videos of each kind
+NAMED = 5  # of each kind
 
 
 def progress(function: Callable[[Job], Result], jobs: Sequence[Job], workers: int, title: str,
-             worry: Callable[[Result | Crash], str | None]) -> Iterator[tuple[Job, Result | Crash]]:
+             worry: Callable[[Result | Crash], str | None],
+             unit: str = 'video') -> Iterator[tuple[Job, Result | Crash]]:
     """As ``workers.each``, with a bar where there is a terminal.
 
     Args:
         worry: from a result to the kind of trouble that the bar counts, or None.
+        unit: what a job is.
     """
     troubles: Counter[str] = Counter()
     with closing(each(function, jobs, min(workers, len(jobs)))) as results, \
-            tqdm(total=len(jobs), desc=title, unit='video', disable=None, dynamic_ncols=True, smoothing=0.1) as bar:
+            tqdm(total=len(jobs), desc=title, unit=unit, disable=None, dynamic_ncols=True, smoothing=0.1) as bar:
         for job, result in results:
             trouble = worry(result)
             if trouble:
@@ -37,12 +39,12 @@ def progress(function: Callable[[Job], Result], jobs: Sequence[Job], workers: in
             yield job, result
 
 
-def print_kinds(title: str, kinds: dict[str, list[str]], unnamed: Sequence[str] = ()) -> None:
-    """A table of how many videos are of each kind, with the first ones' names but for the kinds ``unnamed``."""
+def print_kinds(title: str, kinds: dict[str, list[str]], unnamed: Sequence[str] = (), unit: str = 'videos') -> None:
+    """A table of how many files are of each kind, with the first ones' names but for the kinds ``unnamed``."""
     print(title)
     table = Table()
     table.add_column('')
-    table.add_column('videos', justify='right')
+    table.add_column(unit, justify='right')
     named = [kind for kind, videos in kinds.items() if videos and kind not in unnamed]
     if named:
         table.add_column('which', overflow='fold')

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from mmext.errors import UserError
-from mmext.video.prepare.workers import Crash, each
+from mmext.workers import Crash, each
 
 
 def work(job: tuple[str, int]) -> int:
@@ -52,7 +52,7 @@ def test_every_job_is_done_once_whatever_crashes():
 @pytest.mark.parametrize('workers', [0, 1])
 def test_a_full_disk_ends_all(workers: int):
     done = []
-    with pytest.raises(UserError, match=r'^out/a.mp4: No space left on device; what is done stays'):
+    with pytest.raises(UserError, match=r'^out/a.mp4: no space left on that disk'):
         for job, _ in each(work, [('square', 1), ('full', 2), *[('square', 3)] * 50], workers):
             done.append(job)
     assert len(done) < 10
