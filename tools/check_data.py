@@ -1,0 +1,101 @@
+"""Checks the data of a config before training does: tools/check_data.py configs/ssd300_iresnet50_coco.py --all
+
+    tools/check_data.py configs/ssd300_iresnet50_coco.py --data-root data/mine --classes auto
+    tools/check_data.py configs/iresnet3d50_kinetics400.py --data-root data/kinetics400 --all --out data.json
+
+Looks at all that training and a test look at before they start, and stops with their line: annotations, lists and
+classes, files that are missing, sizes, batches. With --all every image is decoded and every frame of every video, by
+many processes. The exit code is 0 where every file can be used, 1 where some can't, and 2 where training would not
+start.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import mmext  # noqa: F401  repairs the stack before anything else is imported
+from mmext.engine import cli
+from mmext.errors import UserError
+
+if TYPE_CHECKING:
+    from mmext.engine.check_data import Checked
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__.partition('\n\n')[0])
+    parser.add_argument('config', help='a file of configs/')
+    parser.add_argument('--all', action='store_true', help='read every file: decode images, and all frames of videos')
+    parser.add_argument('--out', nargs='+', default=[], metavar='FILE', help='write a report: *.json, *.txt or both')
+    parser.add_argument('--workers', type=int, default=os.cpu_count() or 1, metavar='N',
+                        help='processes that read (default: the cores, %(default)s); 0: this one alone')
+    parser.add_argument('--data-root', help='moves every data set and evaluator of the config there')
+    parser.add_argument('--classes', help="your own: a,b,c, or 'auto': those of the training annotations")
+    parser.add_argument('--backbone', metavar='NAME', help='as in training')
+    parser.add_argument('--cfg-options', nargs='+', action=cli.OptionsAction, metavar='k=v',
+                        help='other keys of the config')
+    parser.set_defaults(local_rank=0, memory_format='contiguous')
+    return parser.parse_args()
+
+
+def main() -> int:
+    args = parse_args()
+    if args.workers < 0:
+        raise UserError(f'--workers {args.workers}: need 0 or more')
+    for path in args.out:
+        if Path(path).suffix not in ('.json', '.txt'):
+            raise UserError(f'--out {path}: a report is a .json or a .txt file')
+    from mmext.engine.check_data import check_data
+    from mmext.files import require_target
+
+    for path in args.out:
+        require_target(path)
+    config = cli.config_from(args)
+    with tempfile.TemporaryDirectory() as folder:  # mmengine logs to a folder
+        config.work_dir = folder
+        found = check_data(config, args.all, args.workers)
+    print_found(args, found)
+    for path in args.out:
+        write(path, args, found)
+        print(f'report: {path}')
+    return int(any(checked.troubles for checked in found))
+
+
+def print_found(args: argparse.Namespace, found: list[Checked]) -> None:
+    """A table for each data set: how many samples it has, and which files can't be used."""
+    from mmext.engine.check_data import MISSING, OTHER_SIZE, UNREADABLE
+    from mmext.screen import print_kinds
+
+    for checked in found:
+        rows = {'samples': [''] * checked.samples}
+        if args.all:
+            rows['files read'] = [''] * checked.files
+        for kind in (MISSING, UNREADABLE, OTHER_SIZE) if args.all else (MISSING, ):
+            rows[kind] = [f'{trouble.path}: {trouble.reason}' for trouble in checked.troubles if trouble.kind == kind]
+        print_kinds(f'{checked.loader}: {checked.place}', rows, unnamed=['samples', 'files read'], unit='count')
+
+
+def write(path: str, args: argparse.Namespace, found: list[Checked]) -> None:
+    """Writes the report, whole or not at all."""
+    from dataclasses import asdict
+
+    from mmext.files import write_json, write_whole
+    from mmext.text import printable
+
+    if path.endswith('.json'):
+        sets = [asdict(checked) for checked in found]
+        write_json(path, dict(config=args.config, every_file=args.all, data_sets=sets))
+        return
+    lines = []
+    for checked in found:
+        lines.append((checked.loader, checked.place, f'{checked.samples} samples', f'{checked.files} files read'))
+        lines += [(trouble.path, trouble.kind, trouble.reason) for trouble in checked.troubles]
+    text = ''.join('\t'.join(map(printable, fields)) + '\n' for fields in lines)
+    write_whole(path, lambda temporary: temporary.write_text(text))
+
+
+if __name__ == '__main__':
+    cli.run(main)
