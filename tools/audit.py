@@ -1,16 +1,16 @@
 """Known vulnerabilities of what constraints.txt pins, as pip-audit finds them: make audit
 
-pip-audit is set up in an environment of its own, .venv/audit, and asks OSV (https://api.osv.dev) or, with --service pypi,
-PyPI. The exit code is 0 where nothing is known, 1 where something is, and 2 where the service can't be reached or
-pip-audit can't be set up: nothing is known then, which is no good news.
+pip-audit is set up in an environment of its own, .venv/audit, and asks OSV (https://api.osv.dev) or, with --service
+pypi, PyPI. The exit code is 0 where nothing is known against any package, 1 where something is, and 2 where pip-audit
+can't be set up, the service can't be reached, or it does not know some of the packages: that is no good news.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import subprocess
-import sys
 import tempfile
 import venv
 from collections.abc import Sequence
@@ -22,8 +22,6 @@ from mmext.errors import UserError, shorten
 
 ROOT = Path(__file__).resolve().parent.parent
 PINNED = 'pip-audit==2.10.1'
-UNREACHABLE = ('ConnectionError', 'ConnectTimeout', 'ReadTimeout', 'Max retries', 'Could not connect', 'ServiceError',
-               'NameResolutionError', 'Failed to upgrade', 'HTTPError', 'not found on PyPI')
 
 
 def main() -> int:
@@ -39,19 +37,29 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as folder:
         listed = Path(folder, 'requirements.txt')
         listed.write_text('\n'.join(pins) + '\n')
-        done = run(python, '-m', 'pip_audit', '--requirement', listed, '--no-deps', '--disable-pip', '--desc',
+        done = run(python, '-m', 'pip_audit', '--requirement', listed, '--no-deps', '--disable-pip', '--format', 'json',
                    '--vulnerability-service', args.service, '--progress-spinner', 'off', '--timeout', '30')
-    if done.returncode and any(word in done.stderr for word in UNREACHABLE) and 'Found' not in done.stderr:
-        raise UserError(f'audit: the vulnerability service ({args.service}) can not be reached from here, so nothing is '
-                        f'known of the {len(pins)} pinned packages; try --service {other(args.service)}, or run it where '
-                        'there is a network')
-    print(done.stdout + done.stderr, end='')
-    print(f'{len(pins)} pinned packages, asked: {args.service}')
-    return done.returncode
+    try:
+        answers = json.loads(done.stdout)['dependencies']
+    except (ValueError, KeyError):
+        reason = (done.stderr.strip().splitlines() or ['no reason given'])[-1]
+        raise UserError(f'audit: {args.service} can not be reached from here, so nothing is known of the {len(pins)} '
+                        f'pinned packages ({reason[-160:]}); run it where there is a network') from None
+    return tell(answers, args.service)
 
 
-def other(service: str) -> str:
-    return 'pypi' if service == 'osv' else 'osv'
+def tell(answers: list[dict], service: str) -> int:
+    """Prints what is known against each package; 1 if anything is."""
+    unknown = [answer['name'] for answer in answers if 'skip_reason' in answer]
+    known = [(answer, fault) for answer in answers for fault in answer.get('vulns', ())]
+    for answer, fault in known:
+        fixed = ', '.join(fault.get('fix_versions', ())) or 'no version'
+        print(f'{answer["name"]} {answer["version"]}: {fault["id"]}, mended in {fixed}')
+    print(f'{len(known)} known vulnerabilities in {len(answers) - len(unknown)} pinned packages, asked: {service}')
+    if unknown:
+        raise UserError(f'audit: {service} knows nothing of {len(unknown)} of the {len(answers)} pinned packages '
+                        f'({shorten(unknown)}); it may be a mirror without these data')
+    return int(bool(known))
 
 
 def pinned(path: Path) -> list[str]:
@@ -97,4 +105,4 @@ def run(*command: object) -> subprocess.CompletedProcess:
 
 
 if __name__ == '__main__':
-    sys.exit(cli.run(main))
+    cli.run(main)

@@ -56,6 +56,7 @@ def statistics_kept() -> Iterator[None]:
     """The statistics that this process knows stay as they are: mmengine takes those of a file for all its logs."""
     from mmengine.logging import HistoryBuffer
 
+    HistoryBuffer()  # registers mmengine's, which a process that only reads logs does not have yet
     known = dict(HistoryBuffer._statistics_methods)
     try:
         yield

@@ -6,6 +6,7 @@ import hashlib
 import pickle
 from collections.abc import Callable
 from pathlib import Path
+from unittest import mock
 
 import pytest
 import torch
@@ -111,6 +112,7 @@ def test_the_home_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
 
 def test_a_statistic_of_the_user_s(tmp_path: Path):
     """Its name stands in every log of a checkpoint; it is not looked up, nor does the file change this process's."""
+    HistoryBuffer()  # registers its own
     before = dict(HistoryBuffer._statistics_methods)
     HistoryBuffer.register_statistics(my_statistic)
     try:
@@ -186,3 +188,10 @@ def test_safetensors_of_other_programs(tmp_path: Path):
     (tmp_path / 'x.safetensors').write_bytes((tmp_path / 'x.safetensors').read_bytes()[:-3])
     with user_error('x.safetensors: not a readable checkpoint'):
         read_checkpoint(tmp_path / 'x.safetensors')
+
+
+def test_logs_that_come_from_a_file_alone_have_their_statistics(tmp_path: Path):
+    """As in a process that resumes and has logged nothing itself."""
+    torch.save(dict(state_dict={}, log=HistoryBuffer([1.0, 3.0], [1, 1])), tmp_path / 'a.pth')
+    with mock.patch.dict(HistoryBuffer._statistics_methods, clear=True):
+        assert read_checkpoint(tmp_path / 'a.pth')['log'].statistics('mean') == 2
