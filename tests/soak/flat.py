@@ -16,13 +16,14 @@ PROMISE = 'Memory and open descriptors of a training are flat'
 CASES = 'iterations of training'
 NAME = 'flat'
 WANTED = dict(classification=5000, detection=1000, video=1000)
-WORKERS = dict(classification=2, detection=0, video=0)  # workers start anew with every epoch of five iterations
+WORKERS = dict(classification=2, detection=0, video=0)  # they start anew with every epoch
+BATCH = dict(classification=2, detection=1, video=1)  # many iterations an epoch
 WARM = 0.2  # of the iterations, after which the slope counts
 ENOUGH = 500  # iterations, before a slope says anything
 MEGABYTES = 2.0  # more of resident memory in 1,000 iterations is a leak
 HOOK = """
 custom_imports = dict(imports=['mmext', {more}'tests.soak.hooks'], allow_failed_imports=False)
-default_hooks.update(soak=dict(type='SoakMemoryHook', path='{path}'), checkpoint=dict(interval=200))
+default_hooks.update(soak=dict(type='SoakMemoryHook', path='{path}'), checkpoint=dict(interval=50))
 """
 
 
@@ -41,7 +42,8 @@ def train(ledger: Ledger, place: Place, task: str, iterations: int, deadline: fl
     path.unlink(missing_ok=True)
     hook = HOOK.format(path=path, more="'mmext.video', " if task == 'video' else '')
     config = place.config(task, f'{task}_flat', hook)
-    options = {'train_cfg.max_epochs': 10**5, 'train_cfg.val_interval': 200}
+    options = {'train_cfg.max_epochs': 10**5, 'train_cfg.val_interval': 50,
+               'train_dataloader.batch_size': BATCH[task], 'default_hooks.logger.interval': 20}
     with ended(place.start(task, work_dir, '--overwrite', config=config, workers=WORKERS[task],
                            options=options)) as training:
         alive = training.wait(deadline - time.monotonic(), lambda: last(path) >= iterations)
