@@ -19,6 +19,7 @@ from types import ModuleType
 
 import mmext  # noqa: F401  repairs the stack before anything else is imported
 from mmext.engine import cli
+from mmext.engine.work_dir import folder_taken
 from mmext.files import read_text, write_whole
 from tests.conftest import ROOT
 from tests.soak import disk, flat, inputs, kills, ranks
@@ -39,6 +40,12 @@ def main() -> int:
     parser.add_argument('--fresh', action='store_true', help='forget the results that are there')
     parser.add_argument('--docs', action='store_true', help='write the table into docs/reliability.md, and run nothing')
     args = parser.parse_args()
+    args.folder.mkdir(parents=True, exist_ok=True)
+    with folder_taken(str(args.folder)):  # two soaks would spoil each other's runs
+        return work(args)
+
+
+def work(args: argparse.Namespace) -> int:
     results = args.folder / 'results.json'
     if args.fresh:
         results.unlink(missing_ok=True)
