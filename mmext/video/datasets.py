@@ -56,8 +56,9 @@ class LabelledVideos(BaseActionDataset):
         self.max_unreadable = max_unreadable
         self.missing: list[str] = []
         self.tried = self.failed = 0
-        super().__init__(ann_file, read_with_ours(pipeline, on_error or usual, log_file), data_prefix=data_prefix or dict(video=''), num_classes=num_classes,
-                         test_mode=test_mode, max_refetch=max_refetch, **kwargs)
+        super().__init__(ann_file, read_with_ours(pipeline, on_error or usual, log_file),
+                         data_prefix=data_prefix or dict(video=''), num_classes=num_classes, test_mode=test_mode,
+                         max_refetch=max_refetch, **kwargs)
 
     def read_infos(self) -> list[dict]:
         """What the label file says: dict(filename, label), the file relative to the video folder."""

@@ -70,7 +70,7 @@ def test_classes_reach_data_sets_and_head(shapes: Path):
     ('optim_wrapper.clip_grad.max_norm', 10),
     ('optim_wrapper.optimizer.nesterov', True),
     ('env_cfg.dist_cfg.timeout', 3600),
-    ('train_pipeline.0.on_error', 'raise'),
+    ('train_dataloader.dataset.on_error', 'raise'),
     ('model.neck.act_cfg', None),
     ('find_unused_parameters', True),
 ])
