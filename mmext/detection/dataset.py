@@ -7,11 +7,13 @@ import io
 import logging
 import os
 from collections import Counter
+from collections.abc import Callable, Sequence
 
 from mmdet.datasets import CocoDataset as MMDetCocoDataset
 from mmdet.datasets.api_wrappers import COCO
 from mmengine.logging import print_log
 
+from mmext.data.standard import read_with_ours
 from mmext.data.unreadable import cause_of_missing
 from mmext.detection.annotations import category_names, check_classes, read_annotations
 from mmext.detection.usable import Tally
@@ -27,6 +29,9 @@ class CocoDataset(MMDetCocoDataset):
     Args:
         on_missing: what an image file that is not there means: 'skip' (training goes on without it and says how many)
             or 'raise'. By default 'raise' in test mode and 'skip' otherwise.
+        on_error: what an image that can't be read means: 'skip', 'raise' or 'blank'; see ``mmext.LoadImage``, which
+            takes the place of ``LoadImageFromFile`` in the pipeline. By default as ``on_missing``.
+        log_file: where the images that can't be read are noted.
         kwargs: as for mmdet's.
 
     Attributes:
@@ -38,12 +43,14 @@ class CocoDataset(MMDetCocoDataset):
             missing, or a training set has nothing to train on.
     """
 
-    def __init__(self, *args, on_missing: str | None = None, **kwargs) -> None:
-        self.on_missing = on_missing or ('raise' if kwargs.get('test_mode') else 'skip')
+    def __init__(self, *args, on_missing: str | None = None, on_error: str | None = None, log_file: str | None = None,
+                 pipeline: Sequence[dict | Callable] = (), **kwargs) -> None:
+        usual = 'raise' if kwargs.get('test_mode') else 'skip'
+        self.on_missing = on_missing or usual
         self.missing: list[str] = []
         self.members: list[int] = []
         self.tally = Tally()
-        super().__init__(*args, **kwargs)
+        super().__init__(*args, pipeline=read_with_ours(pipeline, on_error or usual, log_file), **kwargs)
 
     @staticmethod
     def classes_from(config: dict) -> tuple[str, ...]:

@@ -11,6 +11,7 @@ from mmengine.config import Config, ConfigDict
 from mmengine.logging import print_log
 
 from mmext.backbones.trained import Trained
+from mmext.data.standard import read_with_ours
 from mmext.engine.agreement import OTHERS, is_other
 from mmext.engine.build import telling_mistakes
 from mmext.engine.channels import check_channels
@@ -21,7 +22,6 @@ from mmext.engine.types import check_sections, check_types
 from mmext.errors import UserError, nearest
 
 LOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
-PLAIN_LOADING = ('LoadImageFromFile', 'mmdet.LoadImageFromFile', 'mmcv.LoadImageFromFile')
 SAFETY = ('mmext.EpochSeedHook', 'mmext.FiniteLossHook', 'mmext.UnreadableFilesHook', 'mmext.ProgressHook')
 
 
@@ -131,13 +131,11 @@ def make_safe(config: Config) -> None:
 
 
 def load_with_ours(config: Config, loader: str) -> None:
-    """Has the data sets of a loader read images with ``mmext.LoadImage`` where they use mmdet's without options."""
+    """Has the data sets of a loader that are not ours read images as ours do, which see to it themselves."""
     on_error = 'skip' if loader == 'train_dataloader' else 'raise'
     for dataset in datasets_of(config, loader):
-        dataset['pipeline'] = [
-            dict(type='mmext.LoadImage', on_error=on_error)
-            if step['type'] in PLAIN_LOADING and not step.get('backend_args') and {*step} <= {'type', 'backend_args'}
-            else step for step in dataset['pipeline']]
+        if not dataset['type'].startswith('mmext.'):
+            dataset['pipeline'] = read_with_ours(dataset['pipeline'], on_error)
 
 
 def set_memory_format(config: Config, memory_format: str) -> None:

@@ -54,10 +54,12 @@ def set_up(config: Config, work_dir: str | None, default_name: str, launcher: st
 def note_unreadable(config: Config, loader: str, log_name: str, on_error: str | None = None) -> None:
     """Has a loader note its unreadable files in the work dir and, if that is given, deal with them as ``on_error``."""
     scope = config.get('default_scope')
-    for step in (step for dataset in datasets_of(config, loader) for step in dataset['pipeline']):
-        if takes(step, 'log_file', scope):
-            step['on_error'] = on_error or step.get('on_error', 'raise')
-            step['log_file'] = os.path.join(config.work_dir, log_name)
+    for dataset in datasets_of(config, loader):
+        for part in (dataset, *dataset['pipeline']):
+            if takes(part, 'log_file', scope):
+                part['log_file'] = os.path.join(config.work_dir, log_name)
+                if on_error:
+                    part['on_error'] = on_error
 
 
 def takes(part: dict, argument: str, scope: str | None) -> bool:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from mmaction.datasets.base import BaseActionDataset
 from mmengine.logging import print_log
 
+from mmext.data.standard import read_with_ours
 from mmext.data.unreadable import cause_of_missing
 from mmext.errors import UserError, shorten
 from mmext.registry import DATASETS
@@ -29,6 +30,10 @@ class LabelledVideos(BaseActionDataset):
         on_missing: what a file that is not there means: 'skip' (goes on without it and says how many), 'raise', or
             'blank' (it stays, for the pipeline to put black frames in its place). By default 'raise' in test mode and
             'skip' otherwise.
+        on_error: what a file that can't be read means: 'skip', 'raise' or 'blank'; see ``mmext.OpenVideo``, which
+            takes the place of ``DecordInit``, as ``mmext.DecodeVideo`` takes that of ``DecordDecode`` and
+            ``mmext.DecodeFrames`` that of ``RawFrameDecode``. By default 'raise' in test mode and 'skip' otherwise.
+        log_file: where the files that can't be read are noted.
         max_unreadable: in training, the share of missing or unreadable files that stops the run; 1.0 never does.
         max_refetch: how often another video is drawn in place of one that the pipeline leaves out.
         kwargs: as for mmengine's.
@@ -41,16 +46,19 @@ class LabelledVideos(BaseActionDataset):
     """
 
     def __init__(self, ann_file: str, pipeline: Sequence[dict | Callable] = (), data_prefix: dict | None = None,
-                 num_classes: int | None = None, on_missing: str | None = None, max_unreadable: float = 0.1,
-                 test_mode: bool = False, max_refetch: int = 1000, **kwargs) -> None:
+                 num_classes: int | None = None, on_missing: str | None = None, on_error: str | None = None,
+                 log_file: str | None = None, max_unreadable: float = 0.1, test_mode: bool = False,
+                 max_refetch: int = 1000, **kwargs) -> None:
         if on_missing not in (None, 'skip', 'raise', 'blank'):
             raise UserError(f"{type(self).__name__}: on_missing={on_missing!r} is none of 'skip', 'raise', 'blank'")
-        self.on_missing = on_missing or ('raise' if test_mode else 'skip')
+        usual = 'raise' if test_mode else 'skip'
+        self.on_missing = on_missing or usual
         self.max_unreadable = max_unreadable
         self.missing: list[str] = []
         self.tried = self.failed = 0
-        super().__init__(ann_file, list(pipeline), data_prefix=data_prefix or dict(video=''), num_classes=num_classes,
-                         test_mode=test_mode, max_refetch=max_refetch, **kwargs)
+        super().__init__(ann_file, read_with_ours(pipeline, on_error or usual, log_file),
+                         data_prefix=data_prefix or dict(video=''), num_classes=num_classes, test_mode=test_mode,
+                         max_refetch=max_refetch, **kwargs)
 
     def read_infos(self) -> list[dict]:
         """What the label file says: dict(filename, label), the file relative to the video folder."""
@@ -93,7 +101,7 @@ class LabelledVideos(BaseActionDataset):
                 return data
             if self.test_mode:
                 raise UserError(f'{self.get_data_info(idx)["filename"]}: left out by the pipeline, and a test needs '
-                                "every video; set on_error='raise' to see why")
+                                "every video; set on_error='raise' of the data set to see why")
             idx = self._rand_another()
         raise UserError(f'{self.ann_file}: {self.max_refetch + 1} videos drawn one after the other were unreadable')
 

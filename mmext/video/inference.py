@@ -12,6 +12,7 @@ from mmengine.dataset import Compose, pseudo_collate
 from mmengine.registry import init_default_scope
 
 from mmext.backbones.trained import Trained, choose_device
+from mmext.data.standard import read_with_ours
 from mmext.errors import UserError
 from mmext.video.drawing import Shown
 from mmext.video.hooks import frames_of
@@ -49,9 +50,10 @@ class Inferencer:
     def __init__(self, config: Config, trained: Trained, memory_format: str = 'auto') -> None:
         init_default_scope(config.get('default_scope', 'mmaction'))
         pipeline = config.get('test_dataloader', {}).get('dataset', {}).get('pipeline', [])
+        pipeline = read_with_ours(pipeline, 'raise')
         if not any(step['type'] == 'mmext.OpenVideo' for step in pipeline):
-            raise UserError(f'{config.filename}: no mmext.OpenVideo in its test pipeline; need a recognizer of video '
-                            'files')
+            raise UserError(f'{config.filename}: no DecordInit or mmext.OpenVideo in its test pipeline; need a '
+                            'recognizer of video files')
         self.model = trained.build(config.model, choose_device(), memory_format)
         self.classes = trained.classes
         self.pipeline = Compose(pipeline)

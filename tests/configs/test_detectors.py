@@ -167,9 +167,8 @@ def test_all_but_the_backbone_is_mmdets(name: str, own: str, tmp_path: Path) -> 
         assert ours._cfg_dict.to_dict() == theirs._cfg_dict.to_dict()
         return
     for key in ('train_pipeline', 'test_pipeline'):
-        kinds = [step['type'] for step in theirs[key]]
-        assert [step['type'] for step in ours[key]] == ['mmext.LoadImage', *kinds[1:]]
-        assert [dict(step, _scope_='mmdet') for step in ours[key][1:]] == theirs[key][1:]
+        assert [dict(backend_args=None, **ours[key][0], _scope_='mmdet'), *(
+            dict(step, _scope_='mmdet') for step in ours[key][1:])] == theirs[key]
     for key in ('sampler', 'batch_sampler'):
         assert dict(ours.train_dataloader[key], _scope_='mmdet') == theirs.train_dataloader[key]
     assert ours.train_dataloader.batch_size == theirs.train_dataloader.batch_size

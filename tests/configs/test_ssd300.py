@@ -78,12 +78,13 @@ def test_augmentation_and_sizes(name: str):
     steps = {loader: [(step.type.rpartition('.')[2], step) for step in config[f'{loader}_dataloader'].dataset.pipeline]
              for loader in ('train', 'val', 'test')}
     assert [kind for kind, _ in steps['train']] == [
-        'LoadImage', 'LoadAnnotations', 'MinIoURandomCrop', 'Resize', 'RandomFlip', 'PhotoMetricDistortion',
+        'LoadImageFromFile', 'LoadAnnotations', 'MinIoURandomCrop', 'Resize', 'RandomFlip', 'PhotoMetricDistortion',
         'PackDetInputs']
     train = dict(steps['train'])
     assert train['MinIoURandomCrop'].min_ious == (0.1, 0.3, 0.5, 0.7, 0.9) and train['RandomFlip'].prob == 0.5
     for loader in ('val', 'test'):
-        assert [kind for kind, _ in steps[loader]] == ['LoadImage', 'Resize', 'LoadAnnotations', 'PackDetInputs']
+        assert [kind for kind, _ in steps[loader]] == [
+            'LoadImageFromFile', 'Resize', 'LoadAnnotations', 'PackDetInputs']
     for loader in steps:
         assert (dict(steps[loader])['Resize'].scale, dict(steps[loader])['Resize'].keep_ratio) == ((300, 300), False)
 

@@ -152,3 +152,22 @@ def test_devices(name: str) -> None:
     assert choose_device('cpu') == CPU and choose_device().type in ('cpu', 'cuda')
     with pytest.raises(UserError, match=f'--device {name}: '):
         choose_device(name)
+
+
+def test_mmdet_s_own_entry_points(config: Config, shapes: Path, tmp_path: Path):
+    """``inference_detector`` and ``DetInferencer`` take the config and find what ours finds."""
+    from mmdet.apis import DetInferencer, inference_detector, init_detector
+
+    trained = random_weights(config, tmp_path / 'a.pth')
+    config.dump(tmp_path / 'kept.py')
+    path = sorted((shapes / 'val2017').iterdir())[0]
+    image = np.asarray(Image.open(path).convert('RGB'))
+    ours = Inferencer(config, trained, CPU, score=0.0)(image).scores
+    model = init_detector(str(tmp_path / 'kept.py'), trained.source, device='cpu')
+    for given in (str(path), image[..., ::-1].copy()):
+        found = inference_detector(model, given).pred_instances.scores.numpy()
+        assert np.sort(found) == pytest.approx(np.sort(ours), abs=1e-3)
+    infer = DetInferencer(str(tmp_path / 'kept.py'), trained.source, device='cpu', show_progress=False)
+    for given in (str(path), image[..., ::-1].copy(), [str(path), str(path)]):
+        for found in infer(given, no_save_vis=True)['predictions']:
+            assert sorted(found['scores']) == pytest.approx(sorted(ours.tolist()), abs=1e-3)

@@ -70,7 +70,7 @@ def test_classes_reach_data_sets_and_head(shapes: Path):
     ('optim_wrapper.clip_grad.max_norm', 10),
     ('optim_wrapper.optimizer.nesterov', True),
     ('env_cfg.dist_cfg.timeout', 3600),
-    ('train_pipeline.0.on_error', 'raise'),
+    ('train_dataloader.dataset.on_error', 'raise'),
     ('model.neck.act_cfg', None),
     ('find_unused_parameters', True),
 ])
@@ -135,11 +135,14 @@ def test_classes_leave_parts_with_classes_of_their_own():
     assert (config.model.roi_head.bbox_head.num_classes, config.model.rpn_head.num_classes) == (2, 1)
 
 
-def test_plain_loading_of_mmdets_becomes_ours():
+def test_plain_loading_becomes_ours_in_data_sets_of_others():
     config = read_config(ROOT / 'configs' / 'retinanet_iresnet50_fpn_coco.py')
+    for name in ('train', 'val', 'test'):
+        config[f'{name}_dataloader'].dataset.type = 'VOCDataset'
     options = dict(type='LoadImageFromFile', color_type='grayscale')
     config.test_dataloader.dataset.pipeline[0] = options
     make_safe(config)
     first = [config[f'{name}_dataloader'].dataset.pipeline[0] for name in ('train', 'val', 'test')]
-    assert first == [dict(type='mmext.LoadImage', on_error='skip'), dict(type='mmext.LoadImage', on_error='raise'),
-                     options]
+    assert first[2] == options
+    assert [(step['type'], step['on_error']) for step in first[:2]] == [('mmext.LoadImage', 'skip'),
+                                                                        ('mmext.LoadImage', 'raise')]

@@ -25,7 +25,7 @@ def refusal(config: str, options: dict, **changes: object) -> str:
 
 @pytest.mark.parametrize(('config', 'key', 'kind', 'near'), [
     ('ssd300_iresnet50_coco.py', 'train_dataloader.dataset.pipeline.1.type', 'LoadAnotations', 'LoadAnnotations'),
-    ('ssd300_iresnet50_coco.py', 'train_dataloader.dataset.pipeline.0.type', 'LoadImage', 'mmext.LoadImage'),
+    ('ssd300_iresnet50_coco.py', 'train_dataloader.dataset.pipeline.0.type', 'LoadImageFromFiles', 'LoadImageFromFile'),
     ('ssd300_iresnet50_coco.py', 'model.type', 'SingleStageDetecter', 'SingleStageDetector'),
     ('ssd300_iresnet50_coco.py', 'model.backbone.type', 'IResNet', 'mmext.IResNet'),
     ('ssd300_iresnet50_coco.py', 'model.neck.type', 'SSDNek', 'SSDNeck'),

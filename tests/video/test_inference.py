@@ -91,7 +91,7 @@ def test_mistakes(kinetics: Config, checkpoint: str, tmp_path: Path) -> None:
     with pytest.raises(UserError, match='tensors of Recognizer3D fit'):
         Inferencer(load_config(ROOT / 'configs' / 'iresnet3d18_motion.py'), Trained.read(checkpoint))
     for name in ('iresnet3d50_kinetics400_frames.py', 'ssd300_iresnet50_coco.py'):
-        with pytest.raises(UserError, match=f'{name}: no mmext.OpenVideo'):
+        with pytest.raises(UserError, match=f'{name}: no DecordInit or mmext.OpenVideo'):
             Inferencer(load_config(ROOT / 'configs' / name), Trained.read(checkpoint))
     content = torch.load(checkpoint)
     content['state_dict']['cls_head.fc_cls.weight'][2] = 3e38
@@ -133,3 +133,19 @@ def test_real_clips_through_the_training_pipeline(kinetics: Config, real_clips: 
         seen.append(inputs['inputs'])
     assert all(weights.grad is None or weights.grad.isfinite().all() for weights in model.parameters())
     assert not torch.equal(*seen), 'another place of the video each time'
+
+
+def test_mmaction2_s_own_entry_points(kinetics: Config, checkpoint: str, tmp_path: Path) -> None:
+    """``inference_recognizer`` and ``ActionRecogInferencer`` take the config and give the scores that ours gives."""
+    from mmaction.apis import ActionRecogInferencer, inference_recognizer, init_recognizer
+
+    video = write(tmp_path / 'a.mp4')
+    ours = Inferencer(kinetics, Trained.read(checkpoint))(video).scores
+    kinetics.dump(tmp_path / 'kept.py')
+    (tmp_path / 'labels.txt').write_text('\n'.join(CLASSES))
+    model = init_recognizer(str(tmp_path / 'kept.py'), checkpoint, device='cpu')
+    found = inference_recognizer(model, str(video)).pred_score.tolist()
+    assert found == pytest.approx(list(ours.values()), abs=5e-3)  # decord's colours differ by rounding
+    infer = ActionRecogInferencer(str(tmp_path / 'kept.py'), checkpoint, device='cpu',
+                                  label_file=str(tmp_path / 'labels.txt'))
+    assert infer(str(video))['predictions'][0]['pred_scores'] == pytest.approx(list(ours.values()), abs=5e-3)

@@ -3,7 +3,7 @@
 _base_ = 'coco.py'
 
 train_pipeline = [
-    dict(type='mmext.LoadImage', on_error='skip'),
+    dict(type='LoadImageFromFile'),
     dict(type='LoadAnnotations', with_bbox=True),
     dict(type='mmext.MinIoURandomCrop', min_ious=(0.1, 0.3, 0.5, 0.7, 0.9), min_crop_size=0.3),
     dict(type='Resize', scale=(300, 300), keep_ratio=False),
@@ -17,7 +17,7 @@ train_pipeline = [
     dict(type='PackDetInputs'),
 ]
 test_pipeline = [
-    dict(type='mmext.LoadImage', on_error='raise'),
+    dict(type='LoadImageFromFile'),
     dict(type='Resize', scale=(300, 300), keep_ratio=False),
     dict(type='LoadAnnotations', with_bbox=True),
     dict(

@@ -9,27 +9,27 @@ _base_ = 'clips.py'
 data_root = 'data/kinetics400/'
 
 train_pipeline = [
-    dict(type='mmext.OpenVideo', on_error='skip'),
+    dict(type='DecordInit'),
     dict(type='SampleFrames', clip_len=16, frame_interval=4, num_clips=1),
-    dict(type='mmext.DecodeVideo', on_error='skip'),
+    dict(type='DecordDecode'),
     *_base_.train_augmentation,
     dict(type='Flip', flip_ratio=0.5),
     dict(type='FormatShape', input_format='NCTHW'),
     dict(type='PackActionInputs', meta_keys=('filename', 'img_shape')),
 ]
 val_pipeline = [
-    dict(type='mmext.OpenVideo', on_error='raise'),
+    dict(type='DecordInit'),
     dict(type='SampleFrames', clip_len=16, frame_interval=4, num_clips=1, test_mode=True),
-    dict(type='mmext.DecodeVideo', on_error='raise'),
+    dict(type='DecordDecode'),
     dict(type='Resize', scale=(-1, 256)),
     dict(type='CenterCrop', crop_size=224),
     dict(type='FormatShape', input_format='NCTHW'),
     dict(type='PackActionInputs', meta_keys=('filename', 'img_shape')),
 ]
 test_pipeline = [
-    dict(type='mmext.OpenVideo', on_error='raise'),
+    dict(type='DecordInit'),
     dict(type='SampleFrames', clip_len=16, frame_interval=4, num_clips=10, test_mode=True),
-    dict(type='mmext.DecodeVideo', on_error='raise'),
+    dict(type='DecordDecode'),
     dict(type='Resize', scale=(-1, 256)),
     dict(type='ThreeCrop', crop_size=256),
     dict(type='FormatShape', input_format='NCTHW'),

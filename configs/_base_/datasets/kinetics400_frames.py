@@ -7,10 +7,10 @@ _base_ = 'kinetics400.py'
 
 # In the place of opening a video, sampling and decoding: sampling and reading of images.
 train_pipeline = [
-    _base_.train_pipeline[1], dict(type='mmext.DecodeFrames', on_error='skip'), *_base_.train_pipeline[3:]
+    _base_.train_pipeline[1], dict(type='RawFrameDecode'), *_base_.train_pipeline[3:]
 ]
-val_pipeline = [_base_.val_pipeline[1], dict(type='mmext.DecodeFrames', on_error='raise'), *_base_.val_pipeline[3:]]
-test_pipeline = [_base_.test_pipeline[1], dict(type='mmext.DecodeFrames', on_error='raise'), *_base_.test_pipeline[3:]]
+val_pipeline = [_base_.val_pipeline[1], dict(type='RawFrameDecode'), *_base_.val_pipeline[3:]]
+test_pipeline = [_base_.test_pipeline[1], dict(type='RawFrameDecode'), *_base_.test_pipeline[3:]]
 
 frames = dict(type='mmext.FrameDataset')
 held_out = dict(frames, ann_file='kinetics400_val_list_rawframes.txt', data_prefix=dict(video='rawframes_val'))

@@ -8,18 +8,18 @@ _base_ = 'clips.py'
 data_root = 'data/motion/'
 
 train_pipeline = [
-    dict(type='mmext.OpenVideo', on_error='skip'),
+    dict(type='DecordInit'),
     dict(type='SampleFrames', clip_len=8, frame_interval=2, num_clips=1),
-    dict(type='mmext.DecodeVideo', on_error='skip'),
+    dict(type='DecordDecode'),
     dict(type='Resize', scale=(-1, 40)),
     dict(type='CenterCrop', crop_size=40),
     dict(type='FormatShape', input_format='NCTHW'),
     dict(type='PackActionInputs', meta_keys=('filename', 'img_shape')),
 ]
 test_pipeline = [
-    dict(type='mmext.OpenVideo', on_error='raise'),
+    dict(type='DecordInit'),
     dict(type='SampleFrames', clip_len=8, frame_interval=2, num_clips=1, test_mode=True),
-    dict(type='mmext.DecodeVideo', on_error='raise'),
+    dict(type='DecordDecode'),
     *train_pipeline[3:],
 ]
 videos = dict(type='mmext.VideoDataset', data_root=data_root, num_classes=6)

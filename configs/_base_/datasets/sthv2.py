@@ -9,17 +9,17 @@ _base_ = 'clips.py'
 data_root = 'data/sthv2/'
 
 train_pipeline = [
-    dict(type='mmext.OpenVideo', on_error='skip'),
+    dict(type='DecordInit'),
     dict(type='UniformSample', clip_len=16, num_clips=1),
-    dict(type='mmext.DecodeVideo', on_error='skip'),
+    dict(type='DecordDecode'),
     *_base_.train_augmentation,
     dict(type='FormatShape', input_format='NCTHW'),
     dict(type='PackActionInputs', meta_keys=('filename', 'img_shape')),
 ]
 test_pipeline = [
-    dict(type='mmext.OpenVideo', on_error='raise'),
+    dict(type='DecordInit'),
     dict(type='UniformSample', clip_len=16, num_clips=1, test_mode=True),
-    dict(type='mmext.DecodeVideo', on_error='raise'),
+    dict(type='DecordDecode'),
     dict(type='Resize', scale=(-1, 256)),
     dict(type='CenterCrop', crop_size=224),
     dict(type='FormatShape', input_format='NCTHW'),
