@@ -35,8 +35,11 @@ class ImagePreprocessor(BaseDataPreprocessor):
         self.register_buffer('std', torch.tensor(std).reshape(-1, 1, 1), persistent=False)
 
     def forward(self, data: dict, training: bool = False) -> dict:
-        """dict(inputs (N, C, H, W) of 0 to 255, labels (N,)) -> the same, inputs as normalised float."""
-        data = self.cast_data(data)
+        """dict(inputs (N, C, H, W) of 0 to 255, labels (N,)) -> the same, inputs as normalised float.
+
+        ``names``, which are for messages about a batch, are left out.
+        """
+        data = self.cast_data({key: value for key, value in data.items() if key != 'names'})
         return dict(data, inputs=(data['inputs'].float() - self.mean) / self.std)
 
 

@@ -135,4 +135,4 @@ def test_samples_come_from_the_registry(root: Path):
     from mmext.registry import DATASETS
     assert DATASETS.module_dict['ImageFolder'] is ImageFolder
     data = ImageFolder(str(root), pipeline=[LoadImage(), PackClassInputs()])
-    assert set(data[0]) == {'inputs', 'labels'} and data[0]['inputs'].dtype == torch.uint8
+    assert set(data[0]) == {'inputs', 'labels', 'names'} and data[0]['inputs'].dtype == torch.uint8
