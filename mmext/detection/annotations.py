@@ -124,19 +124,18 @@ def category_names(content: dict) -> tuple[str, ...]:
     return tuple(category['name'] for category in content['categories'])
 
 
-def check_classes(path: str | Path, content: dict, classes: Sequence[str]) -> None:
-    """The file's categories must be the config's classes, in their order.
+def check_classes(path: str | Path, content: dict, classes: Sequence[str], subset: bool = False) -> None:
+    """The file's categories must be the config's classes, in their order; with ``subset`` there may be others too.
 
     Raises:
         UserError: they differ, or stand in another order (mmdet would then train under the wrong names).
     """
     found = category_names(content)
-    if found == tuple(classes):
-        return
     missing = [name for name in classes if name not in found]
     unknown = [name for name in found if name not in classes]
-    if not missing and not unknown:
+    if missing or unknown and not subset:
+        raise UserError(f'{path}: its {len(found)} categories ({shorten(found)}) are not the {len(classes)} classes of '
+                        f'the config ({shorten(classes)}); --classes auto takes them from the file')
+    if [name for name in found if name in classes] != list(classes):
         raise UserError(f'{path}: its categories stand in another order than the config\'s classes; --classes auto '
                         'takes them from the file')
-    raise UserError(f'{path}: its {len(found)} categories ({shorten(found)}) are not the {len(classes)} classes of the '
-                    f'config ({shorten(classes)}); --classes auto takes them from the file')

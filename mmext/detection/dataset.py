@@ -27,6 +27,7 @@ class CocoDataset(MMDetCocoDataset):
     Args:
         on_missing: what an image file that is not there means: 'skip' (training goes on without it and says how many)
             or 'raise'. By default 'raise' in test mode and 'skip' otherwise.
+        subset: the classes may be some of the file's categories; objects of the others are left out and counted.
         kwargs: as for mmdet's.
 
     Attributes:
@@ -38,8 +39,9 @@ class CocoDataset(MMDetCocoDataset):
             missing, or a training set has nothing to train on.
     """
 
-    def __init__(self, *args, on_missing: str | None = None, **kwargs) -> None:
+    def __init__(self, *args, on_missing: str | None = None, subset: bool = False, **kwargs) -> None:
         self.on_missing = on_missing or ('raise' if kwargs.get('test_mode') else 'skip')
+        self.subset = subset
         self.missing: list[str] = []
         self.members: list[int] = []
         self.tally = Tally()
@@ -52,7 +54,7 @@ class CocoDataset(MMDetCocoDataset):
 
     def load_data_list(self) -> list[dict]:
         content = read_annotations(self.ann_file)
-        check_classes(self.ann_file, content, self.metainfo['classes'])
+        check_classes(self.ann_file, content, self.metainfo['classes'], self.subset)
         folder = self.data_prefix['img']
         require_inside(self.data_root or '', folder, (image['file_name'] for image in content['images']), self.ann_file)
         entries = self.entries_of(content)

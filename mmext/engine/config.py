@@ -22,6 +22,7 @@ from mmext.errors import UserError, nearest
 
 LOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
 PLAIN_LOADING = ('LoadImageFromFile', 'mmdet.LoadImageFromFile', 'mmcv.LoadImageFromFile')
+PLAIN_COCO = ('CocoDataset', 'mmdet.CocoDataset')
 SAFETY = ('mmext.EpochSeedHook', 'mmext.FiniteLossHook', 'mmext.UnreadableFilesHook', 'mmext.ProgressHook')
 
 
@@ -112,8 +113,8 @@ def make_safe(config: Config) -> None:
     """Gives a config on another's runtime (``mmdet::``), which names no ``custom_hooks``, ours.
 
     ``EpochSeedHook`` is for loaders whose workers are seeded anew every epoch, so a training loader that does not say
-    how they are becomes one. mmengine's ``CheckpointHook`` becomes ours in every config, and so does mmdet's plain
-    loading of images in a detector's.
+    how they are becomes one. mmengine's ``CheckpointHook`` becomes ours in every config, and in a detector's so do
+    mmdet's ``CocoDataset``, whose annotations nobody has checked, and its plain loading of images.
     """
     hooks = [*(config.get('default_hooks') or {}).values(), *(config.get('custom_hooks') or [])]
     for hook in hooks:
@@ -122,6 +123,8 @@ def make_safe(config: Config) -> None:
     if config.get('default_scope') == 'mmdet':
         for loader in LOADERS:
             load_with_ours(config, loader)
+            for dataset in datasets_of(config, loader):
+                check_annotations_of(dataset)
     if 'custom_hooks' in config:
         return
     config.custom_hooks = [dict(type=kind) for kind in SAFETY]
@@ -138,6 +141,16 @@ def load_with_ours(config: Config, loader: str) -> None:
             dict(type='mmext.LoadImage', on_error=on_error)
             if step['type'] in PLAIN_LOADING and not step.get('backend_args') and {*step} <= {'type', 'backend_args'}
             else step for step in dataset['pipeline']]
+
+
+def check_annotations_of(dataset: ConfigDict) -> None:
+    """Makes mmdet's plain ``CocoDataset`` ours, which reads local annotation files of images and checks them.
+
+    As in mmdet's, the file may have more categories than the config has classes.
+    """
+    local = not dataset.get('backend_args') and dataset.get('ann_file') and 'img' in (dataset.get('data_prefix') or {})
+    if dataset.get('type') in PLAIN_COCO and local and not dataset.get('lazy_init'):
+        dataset.update(type='mmext.CocoDataset', subset=True)
 
 
 def set_memory_format(config: Config, memory_format: str) -> None:

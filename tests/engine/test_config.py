@@ -143,3 +143,14 @@ def test_plain_loading_of_mmdets_becomes_ours():
     first = [config[f'{name}_dataloader'].dataset.pipeline[0] for name in ('train', 'val', 'test')]
     assert first == [dict(type='mmext.LoadImage', on_error='skip'), dict(type='mmext.LoadImage', on_error='raise'),
                      options]
+
+
+def test_plain_data_sets_of_mmdets_become_ours():
+    config = read_config(ROOT / 'configs' / 'retinanet_iresnet50_fpn_coco.py')
+    config.train_dataloader.dataset = dict(type='RepeatDataset', times=2, dataset=config.train_dataloader.dataset)
+    config.test_dataloader.dataset.backend_args = dict(backend='petrel')  # not ours to read
+    make_safe(config)
+    train = config.train_dataloader.dataset.dataset
+    assert (train.type, train.subset, config.val_dataloader.dataset.type) == ('mmext.CocoDataset', True,
+                                                                             'mmext.CocoDataset')
+    assert config.test_dataloader.dataset.type == 'CocoDataset'
