@@ -96,7 +96,7 @@ def test_a_new_type_brings_its_arguments():
     ('model.bbox_head.anchor_generator.strides.9', 'is a list of 6'),
     ('trian_cfg.max_epochs', "'train_cfg'"),
     ('train_cfg.max_epochs.x', 'has no keys'),
-    ('custom_hooks.1.intervall', "'custom_hooks.1.interval'"),
+    ('default_hooks.checkpoint.intervall', "'default_hooks.checkpoint.interval'"),
 ])
 def test_mistyped_options(key: str, says: str):
     with pytest.raises(UserError) as caught:

@@ -13,6 +13,7 @@ from av.stream import Disposition
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
+from mmext.data.limits import most_pixels, why_too_large
 from mmext.errors import UserError
 
 PICTURES = Disposition.attached_pic | Disposition.timed_thumbnails | Disposition.still_image
@@ -51,6 +52,11 @@ def whole_pictures(container: InputContainer, stream: VideoStream, path: str) ->
         yield picture
 
 
+def limits() -> dict[str, str]:
+    """Options of a codec: a frame within a stream may be larger than the header says, too."""
+    return {'max_pixels': str(most_pixels())}
+
+
 def open_streams(path: str, options: dict[str, str]) -> tuple[InputContainer, list[VideoStream]]:
     """A container and its streams of moving pictures."""
     container = av.open(path, options=options, metadata_errors='replace')
@@ -66,7 +72,8 @@ def open_video(path: str, threads: int = 1, strict: bool = False) -> tuple[Input
         strict: the decoder raises an error also where it would conceal a small one without a word.
 
     Raises:
-        VideoError: missing, a folder, empty, not a video, or without a video stream.
+        VideoError: missing, a folder, empty, not a video, without a video stream, or of pictures of more pixels than
+            ``limits.most_pixels``.
     """
     if not os.path.exists(path):
         raise VideoError(path, 'no such file')
@@ -78,7 +85,7 @@ def open_video(path: str, threads: int = 1, strict: bool = False) -> tuple[Input
         container, streams = open_streams(path, LOOK_AT_HEADERS)
         if streams and streams[0].codec_context and not streams[0].codec_context.width:
             container.close()
-            container, streams = open_streams(path, {})
+            container, streams = open_streams(path, limits())
     if not streams or container.format.name in TEXT_FORMATS:
         kinds = sorted({stream.type for stream in container.streams}) if not streams else []
         container.close()
@@ -87,8 +94,12 @@ def open_video(path: str, threads: int = 1, strict: bool = False) -> tuple[Input
     if stream.codec_context is None:
         container.close()
         raise VideoError(path, 'its codec is not supported')
-    if strict or stream.codec_context.name in UNMARKED:
-        stream.codec_context.options = {'err_detect': 'explode'}
+    too_large = why_too_large(stream.codec_context.width, stream.codec_context.height)
+    if too_large:
+        container.close()
+        raise VideoError(path, too_large)
+    explode = strict or stream.codec_context.name in UNMARKED
+    stream.codec_context.options = {**limits(), **({'err_detect': 'explode'} if explode else {})}
     stream.codec_context.thread_count = threads
     stream.codec_context.thread_type = 'AUTO' if threads != 1 else 'NONE'
     return container, stream
