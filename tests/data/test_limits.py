@@ -209,3 +209,14 @@ def test_frames_of_videos_have_the_limit(video: Path, limit: Callable):
     limit(64 * 47)
     with pytest.raises(VideoError, match='64 x 48 pixels, or its header is damaged; more than 3,008 are not decoded'):
         VideoReader(video)
+
+
+@pytest.mark.parametrize('error', [ValueError('no such format'), MemoryError(), ZeroDivisionError('division'),
+                                   RuntimeError('two\nlines')])
+def test_whatever_is_raised_while_a_video_is_decoded_is_one_line(video: Path, error: Exception,
+                                                                 monkeypatch: pytest.MonkeyPatch):
+    with VideoReader(video) as reader:
+        monkeypatch.setattr(reader.pictures, 'convert', lambda frame: (_ for _ in ()).throw(error))
+        with pytest.raises(VideoError) as caught:
+            reader.get([0])
+    assert 'unreadable video' in str(caught.value) and '\n' not in str(caught.value)

@@ -14,11 +14,13 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from mmext.data.limits import most_pixels, why_too_large
-from mmext.errors import UserError
+from mmext.errors import UserError, reason
 
 PICTURES = Disposition.attached_pic | Disposition.timed_thumbnails | Disposition.still_image
 # The library decodes the first frames while it opens a file, of which headers alone mostly say as much.
 LOOK_AT_HEADERS = {'skip_frame': 'all'}
+# What Python's part of the library, or numpy after it, may raise at values that no sound file has.
+NONSENSE = (ValueError, TypeError, ArithmeticError, LookupError, AssertionError, RuntimeError, MemoryError)
 DAMAGED = 'not a video, or damaged'
 UNMARKED = ('hevc', )  # codecs whose decoder does not mark damaged pictures, and leaves old memory in them
 TEXT_FORMATS = ('tty', )  # ffmpeg draws a text file as a video of letters
@@ -42,6 +44,8 @@ def errors_of(path: str) -> Iterator[None]:
     except (av.error.FFmpegError, OSError) as error:
         cut = error.errno == errno.EIO  # how Matroska's reader tells of a file that ends within an element
         raise VideoError(path, 'truncated, or it can\'t be read' if cut else error.strerror or str(error)) from None
+    except NONSENSE as error:
+        raise VideoError(path, f'{DAMAGED} ({reason(error)})') from None
 
 
 def whole_pictures(container: InputContainer, stream: VideoStream, path: str) -> Iterator[VideoFrame]:
