@@ -99,6 +99,8 @@ def check_labels(place: str, images: np.ndarray, labels: np.ndarray, num_classes
     if images.dtype != np.uint8 or images.ndim != 4 or images.shape[1] not in (1, 3):
         raise UserError(f'{place}: the images are {images.dtype} of shape {images.shape}, not uint8 pixels of one or '
                         'three channels')
+    if not all(images.shape[2:]):
+        raise UserError(f'{place}: the images are of shape {images.shape}, without a pixel')
     if labels.ndim != 1 or len(images) != len(labels):
         raise UserError(f'{place}: {len(images)} images, but labels of shape {labels.shape}; get both anew')
     if not len(labels):

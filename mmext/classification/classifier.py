@@ -12,7 +12,7 @@ from mmengine.model import BaseDataPreprocessor, BaseModel
 from torch import Tensor, nn
 
 from mmext.backbones import Backbone, create_backbone
-from mmext.backbones.checks import check_range
+from mmext.backbones.checks import is_whole
 from mmext.backbones.layers import Layers, is_number
 from mmext.backbones.names import find_backbone
 from mmext.backbones.timm_words import in_our_words
@@ -20,6 +20,8 @@ from mmext.backbones.weights import require_match
 from mmext.checkpoints import read_checkpoint, weights_of
 from mmext.errors import UserError
 from mmext.registry import MODELS
+
+MOST_CLASSES = 10_000_000
 
 
 @MODELS.register_module()
@@ -68,7 +70,8 @@ class Classifier(BaseModel):
     def __init__(self, backbone: Backbone | dict, num_classes: int, data_preprocessor: dict | None = None,
                  init_cfg: dict | None = None) -> None:
         super().__init__(data_preprocessor, init_cfg)
-        check_range('num_classes', num_classes, 1, 10_000_000)
+        if not is_whole(num_classes) or not 0 < num_classes <= MOST_CLASSES:
+            raise UserError(f'num_classes={num_classes!r}: need a positive number')
         self.backbone = MODELS.build(backbone) if isinstance(backbone, dict) else backbone
         if not isinstance(self.backbone, Backbone):
             raise UserError(f"backbone={backbone!r}: need one of mmext's, or its config, such as "
