@@ -61,11 +61,18 @@ def read_json(path: str | Path, kind: str, advice: str = '') -> object:
     Raises:
         UserError: the file is missing, can't be read, or is not JSON.
     """
-    text = read_text(path, kind, advice)
+    try:
+        return parse_json(read_text(path, kind, advice))
+    except ValueError as error:
+        raise UserError(f'{path}: not JSON, or cut short ({error})') from None
+
+
+def parse_json(text: str) -> object:
+    """The value that JSON stands for, as of one line of a file. ValueError for whatever is wrong with it."""
     try:
         return json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise UserError(f'{path}: not JSON, or cut short ({error})') from None
+    except RecursionError:
+        raise ValueError('its lists or objects stand too deep in each other') from None
 
 
 def tell_left_out(folder: str | Path, names: Iterable[str], what: str = 'videos') -> None:

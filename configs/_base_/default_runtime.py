@@ -10,7 +10,7 @@ default_hooks = dict(
     sampler_seed=dict(type='DistSamplerSeedHook'))
 custom_hooks = [
     dict(type='mmext.EpochSeedHook'),
-    dict(type='mmext.FiniteLossHook', interval=10),
+    dict(type='mmext.FiniteLossHook'),
     dict(type='mmext.UnreadableFilesHook'),
     dict(type='mmext.ProgressHook'),
 ]

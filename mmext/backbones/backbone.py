@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from typing import Any, ClassVar
 
 from mmengine.model import BaseModule
+from mmengine.registry import WEIGHT_INITIALIZERS
 from torch import Tensor, fx, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from mmext.backbones.checkpointing import run_checkpointed
-from mmext.backbones.checks import check_odd, check_out_indices, check_range, choose
+from mmext.backbones.checks import check_flag, check_odd, check_out_indices, check_range, choose
 from mmext.backbones.features import Feature, FeatureInfo
 from mmext.backbones.layers import Layers
 from mmext.backbones.plan import CIFAR_BLOCKS, STEMS, Arch, StagePlan, per_stage, plan_stages
 from mmext.backbones.weights import load_pretrained
-from mmext.errors import UserError
+from mmext.errors import UserError, nearest
 
 State = Any  # what a family's blocks hand on: a feature map, or a tuple of tensors
 
@@ -72,12 +74,14 @@ class Backbone(BaseModule):
                  temporal_strides: Sequence[int] | None = None, temporal_kernels: Sequence[int] | None = None,
                  stem_temporal_stride: int = 1, stem_temporal_kernel: int | None = None, bare: bool = False,
                  init_cfg: dict | None = None) -> None:
+        check_flag(norm_eval=norm_eval, with_cp=with_cp, zero_init_residual=zero_init_residual, bare=bare)
         self.pretrained, others = split_init_cfg(init_cfg)
         super().__init__(others)
         self.depth = depth
         self.arch = arch = self.find_arch(depth)
-        self.stem = stem or arch.stem
+        self.stem = arch.stem if stem is None else stem
         choose(type(self).__name__, 'stem', self.stem, STEMS)
+        check_range('in_channels', in_channels, 1, 1_000_000)
         stages = len(arch.blocks) if num_stages is None else num_stages
         check_range('num_stages', stages, 1, len(arch.blocks))
         self.out_indices = check_out_indices(range(stages) if out_indices is None else out_indices, stages)
@@ -285,7 +289,14 @@ class Backbone(BaseModule):
 
 def split_init_cfg(init_cfg: dict | Sequence[dict] | None) -> tuple[list[dict], list[dict] | None]:
     """The options of each ``Pretrained``, which we load ourselves, and the other initialisers."""
-    configs = [init_cfg] if isinstance(init_cfg, dict) else list(init_cfg or [])
+    configs = [init_cfg] if isinstance(init_cfg, dict) else [] if init_cfg is None else init_cfg
+    if not isinstance(configs, (list, tuple)) or not all(isinstance(config, dict) for config in configs):
+        raise UserError(f'init_cfg={init_cfg!r}: need a dict with a type, or a list of such')
+    for config in configs:
+        kind = config.get('type')
+        if not (isinstance(kind, type) or isinstance(kind, str) and kind and WEIGHT_INITIALIZERS.get(kind)):
+            raise UserError(f'init_cfg: there is no initialiser {kind!r}'
+                            f'{nearest(str(kind), WEIGHT_INITIALIZERS.module_dict)}')
     pretrained = [{key: value for key, value in config.items() if key != 'type'} for config in configs
                   if config.get('type') == 'Pretrained']
     for options in pretrained:
@@ -294,4 +305,6 @@ def split_init_cfg(init_cfg: dict | Sequence[dict] | None) -> tuple[list[dict], 
                             'inflate')
         if not options.get('checkpoint'):
             raise UserError("init_cfg of type 'Pretrained': no checkpoint is named")
+        if not isinstance(options['checkpoint'], (str, os.PathLike)):
+            raise UserError(f"init_cfg of type 'Pretrained': checkpoint={options['checkpoint']!r} is no path")
     return pretrained, [config for config in configs if config.get('type') != 'Pretrained'] or None

@@ -3,11 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Mapping, Sequence
+from numbers import Integral
 from typing import TypeVar
 
 from mmext.errors import UserError, nearest
 
 Row = TypeVar('Row')
+LARGEST = 10_000  # of strides, kernels, blocks
+
+
+def is_whole(value: object) -> bool:
+    """Whether a value is a whole number; True and False are none here."""
+    return isinstance(value, Integral) and not isinstance(value, bool)
+
+
+def check_flag(**flags: object) -> None:
+    """Raises a UserError where one of these arguments is neither True nor False."""
+    for name, value in flags.items():
+        if not isinstance(value, int) or value not in (True, False):
+            raise UserError(f'{name}={value!r}: need True or False')
 
 
 def check_out_indices(out_indices: Sequence[int], stages: int) -> tuple[int, ...]:
@@ -15,7 +29,7 @@ def check_out_indices(out_indices: Sequence[int], stages: int) -> tuple[int, ...
     if not isinstance(out_indices, Sequence) or not out_indices:
         raise UserError(f'out_indices={out_indices!r}: need one or more stages, such as (1, 2, 3)')
     for index in out_indices:
-        if not isinstance(index, int) or not -stages <= index < stages:
+        if not is_whole(index) or not -stages <= index < stages:
             raise UserError(f'out_indices: {index!r} is not between 0 and {stages - 1}, or {-stages} and -1 to count '
                             'from the end')
     return tuple(index % stages for index in out_indices)
@@ -24,19 +38,19 @@ def check_out_indices(out_indices: Sequence[int], stages: int) -> tuple[int, ...
 def check_odd(name: str, kernels: Sequence[int]) -> Sequence[int]:
     """Kernels that can be centred; UserError where one can't."""
     for kernel in kernels:
-        if not isinstance(kernel, int) or kernel < 1 or kernel % 2 == 0:
+        if not is_whole(kernel) or not 1 <= kernel <= LARGEST or kernel % 2 == 0:
             raise UserError(f'{name}: {kernel!r} is not an odd number of frames')
     return kernels
 
 
-def choose(owner: str, name: str, value: Hashable, table: Mapping[Hashable, Row]) -> Row:
+def choose(owner: str, name: str, value: object, table: Mapping[Hashable, Row]) -> Row:
     """``table[value]``; UserError with the owner's choices where there is none."""
-    if not isinstance(value, Hashable) or value not in table:
+    if not (is_whole(value) or isinstance(value, str)) or value not in table:
         close = nearest(value, filter(lambda key: isinstance(key, str), table)) if isinstance(value, str) else ''
         raise UserError(f'{owner} has no {name} {value!r}; there are {", ".join(map(str, table))}{close}')
     return table[value]
 
 
 def check_range(name: str, value: int, low: int, high: int) -> None:
-    if not isinstance(value, int) or not low <= value <= high:
+    if not is_whole(value) or not low <= value <= high:
         raise UserError(f'{name}: {value!r} is not between {low} and {high}')

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from torch import Tensor, nn
 
 from mmext.backbones.backbone import Backbone
-from mmext.backbones.checks import choose
+from mmext.backbones.checks import check_flag, choose
 from mmext.backbones.layers import Layers, Size
 from mmext.backbones.plan import Arch, StagePlan, per_stage
 from mmext.backbones.register import register_backbone
@@ -159,8 +159,9 @@ class CResNet(Backbone):
     paper = 'cresnet'
     family = 'cresnet'
 
-    def __init__(self, depth: int, variant: str, blocks: Sequence[int] | None = None, authors_wiring: bool = False,
-                 **kwargs) -> None:
+    def __init__(self, depth: int, variant: str | None = None, blocks: Sequence[int] | None = None,
+                 authors_wiring: bool = False, **kwargs) -> None:
+        check_flag(authors_wiring=authors_wiring)
         self.block_variant = choose('CResNet', 'variant', variant, VARIANTS)
         self.variant = variant
         self.blocks = blocks

@@ -29,6 +29,9 @@ TERM = re.compile(r'(?P<sign>[+-]?)\s*(?P<factor>\d+(?:\.\d+)?)?\s*\*?\s*'
 RECTIFIED = re.compile(r'\s*relu\(([^()]*)\)\s*([+-].*)?')
 
 
+DIGITS = 30  # of a factor, which is a float32 in the end
+
+
 @dataclass(frozen=True)
 class Term:
     """``factor`` times X[i-back], or times W[i-back+1] X[i-back] if ``weighted``; ``back`` None means X[0]."""
@@ -117,6 +120,8 @@ def parse_terms(part: str, text: str) -> tuple[Term, ...]:
 
 
 def make_term(match: re.Match, text: str) -> Term:
+    if len(match['factor'] or '') > DIGITS:
+        raise UserError(f'formula {text!r}: the factor {match["factor"]} has more than {DIGITS} digits')
     factor = float(match['factor'] or 1) * (-1 if match['sign'] == '-' else 1)
     back = steps_back(match['state'], f'X[{match["state"]}]', text)
     if back is not None and back < 1:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from mmext.backbones.checks import check_flag
 from mmext.backbones.plan import CIFAR_BLOCKS, IMAGENET_BLOCKS, basic, bottleneck, cifar_bottleneck
 from mmext.backbones.register import register_backbone
 from mmext.backbones.residual import END, FIRST_END, FIRST_MIDDLE, MIDDLE, START, ResidualBackbone, Wiring
@@ -39,6 +40,7 @@ class ResStage(ResidualBackbone):
     archs = {depth: bottleneck(depth) for depth in DEEP}
 
     def __init__(self, depth: int, relu_shortcut: bool = False, **kwargs) -> None:
+        check_flag(relu_shortcut=relu_shortcut)
         self.relu_shortcut = relu_shortcut
         super().__init__(depth, **kwargs)
 

@@ -6,6 +6,7 @@ part of a pair counts, so that one description of a network serves both.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Union
 
 import torch.nn.functional as F
@@ -16,7 +17,12 @@ from mmext.backbones.half_identity import HalfIdentityConv2d, HalfIdentityConv3d
 from mmext.errors import UserError
 
 Size = Union[int, tuple[int, int]]
+REFUSALS = (LookupError, AssertionError, TypeError, ValueError, RuntimeError, AttributeError, ArithmeticError)
 CONVOLUTIONS = {2: (nn.Conv2d, HalfIdentityConv2d), 3: (nn.Conv3d, HalfIdentityConv3d)}
+
+
+def is_number(value: object) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
 def spatial(size: Size) -> int:
@@ -52,13 +58,15 @@ class Layers:
 
     def __init__(self, dims: int = 2, norm_cfg: dict | None = None, conv_bias: bool = False,
                  temporal_kernel: int = 3) -> None:
-        if dims not in (2, 3):
+        if type(dims) is not int or dims not in (2, 3):
             raise UserError(f'dims={dims!r}: a backbone has 2 dimensions (images) or 3 (clips)')
         self.dims = dims
         self.conv_bias = conv_bias
         self.temporal_kernel = temporal_kernel
-        self.norm_cfg = dict(norm_cfg or dict(type='BN'))
-        if 'type' not in self.norm_cfg:
+        if not isinstance(norm_cfg, (Mapping, type(None))):
+            raise UserError(f"norm_cfg={norm_cfg!r}: need a dict, for example norm_cfg=dict(type='BN')")
+        self.norm_cfg = dict(type='BN') if norm_cfg is None else dict(norm_cfg)
+        if not isinstance(self.norm_cfg.get('type'), (str, type)):
             raise UserError(f'norm_cfg={norm_cfg!r} has no type; write for example norm_cfg=dict(type=\'BN\')')
         if dims == 3 and self.norm_cfg['type'] == 'BN':
             self.norm_cfg['type'] = 'BN3d'
@@ -93,10 +101,27 @@ class Layers:
     def norm(self, channels: int) -> nn.Module:
         """The norm layer that ``norm_cfg`` describes; UserError where it describes none for so many channels."""
         try:
-            return build_norm_layer(self.norm_cfg, channels)[1]
-        except (KeyError, AssertionError, TypeError, ValueError) as error:
-            reason = ' '.join(str(error).split()) or 'an argument is missing'
-            raise UserError(f'norm_cfg={self.norm_cfg}: no norm for {channels} channels ({reason})') from None
+            layer = build_norm_layer(self.norm_cfg, channels)[1]
+            wrong = self.fault_of_norm(layer)
+        except REFUSALS as error:
+            wrong = ' '.join(str(error).split()) or 'an argument is missing'
+        if wrong:
+            raise UserError(f'norm_cfg={self.norm_cfg}: no norm for {channels} channels ({wrong})')
+        return layer
+
+    def fault_of_norm(self, layer: nn.Module) -> str | None:
+        """Why a layer is no norm for feature maps of these dimensions; None where it is one."""
+        other = {dims: tuple(getattr(nn, f'{kind}Norm{dims}d') for kind in ('Batch', 'Instance')) for dims in (1, 2, 3)}
+        unfit = tuple(cls for dims, classes in other.items() for cls in classes if dims != self.dims)
+        if isinstance(layer, (*unfit, nn.LayerNorm)) or not any(word in type(layer).__name__.lower()
+                                                                for word in ('norm', 'bn')):
+            return f'a {type(layer).__name__} does not fit; BN, SyncBN, GN, IN{self.dims}d do'
+        eps, momentum = getattr(layer, 'eps', 1e-5), getattr(layer, 'momentum', None)
+        if not is_number(eps) or not 0 <= eps < 1:
+            return f'eps={eps!r} is no number from 0 to 1'
+        if momentum is not None and (not is_number(momentum) or not 0 <= momentum <= 1):
+            return f'momentum={momentum!r} is no number from 0 to 1'
+        return None
 
     def relu(self) -> ReLU:
         """The activation: in place by default."""

@@ -45,6 +45,8 @@ def find_backbone(name: str) -> tuple[type[Backbone], dict]:
         UserError: there is no such name; the nearest ones are suggested.
     """
     known = catalogue()
+    if not isinstance(name, str):
+        raise UserError(f'no backbone {name!r}: need the name of one (mmext.list_backbones() has all names)')
     if name not in known:
         raise UserError(f'no backbone {name!r}{nearest(name, known)} (mmext.list_backbones() has all names)')
     return known[name]

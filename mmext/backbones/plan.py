@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from mmext.backbones.checks import LARGEST, is_whole
 from mmext.errors import UserError
 
 IMAGENET_BLOCKS = {
@@ -128,6 +129,6 @@ def per_stage(name: str, given: Sequence[int] | None, default: Sequence[int], nu
     if given is None:
         return tuple(default[:num_stages])
     if not (isinstance(given, Sequence) and len(given) == num_stages
-            and all(isinstance(number, int) and number > 0 for number in given)):
-        raise UserError(f'{name}={given!r}: need {num_stages} positive integers, one for each stage')
+            and all(is_whole(number) and 0 < number <= LARGEST for number in given)):
+        raise UserError(f'{name}={given!r}: need {num_stages} positive integers up to {LARGEST}, one for each stage')
     return tuple(given)

@@ -41,7 +41,7 @@ class RecursiveResNet(Backbone):
 
     def __init__(self, depth: int, formula: str = 'eq20', initial_state: str = 'zeros', **kwargs) -> None:
         self.formula = parse_formula(formula)
-        if initial_state not in self.initial_states:
+        if not isinstance(initial_state, str) or initial_state not in self.initial_states:
             raise UserError(f'initial_state={initial_state!r}: there are {", ".join(self.initial_states)}')
         self.initial_state = initial_state
         super().__init__(depth, **kwargs)

@@ -24,7 +24,7 @@ class Inflated:
     """
 
     def __init__(self, *args, dims: int = 3, out_indices: Sequence[int] | None = None, **kwargs) -> None:
-        if dims != 3:
+        if type(dims) is not int or dims != 3:
             raise UserError(f'dims={dims!r}: {type(self).__name__} takes clips; for images write '
                             f"type='mmext.{type(self).__name__.removesuffix('3d')}'")
         super().__init__(*args, dims=3, out_indices=out_indices, **kwargs)

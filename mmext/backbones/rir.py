@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from torch import Tensor, nn
 
 from mmext.backbones.backbone import Backbone
-from mmext.backbones.checks import check_range, choose
+from mmext.backbones.checks import check_flag, check_range, choose
 from mmext.backbones.layers import Layers
 from mmext.backbones.plan import Arch, StagePlan, per_stage
 from mmext.backbones.register import register_backbone
@@ -93,6 +93,7 @@ class RiR(Backbone):
     def __init__(self, depth: int = 32, variant: str = 'rir', blocks: Sequence[int] | None = None,
                  filters: Sequence[int] | None = None, layers_per_block: int = 2, projection_norm: bool = True,
                  **kwargs) -> None:
+        check_flag(projection_norm=projection_norm)
         self.half_identity, self.shortcut = choose('RiR', 'variant', variant, VARIANTS)
         check_range('layers_per_block', layers_per_block, 1, 100)
         self.variant = variant
@@ -147,6 +148,7 @@ class AllCNN(Backbone):
     archs = {9: columns((1, 3, 3), (96, 192, 192))}
 
     def __init__(self, depth: int = 9, half_identity: bool = False, padded: bool = False, **kwargs) -> None:
+        check_flag(half_identity=half_identity, padded=padded)
         self.half_identity = half_identity
         self.padded = padded
         super().__init__(depth, **kwargs)

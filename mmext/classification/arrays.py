@@ -83,10 +83,11 @@ class ArrayDataset(Dataset):
         return dict(inputs=batch['inputs'][0], labels=int(batch['labels'][0]))
 
     def __getitems__(self, indices: Sequence[int]) -> dict[str, Tensor]:
-        """A batch: dict(inputs=uint8 (N, 3, H, W) RGB, labels=int64 (N,)), after the pipeline."""
+        """A batch: dict(inputs=uint8 (N, 3, H, W) RGB, labels=int64 (N,), names=N texts), after the pipeline."""
         chosen = np.asarray(indices)
         images = torch.from_numpy(self.images.numpy()[chosen])  # numpy: see batch_transforms.py
-        return self.pipeline(dict(inputs=images.expand(-1, 3, -1, -1), labels=self.labels[chosen]))
+        batch = self.pipeline(dict(inputs=images.expand(-1, 3, -1, -1), labels=self.labels[chosen]))
+        return dict(batch, names=[f'{self.split} {index}' for index in chosen.tolist()])
 
 
 def check_labels(place: str, images: np.ndarray, labels: np.ndarray, num_classes: int) -> None:
@@ -98,6 +99,8 @@ def check_labels(place: str, images: np.ndarray, labels: np.ndarray, num_classes
     if images.dtype != np.uint8 or images.ndim != 4 or images.shape[1] not in (1, 3):
         raise UserError(f'{place}: the images are {images.dtype} of shape {images.shape}, not uint8 pixels of one or '
                         'three channels')
+    if not all(images.shape[2:]):
+        raise UserError(f'{place}: the images are of shape {images.shape}, without a pixel')
     if labels.ndim != 1 or len(images) != len(labels):
         raise UserError(f'{place}: {len(images)} images, but labels of shape {labels.shape}; get both anew')
     if not len(labels):
@@ -124,7 +127,7 @@ def collate_images(samples: dict | Sequence[dict]) -> dict[str, Tensor]:
         samples: a batch, or a list of dict(inputs=uint8 (3, H, W), labels=int).
 
     Returns:
-        dict(inputs=uint8 (N, 3, H, W), labels=int64 (N,)).
+        dict(inputs=uint8 (N, 3, H, W), labels=int64 (N,)); and names, where the samples have them.
 
     Raises:
         UserError: images of different sizes.
@@ -135,5 +138,6 @@ def collate_images(samples: dict | Sequence[dict]) -> dict[str, Tensor]:
     if len(shapes) > 1:
         raise UserError(f'dataset.pipeline: images of shapes {shapes[0]} and {shapes[1]} make no batch; resize or crop '
                         'them to one size')
-    return dict(inputs=torch.stack([sample['inputs'] for sample in samples]),
-                labels=torch.tensor([sample['labels'] for sample in samples], dtype=torch.int64))
+    batch = dict(inputs=torch.stack([sample['inputs'] for sample in samples]),
+                 labels=torch.tensor([sample['labels'] for sample in samples], dtype=torch.int64))
+    return dict(batch, names=[sample['names'] for sample in samples]) if 'names' in samples[0] else batch

@@ -67,7 +67,7 @@ class Caltech101(ArrayDataset):
         root = require_folder(self.data_root, self.hint)
         places = [root / 'caltech-101' / '101_ObjectCategories', root / '101_ObjectCategories']
         folder = next((place for place in places if place.is_dir()), root)
-        found = class_folders(folder, self.hint, () if self.background else (BACKGROUND, ))
+        found = class_folders(folder, self.hint, () if self.background else (BACKGROUND, ), tell=True)
         entries = self.listed(found) if self.ann_file else self.divided(folder, found)
         kept = [entries[i] for i in subset(len(entries), self.limit, str(folder))]
         images = read_small([folder / name for name, _ in kept], self.size, f'{folder} ({self.split})')

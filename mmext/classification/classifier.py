@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -11,13 +12,16 @@ from mmengine.model import BaseDataPreprocessor, BaseModel
 from torch import Tensor, nn
 
 from mmext.backbones import Backbone, create_backbone
-from mmext.backbones.layers import Layers
+from mmext.backbones.checks import is_whole
+from mmext.backbones.layers import Layers, is_number
 from mmext.backbones.names import find_backbone
 from mmext.backbones.timm_words import in_our_words
 from mmext.backbones.weights import require_match
 from mmext.checkpoints import read_checkpoint, weights_of
 from mmext.errors import UserError
 from mmext.registry import MODELS
+
+MOST_CLASSES = 10_000_000
 
 
 @MODELS.register_module()
@@ -31,12 +35,22 @@ class ImagePreprocessor(BaseDataPreprocessor):
 
     def __init__(self, mean: Sequence[float] = (0., 0., 0.), std: Sequence[float] = (255., 255., 255.)) -> None:
         super().__init__()
+        for name, values in (('mean', mean), ('std', std)):
+            if not isinstance(values, (list, tuple)) or not values or not all(
+                    is_number(value) and abs(value) < math.inf and (name == 'mean' or value > 0) for value in values):
+                raise UserError(f'ImagePreprocessor: {name}={values!r} is no list of numbers'
+                                f'{" above 0" if name == "std" else ""}, one for each channel')
+        if len(mean) != len(std):
+            raise UserError(f'ImagePreprocessor: mean={mean!r} and std={std!r} are of different lengths')
         self.register_buffer('mean', torch.tensor(mean).reshape(-1, 1, 1), persistent=False)
         self.register_buffer('std', torch.tensor(std).reshape(-1, 1, 1), persistent=False)
 
     def forward(self, data: dict, training: bool = False) -> dict:
-        """dict(inputs (N, C, H, W) of 0 to 255, labels (N,)) -> the same, inputs as normalised float."""
-        data = self.cast_data(data)
+        """dict(inputs (N, C, H, W) of 0 to 255, labels (N,)) -> the same, inputs as normalised float.
+
+        ``names``, which are for messages about a batch, are left out.
+        """
+        data = self.cast_data({key: value for key, value in data.items() if key != 'names'})
         return dict(data, inputs=(data['inputs'].float() - self.mean) / self.std)
 
 
@@ -56,9 +70,12 @@ class Classifier(BaseModel):
     def __init__(self, backbone: Backbone | dict, num_classes: int, data_preprocessor: dict | None = None,
                  init_cfg: dict | None = None) -> None:
         super().__init__(data_preprocessor, init_cfg)
-        if not isinstance(num_classes, int) or num_classes < 1:
+        if not is_whole(num_classes) or not 0 < num_classes <= MOST_CLASSES:
             raise UserError(f'num_classes={num_classes!r}: need a positive number')
         self.backbone = MODELS.build(backbone) if isinstance(backbone, dict) else backbone
+        if not isinstance(self.backbone, Backbone):
+            raise UserError(f"backbone={backbone!r}: need one of mmext's, or its config, such as "
+                            "dict(type='mmext.IResNet', depth=50)")
         self.num_classes = num_classes
         self.pool = Layers(self.backbone.dims).global_pool()
         self.fc = nn.Linear(self.backbone.feature_info.channels()[-1], num_classes)

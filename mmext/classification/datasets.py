@@ -10,6 +10,7 @@ from mmext.classification.arrays import ArrayDataset
 from mmext.classification.readers import damaged, locate, read_idx, read_mat, read_pickle
 from mmext.errors import shorten
 from mmext.registry import DATASETS
+from mmext.text import require_names
 
 
 class CIFAR(ArrayDataset):
@@ -40,7 +41,10 @@ class CIFAR(ArrayDataset):
         absent = [key for key in ('data', self.labels_key) if key not in batch]
         if absent:
             raise damaged(path, f'it has {shorten(batch, 6)}, but no {shorten(absent)}', self.hint)
-        rows, labels = np.asarray(batch['data']), np.asarray(batch[self.labels_key])
+        try:
+            rows, labels = np.asarray(batch['data']), np.asarray(batch[self.labels_key])
+        except (ValueError, TypeError, OverflowError) as error:  # lists of lists of different lengths
+            raise damaged(path, error, self.hint) from None
         if rows.dtype != np.uint8 or rows.ndim != 2 or rows.shape[1] != 3072:
             raise damaged(path, f'its images are {rows.dtype} of shape {rows.shape}, not uint8 rows of 3072', self.hint)
         if labels.shape != rows.shape[:1] or labels.dtype.kind not in 'iu':
@@ -56,7 +60,9 @@ class CIFAR(ArrayDataset):
         names = read_pickle(path, self.hint).get(self.names_key)
         if not isinstance(names, list) or len(names) != len(self.names):
             raise damaged(path, f'it has no {self.names_key} of {len(self.names)} classes', self.hint)
-        return tuple(name.decode() if isinstance(name, bytes) else str(name) for name in names)
+        names = tuple(name.decode(errors='backslashreplace') if isinstance(name, bytes) else name for name in names)
+        require_names(names, path)
+        return names
 
 
 @DATASETS.register_module()
@@ -141,6 +147,8 @@ class SVHN(ArrayDataset):
         images, labels = read_mat(path, ('X', 'y'), self.hint)
         if images.ndim != 4 or images.dtype != np.uint8 or labels.size != images.shape[-1]:
             raise damaged(path, f'X is {images.dtype} of shape {images.shape}, y of shape {labels.shape}', self.hint)
+        if labels.dtype.kind not in 'iuf' or not (labels == np.round(labels)).all():  # NaN is not its own, either
+            raise damaged(path, f'labels of {labels.dtype}, not whole numbers', self.hint)
         labels = labels.reshape(-1).astype(np.int64)
         if labels.size and not 1 <= labels.min() <= labels.max() <= 10:
             raise damaged(path, f'labels from {labels.min()} to {labels.max()}, not 1 to 10', self.hint)

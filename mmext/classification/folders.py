@@ -11,20 +11,21 @@ from mmengine.dataset import BaseDataset
 
 from mmext.classification.arrays import subset
 from mmext.classification.readers import holding, require_folder
+from mmext.data.suffixes import IMAGES
 from mmext.errors import UserError, shorten
+from mmext.files import tell_left_out
 from mmext.registry import DATASETS
 from mmext.text import require_names
 
-EXTENSIONS = ('.bmp', '.jpeg', '.jpg', '.png', '.ppm', '.tif', '.tiff', '.webp')
 
-
-def class_folders(folder: Path, hint: str, ignored: Iterable[str] = ()) -> dict[str, list[str]]:
+def class_folders(folder: Path, hint: str, ignored: Iterable[str] = (), tell: bool = False) -> dict[str, list[str]]:
     """Lists the images of each class.
 
     Args:
         folder: holds one folder a class, and in each its images, whose extension may be in capitals.
         hint: ends a message: where to get what.
         ignored: folders that are no class; hidden ones are none anyway.
+        tell: say in a line which files are left out because of their suffix.
 
     Returns:
         class -> file names, both sorted.
@@ -44,6 +45,8 @@ def class_folders(folder: Path, hint: str, ignored: Iterable[str] = ()) -> dict[
     if empty:
         raise UserError(f'{folder}: no images in {len(empty)} of the {len(names)} class folders ({shorten(empty)}; '
                         f'{holding(folder / empty[0])}); remove what is no class, or {hint}')
+    if tell:
+        tell_left_out(folder, (f'{name}/{file}' for name in names for file in other_files(folder / name)), 'images')
     return found
 
 
@@ -54,8 +57,16 @@ def folder_names(folder: Path) -> list[str]:
 
 def image_files(folder: Path) -> list[str]:
     with os.scandir(folder) as entries:
-        return sorted(entry.name for entry in entries if entry.name.lower().endswith(EXTENSIONS)
-                      and not entry.name.startswith('.'))
+        return sorted(entry.name for entry in entries if is_image(entry.name) and not entry.name.startswith('.'))
+
+
+def other_files(folder: Path) -> list[str]:
+    with os.scandir(folder) as entries:
+        return [entry.name for entry in entries if not is_image(entry.name) and entry.is_file()]
+
+
+def is_image(name: str) -> bool:
+    return name.lower().endswith(IMAGES)
 
 
 def require_classes(place: str, found: Iterable[str], classes: Iterable[str], whose: str) -> None:
@@ -114,7 +125,7 @@ class ImageFolder(BaseDataset):
 
     def load_data_list(self) -> list[dict]:
         folder = Path(self.data_prefix['img_path'])
-        found = class_folders(folder, self.hint)
+        found = class_folders(folder, self.hint, tell=True)
         train = Path(self.data_root, 'train')
         if self._metainfo.get('classes'):
             classes, whose = self._metainfo['classes'], 'metainfo'

@@ -72,6 +72,8 @@ class RandomResizedCrop(BaseTransform):
 class PackClassInputs(BaseTransform):
     """dict(img=BGR array (H, W, 3) of uint8, gt_label=...) -> dict(inputs=RGB tensor (3, H, W) of uint8, labels=int).
 
+    ``img_path``, where there is one, goes on as ``names``, for messages about a batch.
+
     Raises:
         UserError: the image is no longer three channels of bytes; normalising is the data preprocessor's.
     """
@@ -82,4 +84,5 @@ class PackClassInputs(BaseTransform):
             raise UserError(f'PackClassInputs: the image is {image.dtype} of shape {image.shape}, not uint8 (H, W, 3); '
                             'normalising is left to model.data_preprocessor')
         rgb = np.ascontiguousarray(image[..., ::-1].transpose(2, 0, 1))
-        return dict(inputs=torch.from_numpy(rgb), labels=int(results['gt_label']))
+        sample = dict(inputs=torch.from_numpy(rgb), labels=int(results['gt_label']))
+        return dict(sample, names=results['img_path']) if 'img_path' in results else sample

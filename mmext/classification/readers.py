@@ -14,6 +14,8 @@ import numpy as np
 
 from mmext.errors import UserError, shorten
 
+MOST_BYTES = 1 << 33  # of an idx file
+
 
 def holding(folder: Path) -> str:
     """What a folder has in it, for a message."""
@@ -98,19 +100,22 @@ def read_idx(path: Path, dims: int, hint: str) -> np.ndarray:
     Raises:
         UserError: it is something else, or longer or shorter than its header says.
     """
+    magic, start = bytes((0, 0, 8, dims)), 4 + 4 * dims
     try:
-        content = gzip.decompress(path.read_bytes()) if path.suffix == '.gz' else path.read_bytes()
+        with (gzip.open if path.suffix == '.gz' else open)(path, 'rb') as file:
+            head = file.read(start)
+            if len(head) < start or head[:4] != magic:
+                raise ValueError(f'an idx file of {dims} dimensions begins with {magic.hex()}, this with '
+                                 f'{head[:4].hex() or "nothing"}')
+            shape = struct.unpack(f'>{dims}I', head[4:])
+            size = math.prod(shape)
+            content = file.read(min(size, MOST_BYTES) + 1)  # of a packed file that goes on for ever no more
     except Exception as error:  # gzip, zlib and the system have each their own
         raise damaged(path, error, hint) from None
-    magic, start = bytes((0, 0, 8, dims)), 4 + 4 * dims
-    if len(content) < start or content[:4] != magic:
-        raise damaged(path, f'an idx file of {dims} dimensions begins with {magic.hex()}, this with '
-                            f'{content[:4].hex() or "nothing"}', hint)
-    shape = struct.unpack(f'>{dims}I', content[4:start])
-    if math.prod(shape) != len(content) - start:
-        raise damaged(path, f'its header announces {" x ".join(map(str, shape))} = {math.prod(shape)} bytes, '
-                            f'{len(content) - start} follow', hint)
-    return np.frombuffer(content, np.uint8, offset=start).reshape(shape).copy()
+    if size != len(content):
+        raise damaged(path, f'its header announces {" x ".join(map(str, shape))} = {size} bytes, '
+                            f'{len(content)}{" or more" * (len(content) > size)} follow', hint)
+    return np.frombuffer(content, np.uint8).reshape(shape).copy()
 
 
 def read_mat(path: Path, names: Sequence[str], hint: str) -> list[np.ndarray]:

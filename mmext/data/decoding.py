@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import io
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import cv2
 import numpy as np
 from PIL import Image, ImageCms
+
+from mmext.data.limits import VARIABLE, most_pixels, picture_formats, why_impossible, why_too_large
 
 QUICK = ('JPEG', 'MPO')  # Pillow's names of the formats that OpenCV decodes faster
 JPEG_END, JPEG_TAIL = b'\xff\xd9', 4096
@@ -48,21 +52,19 @@ def decode(content: bytes, *, ignore_orientation: bool = False, bits: int | None
         BGR, uint8, (height, width, 3).
 
     Raises:
-        NoImage: for whatever a decoder does not like, with a reason in one line. An image of more pixels than Pillow's
-            limit (179 million) is refused before it is decoded.
+        NoImage: for whatever a decoder does not like, with a reason in one line. An image of more pixels than
+            ``limits.most_pixels``, or than its bytes can hold, is refused before it is decoded.
     """
     if not content:
         raise NoImage('empty file')
     try:
-        with Image.open(io.BytesIO(content)) as header:
+        with opened(content) as header:
             orientation = orientation_of(header)
             pixels = decode_by(header, content, bits)
             # Pillow and OpenCV turn TIFF by themselves, and nothing else in the way they are called here.
             turned = header.format == 'TIFF'
     except Image.UnidentifiedImageError:
         raise NoImage('not an image') from None
-    except Image.DecompressionBombError:
-        raise NoImage(f'more than {2 * Image.MAX_IMAGE_PIXELS:,} pixels, or its header is damaged') from None
     except NoImage:
         raise
     except Exception as error:  # decoders of damaged files raise anything: struct.error, SyntaxError, cv2.error ...
@@ -70,6 +72,24 @@ def decode(content: bytes, *, ignore_orientation: bool = False, bits: int | None
     if turned == ignore_orientation:
         pixels = turn(pixels, {6: 8, 8: 6}.get(orientation, orientation) if turned else orientation)
     return np.ascontiguousarray(pixels)
+
+
+@contextmanager
+def opened(source: bytes | str | os.PathLike) -> Iterator[Image.Image]:
+    """An image's content, or file, of which the header is read. NoImage where its size is too large or a lie."""
+    content = isinstance(source, bytes)
+    most_pixels()  # tells Pillow
+    try:
+        header = Image.open(io.BytesIO(source) if content else source, formats=picture_formats())
+    except Image.DecompressionBombError:
+        raise NoImage(f'more than {most_pixels():,} pixels, or its header is damaged; that many are not decoded '
+                      f'({VARIABLE} in the environment is the limit)') from None
+    with header:
+        wrong = why_too_large(*header.size) or why_impossible(header, len(source) if content else
+                                                              os.path.getsize(source))
+        if wrong:
+            raise NoImage(wrong)
+        yield header
 
 
 def one_line(error: Exception) -> str:
@@ -94,7 +114,7 @@ def sizes(source: bytes | str) -> tuple[tuple[int, int], tuple[int, int]]:
         NoImage: it can't be read.
     """
     try:
-        with Image.open(io.BytesIO(source) if isinstance(source, bytes) else source) as header:
+        with opened(source) as header:
             width, height = header.size
             across = orientation_of(header) >= 5
             if header.format == 'TIFF' and across:  # Pillow has turned its size

@@ -6,6 +6,7 @@ import numpy as np
 from mmengine import fileio
 
 from mmext.data.decoding import NoImage, decode
+from mmext.data.limits import why_too_large
 from mmext.data.sizes import agree, disagreement
 from mmext.data.unreadable import Reader
 from mmext.errors import UserError
@@ -61,6 +62,7 @@ class LoadImage(Reader):
             if self.on_error == 'skip':
                 return None
             size = [round(results.get(key, side)) for key, side in zip(('height', 'width'), BLANK_SIZE)]
+            size = BLANK_SIZE if why_too_large(*size) else size
             image = np.zeros((*size, 3), np.uint8)
         results.update(img=image, img_shape=image.shape[:2], ori_shape=image.shape[:2])
         return results

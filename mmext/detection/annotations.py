@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -11,6 +10,7 @@ from mmext.errors import UserError, shorten
 from mmext.files import read_json
 from mmext.text import require_names
 
+LARGEST = 1e12  # pixels, also of an area
 NEEDED = {'images': ('id', 'file_name', 'height', 'width'),
           'annotations': ('id', 'image_id', 'category_id', 'bbox', 'area'),
           'categories': ('id', 'name')}
@@ -42,8 +42,8 @@ def read_annotations(path: str | Path) -> dict:
 
 def fault_of_image(image: dict) -> str | None:
     """What is wrong with an image's fields; None if nothing is."""
-    if type(image['id']) is not int:
-        return f'its id {brief(image["id"])} is not a whole number'
+    if not is_id(image['id']):
+        return f'its id {brief(image["id"])} is not a whole number of 64 bits'
     if not is_name(image['file_name']):
         return f'file_name {brief(image["file_name"])} is not the name of a file'
     for key in ('height', 'width'):
@@ -53,8 +53,8 @@ def fault_of_image(image: dict) -> str | None:
 
 
 def fault_of_category(category: dict) -> str | None:
-    if type(category['id']) is not int:
-        return f'its id {brief(category["id"])} is not a whole number'
+    if not is_id(category['id']):
+        return f'its id {brief(category["id"])} is not a whole number of 64 bits'
     return None if is_name(category['name']) else f'name {brief(category["name"])} is not the name of a class'
 
 
@@ -62,8 +62,8 @@ def fault_of_annotation(annotation: dict) -> str | None:
     if type(annotation['id']) not in (int, str):  # nothing relies on it but its being its own
         return f'its id {brief(annotation["id"])} is neither a whole number nor text'
     for key in ('image_id', 'category_id'):
-        if type(annotation[key]) is not int:
-            return f'{key} {brief(annotation[key])} is not a whole number'
+        if not is_id(annotation[key]):
+            return f'{key} {brief(annotation[key])} is not a whole number of 64 bits'
     box, area = annotation['bbox'], annotation['area']
     if not isinstance(box, list) or len(box) != 4 or not all(map(is_finite, box)):
         return f'bbox {brief(box)} is not [x, y, width, height] in finite numbers'
@@ -84,8 +84,14 @@ def is_name(value: object) -> bool:
     return isinstance(value, str) and bool(value.strip()) and '\0' not in value
 
 
+def is_id(value: object) -> bool:
+    """Whether a value is a whole number that numpy and torch can hold."""
+    return type(value) is int and -2**63 <= value < 2**63
+
+
 def is_finite(value: object) -> bool:
-    return type(value) in (int, float) and -sys.float_info.max <= value <= sys.float_info.max
+    """Whether a value is a number that is finite in float32, too, and of a size that pixels can have."""
+    return type(value) in (int, float) and -LARGEST <= value <= LARGEST
 
 
 def brief(value: object) -> str:
@@ -124,19 +130,18 @@ def category_names(content: dict) -> tuple[str, ...]:
     return tuple(category['name'] for category in content['categories'])
 
 
-def check_classes(path: str | Path, content: dict, classes: Sequence[str]) -> None:
-    """The file's categories must be the config's classes, in their order.
+def check_classes(path: str | Path, content: dict, classes: Sequence[str], subset: bool = False) -> None:
+    """The file's categories must be the config's classes, in their order; with ``subset`` there may be others too.
 
     Raises:
         UserError: they differ, or stand in another order (mmdet would then train under the wrong names).
     """
     found = category_names(content)
-    if found == tuple(classes):
-        return
     missing = [name for name in classes if name not in found]
     unknown = [name for name in found if name not in classes]
-    if not missing and not unknown:
+    if missing or unknown and not subset:
+        raise UserError(f'{path}: its {len(found)} categories ({shorten(found)}) are not the {len(classes)} classes of '
+                        f'the config ({shorten(classes)}); --classes auto takes them from the file')
+    if [name for name in found if name in classes] != list(classes):
         raise UserError(f'{path}: its categories stand in another order than the config\'s classes; --classes auto '
                         'takes them from the file')
-    raise UserError(f'{path}: its {len(found)} categories ({shorten(found)}) are not the {len(classes)} classes of the '
-                    f'config ({shorten(classes)}); --classes auto takes them from the file')

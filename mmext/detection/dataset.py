@@ -32,6 +32,7 @@ class CocoDataset(MMDetCocoDataset):
         on_error: what an image that can't be read means: 'skip', 'raise' or 'blank'; see ``mmext.LoadImage``, which
             takes the place of ``LoadImageFromFile`` in the pipeline. By default as ``on_missing``.
         log_file: where the images that can't be read are noted.
+        subset: the classes may be some of the file's categories; objects of the others are left out and counted.
         kwargs: as for mmdet's.
 
     Attributes:
@@ -44,9 +45,10 @@ class CocoDataset(MMDetCocoDataset):
     """
 
     def __init__(self, *args, on_missing: str | None = None, on_error: str | None = None, log_file: str | None = None,
-                 pipeline: Sequence[dict | Callable] = (), **kwargs) -> None:
+                 pipeline: Sequence[dict | Callable] = (), subset: bool = False, **kwargs) -> None:
         usual = 'raise' if kwargs.get('test_mode') else 'skip'
         self.on_missing = on_missing or usual
+        self.subset = subset
         self.missing: list[str] = []
         self.members: list[int] = []
         self.tally = Tally()
@@ -59,7 +61,7 @@ class CocoDataset(MMDetCocoDataset):
 
     def load_data_list(self) -> list[dict]:
         content = read_annotations(self.ann_file)
-        check_classes(self.ann_file, content, self.metainfo['classes'])
+        check_classes(self.ann_file, content, self.metainfo['classes'], self.subset)
         folder = self.data_prefix['img']
         require_inside(self.data_root or '', folder, (image['file_name'] for image in content['images']), self.ann_file)
         entries = self.entries_of(content)

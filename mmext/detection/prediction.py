@@ -27,12 +27,12 @@ import numpy as np
 from tqdm import tqdm
 
 from mmext.data.decoding import NoImage, read_picture
+from mmext.data.suffixes import IMAGES
 from mmext.data.video import SUFFIXES as VIDEOS
 from mmext.detection.inference import Detections
 from mmext.errors import UserError
 from mmext.files import tell_left_out, write_whole
 
-IMAGES = ('.jpg', '.jpeg', '.png', '.bmp', '.webp', '.tif', '.tiff')
 RESULT = 'predictions.json'
 QUALITY = 92
 

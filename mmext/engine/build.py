@@ -12,6 +12,7 @@ from mmengine.config import Config
 from mmengine.optim import OptimWrapper, OptimWrapperDict
 from mmengine.runner import Runner
 
+from mmext.engine.optimizer_checks import optim_wrappers, require_numbers, require_usable_groups
 from mmext.errors import UserError, reason
 
 MISTAKES = (TypeError, ValueError, LookupError, AssertionError, AttributeError, ArithmeticError, RuntimeError,
@@ -36,7 +37,10 @@ def build_training(runner: Runner) -> None:
     """
     with telling_mistakes(runner.cfg):
         runner.train_loop  # noqa: B018  builds it
+        require_numbers(runner.optim_wrapper)
         runner.optim_wrapper = runner.build_optim_wrapper(runner.optim_wrapper)
+        for wrapper in optim_wrappers(runner):
+            require_usable_groups(wrapper.optimizer)
         try_schedulers(runner)
         if runner.cfg.get('val_cfg'):
             runner.val_loop  # noqa: B018

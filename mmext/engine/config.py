@@ -22,6 +22,7 @@ from mmext.engine.types import check_sections, check_types
 from mmext.errors import UserError, nearest
 
 LOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
+PLAIN_COCO = ('CocoDataset', 'mmdet.CocoDataset')
 SAFETY = ('mmext.EpochSeedHook', 'mmext.FiniteLossHook', 'mmext.UnreadableFilesHook', 'mmext.ProgressHook')
 
 
@@ -112,8 +113,8 @@ def make_safe(config: Config) -> None:
     """Gives a config on another's runtime (``mmdet::``), which names no ``custom_hooks``, ours.
 
     ``EpochSeedHook`` is for loaders whose workers are seeded anew every epoch, so a training loader that does not say
-    how they are becomes one. mmengine's ``CheckpointHook`` becomes ours in every config, and so does mmdet's plain
-    loading of images in a detector's.
+    how they are becomes one. mmengine's ``CheckpointHook`` becomes ours in every config, and in a detector's so do
+    mmdet's ``CocoDataset``, whose annotations nobody has checked, and its plain loading of images.
     """
     hooks = [*(config.get('default_hooks') or {}).values(), *(config.get('custom_hooks') or [])]
     for hook in hooks:
@@ -121,6 +122,8 @@ def make_safe(config: Config) -> None:
             hook['type'] = 'mmext.CheckpointHook'
     if config.get('default_scope') == 'mmdet':
         for loader in LOADERS:
+            for dataset in datasets_of(config, loader):
+                check_annotations_of(dataset)
             load_with_ours(config, loader)
     if 'custom_hooks' in config:
         return
@@ -136,6 +139,16 @@ def load_with_ours(config: Config, loader: str) -> None:
     for dataset in datasets_of(config, loader):
         if not dataset['type'].startswith('mmext.'):
             dataset['pipeline'] = read_with_ours(dataset['pipeline'], on_error)
+
+
+def check_annotations_of(dataset: ConfigDict) -> None:
+    """Makes mmdet's plain ``CocoDataset`` ours, which reads local annotation files of images and checks them.
+
+    As in mmdet's, the file may have more categories than the config has classes.
+    """
+    local = not dataset.get('backend_args') and dataset.get('ann_file') and 'img' in (dataset.get('data_prefix') or {})
+    if dataset.get('type') in PLAIN_COCO and local and not dataset.get('lazy_init'):
+        dataset.update(type='mmext.CocoDataset', subset=True)
 
 
 def set_memory_format(config: Config, memory_format: str) -> None:

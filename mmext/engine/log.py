@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import re
 from pathlib import Path
 
 from mmext.errors import UserError
+from mmext.files import parse_json
 
 SCALARS = 'vis_data/scalars.json'
 
@@ -59,8 +59,8 @@ def read_lines(path: Path) -> list[dict]:
     records = []
     for number, line in enumerate(lines, 1):
         try:
-            record = json.loads(line)
-        except json.JSONDecodeError:
+            record = parse_json(line)
+        except ValueError:
             if number == len(lines) and not line.endswith('\n'):
                 break
             raise UserError(f'{path}, line {number}: not JSON; remove the line') from None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import inspect
 import logging
+from collections.abc import Iterable, Iterator
 
 from mmengine.config import Config, ConfigDict, DictAction
 from mmengine.logging import print_log
@@ -41,6 +42,7 @@ def apply_options(config: Config, options: dict) -> None:
         UserError: a key that neither stands in the config nor is an argument of the component it would belong to, or a
             value that can't be read.
     """
+    tell_unread(config, options)
     order = ('_delete_', 'type')
     begun: set[str] = set()
     for key in sorted(options, key=lambda key: (order + (last_of(key), )).index(last_of(key))):
@@ -63,6 +65,30 @@ def apply_options(config: Config, options: dict) -> None:
         if name in PATHS and not isinstance(value, (str, type(None), list, tuple, dict)):
             raise UserError(f'--cfg-options {key}={value!r}: need a path')
         put(config, key, node, name, value)
+
+
+def tell_unread(config: Config, keys: Iterable[str]) -> None:
+    """Says in a line each which keys are of variables that only other parts of the config were made of.
+
+    They have been used when the config was read: ``max_epochs = 3; train_cfg = dict(max_epochs=max_epochs)``. The
+    config's own code, or that of its ``custom_imports``, may still read them, so that they are not refused.
+    """
+    for key in keys:
+        name = key.partition('.')[0]
+        if name in config._cfg_dict and name not in arguments(Runner) | set(RUNNER_READS):
+            places = [place for section in config._cfg_dict if section in arguments(Runner)
+                      for place in places_named(name, config._cfg_dict[section], section)]
+            hint = f'; did you mean {shorten(places, 4)}?' if places else '; change what was made of it'
+            print_log(f'--cfg-options {key}: changes nothing, since a run does not read {name}, and what the config '
+                      f'made of it stays as it is{hint}', 'current', logging.WARNING)
+
+
+def places_named(name: str, node: object, place: str) -> Iterator[str]:
+    """Where a config has a key of this name."""
+    for key, value in node.items() if isinstance(node, dict) else enumerate(node) if isinstance(node, list) else ():
+        if key == name:
+            yield f'{place}.{key}'
+        yield from places_named(name, value, f'{place}.{key}')
 
 
 def last_of(key: str) -> str:

@@ -12,6 +12,7 @@ from mmext.files import read_json, read_text
 from mmext.text import require_names
 
 Entry = tuple[str, int]  # a path relative to the video folder, and a label
+MOST_CLASSES, MOST_FRAMES = 1_000_000, 100_000_000
 FrameEntry = tuple[str, int, int]  # a folder of frames, how many they are, and a label
 
 
@@ -53,7 +54,7 @@ def read_frame_list(path: str | Path, num_classes: int | None = None, delimiter:
     entries = []
     for i, (name, label) in enumerate(read_list(path, num_classes, delimiter)):
         folder, found, frames = name.rpartition(delimiter)
-        if not found or not frames.isdigit() or not int(frames):
+        if not found or not (frames.isascii() and frames.isdigit() and 0 < int(frames[:20]) <= MOST_FRAMES):
             raise UserError(f'{path}: entry {i + 1}: {name!r} has no number of frames; a line is '
                             f'"folder{delimiter}frames{delimiter}label"')
         entries.append((folder.strip(), int(frames), label))
@@ -75,6 +76,8 @@ def read_classes(path: str | Path) -> tuple[str, ...]:
 
 
 def require_label(where: str, label: int, num_classes: int | None) -> None:
+    if label >= MOST_CLASSES and num_classes is None:
+        raise UserError(f'{where}: label {label} would make as many classes; more than {MOST_CLASSES:,} are not taken')
     if label < 0 or num_classes is not None and label >= num_classes:
         raise UserError(f'{where}: label {label} is not in 0 to {"..." if num_classes is None else num_classes - 1}; '
                         'labels count from 0, and num_classes is how many there are')
@@ -89,10 +92,11 @@ def read_templates(path: str | Path) -> tuple[str, ...]:
     content = read_json(path, 'label file', '; is --data-root right?')
     if not isinstance(content, dict) or not content:
         raise UserError(f'{path}: not the labels.json of Something-Something, an object of template: label')
-    try:
-        by_label = {int(label): template for template, label in content.items()}
-    except (TypeError, ValueError):
-        raise UserError(f'{path}: a label is not a number; get the file anew') from None
+    wrong = [label for label in content.values() if not (
+        type(label) is int or isinstance(label, str) and label.isascii() and label.isdigit() and len(label) < 10)]
+    if wrong:
+        raise UserError(f'{path}: the label {wrong[0]!r} is not a number; get the file anew')
+    by_label = {int(label): template for template, label in content.items()}
     if sorted(by_label) != list(range(len(content))):
         raise UserError(f'{path}: its {len(content)} labels are not 0 to {len(content) - 1}; get the file anew')
     require_names(content, path)
@@ -117,7 +121,12 @@ def read_something(path: str | Path, classes: Iterable[str], suffix: str = '.web
         if absent:
             hint = '; test.json has no labels, use validation.json' if absent == ['template'] else ''
             raise UserError(f'{path}: [{i}] has no {shorten(absent)}{hint}')
-        template = str(entry['template']).replace('[', '').replace(']', '')
+        name = entry['id']
+        if type(name) is not int and not (isinstance(name, str) and name.strip() and '\0' not in name):
+            raise UserError(f'{path}: [{i}]: its id {name!r} is neither text nor a whole number')
+        if not isinstance(entry['template'], str):
+            raise UserError(f'{path}: [{i}] (id {name}): its template {entry["template"]!r} is not text')
+        template = entry['template'].replace('[', '').replace(']', '')
         if template not in label_of:
             raise UserError(f'{path}: [{i}] (id {entry["id"]}): its template {template!r} is not in labels.json'
                             f'{nearest(template, label_of, 1)}')

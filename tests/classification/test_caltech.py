@@ -107,7 +107,7 @@ def test_images_are_resized_as_pillow_does(tmp_path: Path, mode: str):
 def test_only_the_images_of_a_limit_are_decoded(root: Path, monkeypatch: pytest.MonkeyPatch):
     opened = []
     real = Image.open
-    monkeypatch.setattr(Image, 'open', lambda path: opened.append(path) or real(path))
+    monkeypatch.setattr(Image, 'open', lambda path, **options: opened.append(path) or real(path, **options))
     assert len(Caltech101(root, limit=4)) == 4 == len(opened)
     assert len(Caltech101(root, 'test')) == 20 == len(opened) - 4
 

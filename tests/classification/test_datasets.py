@@ -109,6 +109,9 @@ def test_a_half_unpacked_cifar(tmp_path: Path):
     (dict(data=pixels(3, 3072), labels=[0, 1, 10]), 'labels from 0 to 10 for 10 classes'),
     (dict(data=pixels(3, 3072), labels=[0, 1, -1]), 'labels from -1 to 1'),
     (dict(data=pixels(3, 3072), labels=['a'] * 3), 'but labels of shape'),
+    (dict(data=pixels(3, 3072), labels=[[0], [1, 2], 3]), 'damaged'),
+    (dict(data=[[1], [1, 2]], labels=[0, 1]), 'damaged'), (dict(data={}, labels=[0]), 'object of shape ()'),
+    (dict(data=pixels(3, 3072), labels=[0, 1, float('nan')]), 'but labels of shape'),
 ])
 def test_a_wrong_cifar_batch(tmp_path: Path, content: dict, words: str):
     write_cifar10(tmp_path)
@@ -117,7 +120,8 @@ def test_a_wrong_cifar_batch(tmp_path: Path, content: dict, words: str):
     assert 'data_batch_2: ' in line and words in line
 
 
-@pytest.mark.parametrize('meta', [{}, {'label_names': ['a', 'b']}, {'label_names': 'airplane'}])
+@pytest.mark.parametrize('meta', [{}, {'label_names': ['a', 'b']}, {'label_names': 'airplane'}, *(
+    {'label_names': [*'abcdefghi', name]} for name in ('a\nb', '', 7, None, ['j'], {}))])
 def test_a_wrong_meta_file(tmp_path: Path, meta: dict):
     write_cifar10(tmp_path)
     python2(tmp_path / 'cifar-10-batches-py' / 'batches.meta', meta)

@@ -135,4 +135,14 @@ def test_samples_come_from_the_registry(root: Path):
     from mmext.registry import DATASETS
     assert DATASETS.module_dict['ImageFolder'] is ImageFolder
     data = ImageFolder(str(root), pipeline=[LoadImage(), PackClassInputs()])
-    assert set(data[0]) == {'inputs', 'labels'} and data[0]['inputs'].dtype == torch.uint8
+    assert set(data[0]) == {'inputs', 'labels', 'names'} and data[0]['inputs'].dtype == torch.uint8
+
+
+def test_files_of_other_suffixes_are_told(tmp_path: Path, capsys: pytest.CaptureFixture):
+    write_folders(tmp_path / 'train', {'ant': 2, 'bee': 2})
+    for name in ('a.gif', 'Thumbs.db', '.hidden', 'b.PPM'):
+        (tmp_path / 'train' / 'bee' / name).touch()
+    assert ImageFolder(str(tmp_path)).members == [2, 3]
+    assert ImageFolder.classes_from(dict(data_root=str(tmp_path))) == ('ant', 'bee')
+    told = capsys.readouterr().err
+    assert told.strip() == f"{tmp_path}/train: left out 1 files whose suffix is not that of images (bee/a.gif)"

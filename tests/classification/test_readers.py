@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import os
 import pickle
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -108,7 +109,8 @@ def test_idx(tmp_path: Path, shape: tuple[int, ...], packed: str):
 
 @pytest.mark.parametrize(('damage', 'words'), [
     (lambda content: content[:-1], 'announces 3 x 4 x 5 = 60 bytes, 59 follow'),
-    (lambda content: content + b'x', '61 follow'),
+    (lambda content: content + b'x', '61 or more follow'),
+    (lambda content: content[:4] + b'\xff' * 12 + content[16:], '60 follow'),
     (lambda content: content[:10], 'begins with'),
     (lambda content: b'', 'this with nothing'),
     (lambda content: b'<html>' + content, 'this with 3c68746d'),
@@ -119,6 +121,16 @@ def test_damaged_idx(tmp_path: Path, damage, words: str):
     path.write_bytes(damage(path.read_bytes()))
     line = refused(lambda: read_idx(path, 3, HINT))
     assert str(path) in line and words in line and line.endswith(HINT)
+
+
+def test_a_packed_file_is_read_as_far_as_its_header_says(tmp_path: Path):
+    write_idx(tmp_path / 'file.gz', pixels(3, 4, 5))
+    content = gzip.decompress((tmp_path / 'file.gz').read_bytes())
+    (tmp_path / 'file.gz').write_bytes(gzip.compress(content + bytes(300 << 20), 1))  # 300 MiB of nothing
+    tracemalloc.start()
+    line = refused(lambda: read_idx(tmp_path / 'file.gz', 3, HINT))
+    assert '61 or more follow' in line and tracemalloc.get_traced_memory()[1] < 20 << 20
+    tracemalloc.stop()
 
 
 def test_idx_of_labels_instead_of_images(tmp_path: Path):

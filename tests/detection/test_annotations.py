@@ -63,6 +63,11 @@ def refused(tmp_path: Path, change) -> str:
     (lambda c: c['categories'][0].update(name={'en': 'cat'}), "categories[0]: name {'en': 'cat'} is not the name of"),
     (lambda c: c['categories'][0].update(name=1), 'categories[0]: name 1 is not the name of a class'),
     (lambda c: c['categories'][0].update(id='3'), "categories[0]: its id '3' is not a whole number"),
+    (lambda c: c['annotations'][0].update(bbox=[1, 2, 1e39, 3]), 'in finite numbers'),  # infinite in float32
+    (lambda c: c['annotations'][0].update(bbox=[1, 2, 2**70, 3]), 'in finite numbers'),
+    (lambda c: c['images'][0].update(width=2**70), 'is not a number of pixels'),
+    (lambda c: c['images'][0].update(id=2**70), f'its id {2**70} is not a whole number'),
+    (lambda c: c['annotations'][0].update(image_id=True), 'image_id True is not a whole number'),
     (lambda c: c['categories'][1].update(name='cat'), "two categories have one id or one name ('cat')"),
 ])
 def test_malformed(tmp_path: Path, change, says: str):

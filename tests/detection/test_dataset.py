@@ -133,6 +133,16 @@ def test_mmdet_leaves_out_what_we_count(build):
     assert data.members[0] > 20 and len(data.tally.left_out) == 5
 
 
+def test_classes_that_are_some_of_the_categories(build, told):
+    options = dict(metainfo=dict(classes=('cat', )), filter_cfg=None)
+    assert 'are not the 1 classes of the config' in refused(build, **options)
+    data = build(lambda content: content['annotations'][0].update(category_id=5), subset=True, **options)
+    assert data.members == [2]
+    assert told == [f'{data.ann_file}: trains without 1 of the 3 boxes (1 of no class of the config)']
+    for classes in (('dog', 'cat'), ('cat', 'cow')):
+        refused(build, subset=True, metainfo=dict(classes=classes))
+
+
 def test_a_backslash_is_named_as_the_cause(build):
     def change(content: dict) -> None:
         for image in content['images']:

@@ -96,7 +96,7 @@ def test_a_new_type_brings_its_arguments():
     ('model.bbox_head.anchor_generator.strides.9', 'is a list of 6'),
     ('trian_cfg.max_epochs', "'train_cfg'"),
     ('train_cfg.max_epochs.x', 'has no keys'),
-    ('custom_hooks.1.intervall', "'custom_hooks.1.interval'"),
+    ('default_hooks.checkpoint.intervall', "'default_hooks.checkpoint.interval'"),
 ])
 def test_mistyped_options(key: str, says: str):
     with pytest.raises(UserError) as caught:
@@ -146,3 +146,14 @@ def test_plain_loading_becomes_ours_in_data_sets_of_others():
     assert first[2] == options
     assert [(step['type'], step['on_error']) for step in first[:2]] == [('mmext.LoadImage', 'skip'),
                                                                         ('mmext.LoadImage', 'raise')]
+
+
+def test_plain_data_sets_of_mmdets_become_ours():
+    config = read_config(ROOT / 'configs' / 'retinanet_iresnet50_fpn_coco.py')
+    config.train_dataloader.dataset = dict(type='RepeatDataset', times=2, dataset=config.train_dataloader.dataset)
+    config.test_dataloader.dataset.backend_args = dict(backend='petrel')  # not ours to read
+    make_safe(config)
+    train = config.train_dataloader.dataset.dataset
+    assert (train.type, train.subset, config.val_dataloader.dataset.type) == ('mmext.CocoDataset', True,
+                                                                             'mmext.CocoDataset')
+    assert config.test_dataloader.dataset.type == 'CocoDataset'

@@ -148,7 +148,8 @@ def test_the_last_line_may_be_whole_without_its_end(tmp_path: Path) -> None:
     assert places(read_scalars(tmp_path)) == [('train', 1, 10), ('train', 1, 20)]
 
 
-@pytest.mark.parametrize('line, told', [('{"loss": 1.', 'not JSON'), ('', 'not JSON'), ('3', 'no record of a log'),
+@pytest.mark.parametrize('line, told', [('{"loss": 1.', 'not JSON'), ('[' * 100_000, 'not JSON'),
+                                        ('', 'not JSON'), ('3', 'no record of a log'),
                                         ('{"loss": 1}', 'no record of a log'), ('{"step": "a"}', 'no record')])
 def test_lines_that_are_no_records(tmp_path: Path, line: str, told: str) -> None:
     log = write(tmp_path, '20260101_000000', [train(1, 10)], end=f'{line}\n{json.dumps(train(1, 20))}\n')

@@ -120,7 +120,7 @@ def test_what_can_not_be_read(word: str):
     (RETINANET, 'model.bbox_head.loss_cls', 'CrossEntropyLoss', {'gamma', 'alpha'},
      {'type', 'use_sigmoid', 'loss_weight'}),
     (DETECTOR, 'train_dataloader.dataset.pipeline.4', 'Pad', {'prob'}, {'type'}),
-    (DETECTOR, 'custom_hooks.1', 'mmext.ProgressHook', {'interval'}, {'type'}),
+    (DETECTOR, 'default_hooks.logger', 'IterTimerHook', {'interval'}, {'type'}),
     (RETINANET, 'model.backbone', 'ResNet', {'stem'}, {'type', 'depth'}),
     (RETINANET, 'model.bbox_head', 'FCOSHead', {'anchor_generator'}, {'type', 'num_classes', 'in_channels'}),
 ])
@@ -202,3 +202,14 @@ def test_a_file_of_detections_is_content_with_the_test_set(shapes: Path, tmp_pat
     assert config.test_dataloader.dataset.metainfo.classes == ('circle', 'square', 'triangle')
     with pytest.raises(UserError, match='instances_train2017'):
         load_config(DETECTOR, data_root=str(tmp_path), classes='auto')
+
+
+def test_variables_that_nothing_reads_any_more_are_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    lines: list[str] = []
+    monkeypatch.setattr('mmext.engine.options.print_log', lambda text, *_: lines.append(text))
+    path = tmp_path / 'config.py'
+    path.write_text("max_epochs = 7\nlr = 1\ntrain_cfg = dict(by_epoch=True, max_epochs=max_epochs)\n"
+                    "data = dict(root='x')\n")
+    load_config(path, options={'max_epochs': 3, 'data.root': 'y', 'train_cfg.max_epochs': 4})
+    assert len(lines) == 2 and lines[0].endswith('did you mean train_cfg.max_epochs?')
+    assert '--cfg-options max_epochs: changes nothing' in lines[0] and '--cfg-options data.root: ' in lines[1]

@@ -14,6 +14,7 @@ from mmext.data.unreadable import read_log
 from mmext.engine import cli
 from mmext.errors import UserError
 from mmext.video.datasets import SthV2Dataset, VideoDataset
+from mmext.video.lists import read_frame_list
 from tests.video.clips import number_of, write
 
 TEMPLATES = {'Pushing something': '1', 'Holding something next to something': '0', 'Dropping something': '2'}
@@ -61,6 +62,18 @@ def test_broken_list_files(tmp_path: Path, lines: str, message: str):
     with pytest.raises(UserError) as caught:
         data(tmp_path, lines, num_classes=3)
     assert message in str(caught.value) and '\n' not in str(caught.value)
+
+
+@pytest.mark.parametrize('frames', ['²', '0', '-1', '1e3', '９', '9' * 30, '1.5'])
+def test_numbers_of_frames(tmp_path: Path, frames: str):
+    (tmp_path / 'list.txt').write_text(f'v0 {frames} 0\n')
+    with pytest.raises(UserError, match='entry 1: .* has no number of frames'):
+        read_frame_list(tmp_path / 'list.txt')
+
+
+def test_a_label_that_would_make_too_many_classes(tmp_path: Path):
+    with pytest.raises(UserError, match='line 1: label 1000000000 would make as many classes'):
+        data(tmp_path, 'v0.mp4 1000000000\n')
 
 
 def test_labels_are_below_the_number_of_named_classes(tmp_path: Path):
@@ -170,7 +183,13 @@ def test_something_something(tmp_path: Path):
     (dict(entries=[dict(id='1', template='Pushin [something]')]),
      "(id 1): its template 'Pushin something' is not in labels.json; did you mean 'Pushing something'?"),
     (dict(templates=[]), 'labels.json: not the labels.json'),
-    (dict(templates={'Pushing something': 'x'}), 'labels.json: a label is not a number'),
+    (dict(templates={'Pushing something': 'x'}), "labels.json: the label 'x' is not a number"),
+    *((dict(templates={'Pushing something': label}), f'the label {label!r} is not a number')
+      for label in (1.5, True, None, [1], {}, '²', float('inf'), -1.0)),
+    *((dict(entries=[dict(id=name, template='Pushing [something]')]), f'[0]: its id {name!r} is neither text nor')
+      for name in (None, True, 1.5, [1], {}, '', ' ', 'a\0')),
+    *((dict(entries=[dict(id=1, template=text)]), f'[0] (id 1): its template {text!r} is not text')
+      for text in (None, 7, ['x'], {})),
     (dict(templates={'Pushing something': '1', 'b': '2'}), 'labels.json: its 2 labels are not 0 to 1'),
     (dict(num_classes=174), 'labels.json: 3 classes, but num_classes is 174'),
     (dict(entries=[dict(id=str(i), template='Pushing [something]') for i in range(3)]), '3 of the 3 videos')])

@@ -15,7 +15,7 @@ from mmext.data.video.container import VideoError
 from mmext.errors import UserError
 from mmext.video.decode import VideoReader
 from mmext.video.prepare import check as module
-from mmext.video.prepare.check import FINE, MISSING, SHORT, UNREADABLE, Report, check, inspect
+from mmext.video.prepare.check import FINE, HEADER, MISSING, SHORT, UNREADABLE, Report, check, inspect
 from mmext.video.prepare.convert import decode_through
 from tests.video.clips import KINDS, number_of, write
 
@@ -89,6 +89,14 @@ def test_another_file_is_no_report(tmp_path: Path, content: bytes):
     with pytest.raises(UserError, match='report.jsonl: not a report of this command; choose another with --report'):
         Report(tmp_path / 'report.jsonl')
     assert (tmp_path / 'report.jsonl').read_bytes() == content
+
+
+@pytest.mark.parametrize('line', ['[' * 100_000, '7', '{"path": 7}', '{"path": "a", "size": "x"}',
+                                  '{"path": "a", "frames": null}', '{"path": "a", "nope": 1}', '{"path": ["a"]}'])
+def test_a_line_of_nonsense_says_nothing(tmp_path: Path, line: str):
+    (tmp_path / 'report.jsonl').write_text(f'{HEADER}\n{line}\n')
+    with closing(Report(tmp_path / 'report.jsonl')) as report:
+        assert report.known('a', False) is None and not report.findings
 
 
 def test_damage_that_only_decoding_shows(tmp_path: Path):

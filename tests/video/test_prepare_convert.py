@@ -14,7 +14,7 @@ from mmext.errors import UserError
 from mmext.video.decode import VideoReader
 from mmext.video.prepare import convert
 from mmext.video.prepare.convert import COPIED, DONE, THERE, UNREADABLE, Conversion, resize, take_apart
-from mmext.video.prepare.plan import frame_folder, plan, require_settings
+from mmext.video.prepare.plan import SETTINGS, frame_folder, plan, require_settings
 from mmext.video.prepare.sources import Source, read_source
 from tests.video.clips import number_of, write, write_sound
 
@@ -206,6 +206,14 @@ def test_refused_plans(tmp_path: Path, names: list[str], there: bool, message: s
         plan(source, tmp_path / 'out', frame_folder)
     assert message in str(caught.value) and '\n' not in str(caught.value)
     assert not (tmp_path / 'out').exists()
+
+
+@pytest.mark.parametrize('content', ['', '{', '[1]', '7', '[' * 100_000, '\xff'])
+def test_settings_that_can_not_be_read_are_written_anew(tmp_path: Path, content: str):
+    (tmp_path / SETTINGS).write_bytes(content.encode('latin1'))
+    require_settings(tmp_path, short_side=256)
+    with pytest.raises(UserError, match='short side 256'):
+        require_settings(tmp_path, short_side=320)
 
 
 def test_a_folder_holds_one_kind_of_outputs(tmp_path: Path):

@@ -13,11 +13,14 @@ from av.stream import Disposition
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
-from mmext.errors import UserError
+from mmext.data.limits import most_pixels, why_too_large
+from mmext.errors import UserError, reason
 
 PICTURES = Disposition.attached_pic | Disposition.timed_thumbnails | Disposition.still_image
 # The library decodes the first frames while it opens a file, of which headers alone mostly say as much.
 LOOK_AT_HEADERS = {'skip_frame': 'all'}
+# What Python's part of the library, or numpy after it, may raise at values that no sound file has.
+NONSENSE = (ValueError, TypeError, ArithmeticError, LookupError, AssertionError, RuntimeError, MemoryError)
 DAMAGED = 'not a video, or damaged'
 UNMARKED = ('hevc', )  # codecs whose decoder does not mark damaged pictures, and leaves old memory in them
 TEXT_FORMATS = ('tty', )  # ffmpeg draws a text file as a video of letters
@@ -41,6 +44,8 @@ def errors_of(path: str) -> Iterator[None]:
     except (av.error.FFmpegError, OSError) as error:
         cut = error.errno == errno.EIO  # how Matroska's reader tells of a file that ends within an element
         raise VideoError(path, 'truncated, or it can\'t be read' if cut else error.strerror or str(error)) from None
+    except NONSENSE as error:
+        raise VideoError(path, f'{DAMAGED} ({reason(error)})') from None
 
 
 def whole_pictures(container: InputContainer, stream: VideoStream, path: str) -> Iterator[VideoFrame]:
@@ -49,6 +54,11 @@ def whole_pictures(container: InputContainer, stream: VideoStream, path: str) ->
         if picture.is_corrupt:
             raise VideoError(path, f'frame {number} is damaged')
         yield picture
+
+
+def limits() -> dict[str, str]:
+    """Options of a codec: a frame within a stream may be larger than the header says, too."""
+    return {'max_pixels': str(most_pixels())}
 
 
 def open_streams(path: str, options: dict[str, str]) -> tuple[InputContainer, list[VideoStream]]:
@@ -66,7 +76,8 @@ def open_video(path: str, threads: int = 1, strict: bool = False) -> tuple[Input
         strict: the decoder raises an error also where it would conceal a small one without a word.
 
     Raises:
-        VideoError: missing, a folder, empty, not a video, or without a video stream.
+        VideoError: missing, a folder, empty, not a video, without a video stream, or of pictures of more pixels than
+            ``limits.most_pixels``.
     """
     if not os.path.exists(path):
         raise VideoError(path, 'no such file')
@@ -78,7 +89,7 @@ def open_video(path: str, threads: int = 1, strict: bool = False) -> tuple[Input
         container, streams = open_streams(path, LOOK_AT_HEADERS)
         if streams and streams[0].codec_context and not streams[0].codec_context.width:
             container.close()
-            container, streams = open_streams(path, {})
+            container, streams = open_streams(path, limits())
     if not streams or container.format.name in TEXT_FORMATS:
         kinds = sorted({stream.type for stream in container.streams}) if not streams else []
         container.close()
@@ -87,8 +98,12 @@ def open_video(path: str, threads: int = 1, strict: bool = False) -> tuple[Input
     if stream.codec_context is None:
         container.close()
         raise VideoError(path, 'its codec is not supported')
-    if strict or stream.codec_context.name in UNMARKED:
-        stream.codec_context.options = {'err_detect': 'explode'}
+    too_large = why_too_large(stream.codec_context.width, stream.codec_context.height)
+    if too_large:
+        container.close()
+        raise VideoError(path, too_large)
+    explode = strict or stream.codec_context.name in UNMARKED
+    stream.codec_context.options = {**limits(), **({'err_detect': 'explode'} if explode else {})}
     stream.codec_context.thread_count = threads
     stream.codec_context.thread_type = 'AUTO' if threads != 1 else 'NONE'
     return container, stream

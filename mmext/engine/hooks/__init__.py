@@ -4,7 +4,7 @@ from mmext.engine.hooks.accumulation import AccumulationHook
 from mmext.engine.hooks.checkpoint import CheckpointHook
 from mmext.engine.hooks.compilation import CompileHook
 from mmext.engine.hooks.ema import EMAHook
-from mmext.engine.hooks.finite_loss import FiniteLossHook
+from mmext.engine.hooks.finite import FiniteLossHook
 from mmext.engine.hooks.mean_log import MeanLogProcessor
 from mmext.engine.hooks.precision import MemoryFormatHook, MixedPrecisionHook
 from mmext.engine.hooks.progress import ProgressHook

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from mmext.data.video.container import VideoError
 from mmext.errors import UserError
-from mmext.files import disk_full_told
+from mmext.files import disk_full_told, parse_json, read_text
 from mmext.screen import progress
 from mmext.video.decode import VideoReader
 from mmext.video.lists import missing_files
@@ -40,6 +40,12 @@ class Finding:
     frames: int = 0
     decoded: bool = False
     problem: str = ''
+
+    def sound(self) -> bool:
+        """Whether each field, as a report's line may have it, is of its type."""
+        return (isinstance(self.path, str) and isinstance(self.problem, str) and isinstance(self.decoded, bool)
+                and type(self.frames) is int and all(type(value) in (int, type(None))
+                                                     for value in (self.size, self.mtime_ns)))
 
     def kind(self, frames: int) -> str:
         """One of four, where a video needs that many frames."""
@@ -123,13 +129,13 @@ class Report:
         self.findings: dict[str, Finding] = {}
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            text = self.path.read_text(encoding='utf-8') if self.path.exists() else ''
+            text = read_text(self.path, 'report') if self.path.exists() else ''
             if not HEADER.startswith(text.partition('\n')[0]):
                 raise ValueError
             self.file = self.path.open('a', encoding='utf-8', buffering=1)
         except OSError as error:
             raise UserError(f"{path}: can't write there ({error.strerror}); choose another with --report") from None
-        except ValueError:
+        except (ValueError, UserError):
             raise UserError(f'{path}: not a report of this command; choose another with --report') from None
         if not text.startswith(HEADER + '\n'):
             self.file.truncate(0)
@@ -142,8 +148,10 @@ class Report:
     def take(self, line: str) -> None:
         """Reads a line; one that was cut by an interruption says nothing."""
         try:
-            finding = Finding(**json.loads(line))
+            finding = Finding(**parse_json(line))
         except (ValueError, TypeError):
+            return
+        if not finding.sound():
             return
         self.findings[finding.path] = finding
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Callable
 from pathlib import Path
 
 from mmext.errors import UserError
-from mmext.files import require_writable, write_json
+from mmext.files import read_json, require_writable, write_json
 from mmext.screen import progress
 from mmext.video.prepare.convert import MISSING, UNREADABLE, Conversion, Outcome
 from mmext.video.prepare.sources import Source
@@ -87,8 +86,10 @@ def require_settings(out: str | Path, **settings: object) -> None:
     """
     path = Path(out) / SETTINGS
     try:
-        before = dict(json.loads(path.read_text())) if path.exists() else settings
-    except (ValueError, TypeError):
+        before = read_json(path, 'settings') if path.exists() else settings
+    except UserError:  # half-written by an older version
+        before = settings
+    if not isinstance(before, dict):
         before = settings
     if before != settings:
         told = ', '.join(f'{key.replace("_", " ")} {value}' for key, value in before.items() if value)
