@@ -146,7 +146,8 @@ class Saved:
         meta = self.content['meta']
         self.state = read_state(meta, self.path)
         self.finished = finished(config, meta, self.state)
-        tell_changes(config, meta, self.state, self.path, anyway)
+        if anyway or not self.finished:
+            tell_changes(config, meta, self.state, self.path, anyway)
 
     def hand_over(self, runner: Runner) -> None:
         """Tells a built runner to go on from here. UserError where it is of another model, optimiser or data set."""

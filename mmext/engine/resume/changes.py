@@ -87,6 +87,7 @@ def settings(config: dict) -> Flat:
 
 def differences(saved: Flat, own: Flat) -> tuple[list[str], list[str]]:
     """What a checkpoint decides though the config says otherwise, and what the config changes: a phrase for each."""
+    saved, own = schedules_together(saved, own)
     decided, followed = [], []
     for key in dict.fromkeys([*saved, *own]):
         there, here = saved.get(key), own.get(key)
@@ -98,6 +99,16 @@ def differences(saved: Flat, own: Flat) -> tuple[list[str], list[str]]:
         elif within(key, FOLLOWED):
             followed.append(phrase)
     return decided, followed
+
+
+def schedules_together(*sides: Flat) -> list[Flat]:
+    """Where one side has more schedules than the other, they are told by their types alone."""
+    types = [[value for key, value in side.items() if key.startswith('param_scheduler.') and key.endswith('.type')]
+             for side in sides]
+    if len({len(kinds) for kinds in types}) == 1:
+        return list(sides)
+    return [{**{key: value for key, value in side.items() if not within(key, ('param_scheduler', ))},
+             'param_scheduler': kinds} for side, kinds in zip(sides, types)]
 
 
 def told(flat: Flat, key: str) -> str:
