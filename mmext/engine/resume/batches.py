@@ -5,12 +5,15 @@ from __future__ import annotations
 import signal
 from collections import deque
 from collections.abc import Callable, Iterator
+from types import FrameType
 
 import torch
 from torch.utils.data import DataLoader, Dataset
 
 from mmext.engine.resume.generators import Stream, seed_for
 from mmext.engine.resume.order import Order
+
+PATIENCE = 60  # seconds
 
 
 class Batches:
@@ -97,6 +100,11 @@ class Seeded(Dataset):
             return self.collate(samples)
 
 
+def end_later(number: int, frame: FrameType | None) -> None:
+    signal.signal(number, signal.SIG_DFL)
+    signal.alarm(PATIENCE)
+
+
 def as_it_is(batch: object) -> object:
     return batch
 
@@ -105,7 +113,8 @@ class Worker:
     """Readies a worker process: what ends a training politely is for the training to heed, not for its workers.
 
     A terminal sends Ctrl-C, and Slurm its signals, to all processes of a run. A worker that obeyed would take away the
-    batch that the training waits for, and with it the iteration after which it saves. The second SIGTERM ends a worker.
+    batch that the training waits for, and with it the iteration after which it saves. So a worker outlives a SIGTERM for
+    as long as ``PATIENCE``; the second one ends it.
 
     Args:
         own: the loader's ``worker_init_fn``.
@@ -117,6 +126,6 @@ class Worker:
     def __call__(self, worker_id: int) -> None:
         for number in (signal.SIGINT, signal.SIGUSR1):
             signal.signal(number, signal.SIG_IGN)
-        signal.signal(signal.SIGTERM, lambda number, frame: signal.signal(number, signal.SIG_DFL))
+        signal.signal(signal.SIGTERM, end_later)
         if self.own is not None:
             self.own(worker_id)

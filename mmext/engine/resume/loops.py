@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import closing
 
 from mmengine.config import Config
 from mmengine.dist import barrier, get_rank, is_main_process
@@ -224,12 +225,12 @@ class EpochLoop(ResumableLoop, EpochBasedTrainLoop):
     def run_epoch(self) -> None:
         self.runner.call_hook('before_train_epoch')
         self.runner.model.train()
-        batches = self.batches.iterate(self._epoch, self.batch, self.order)
-        self.restore_generators()
-        for data_batch in batches:
-            self.run_iter(self.batch, data_batch)
-            self.batch += 1
-            self.after_iteration()
+        with closing(self.batches.iterate(self._epoch, self.batch, self.order)) as batches:  # ends the workers
+            self.restore_generators()
+            for data_batch in batches:
+                self.run_iter(self.batch, data_batch)
+                self.batch += 1
+                self.after_iteration()
         self.runner.call_hook('after_train_epoch')
         self._epoch += 1
         self.passes, self.batch, self.order, self.validated = self._epoch, 0, None, False
@@ -273,17 +274,17 @@ class IterLoop(ResumableLoop, IterBasedTrainLoop):
         self.runner.call_hook('before_train')
         self.runner.call_hook('before_train_epoch')
         self.take_up()
-        batches = self.endless()
-        self.restore_generators()
-        if self._iter:
-            self.validate()
-        while self._iter < self._max_iters and not self.stop_training:
-            self.runner.model.train()
-            self.run_iter(next(batches))
-            self.batch += 1
-            self.validated = False
-            self.after_iteration()
-            self.validate()
+        with closing(self.endless()) as batches:
+            self.restore_generators()
+            if self._iter:
+                self.validate()
+            while self._iter < self._max_iters and not self.stop_training:
+                self.runner.model.train()
+                self.run_iter(next(batches))
+                self.batch += 1
+                self.validated = False
+                self.after_iteration()
+                self.validate()
         self.runner.call_hook('after_train_epoch')
         self.runner.call_hook('after_train')
         return self.runner.model

@@ -93,7 +93,7 @@ def restore(runner: Runner, state: dict, path: str) -> None:
                 rest = [part[:len(part) - len(values)] for part in log.data]
                 runner.message_hub.log_scalars[name] = HistoryBuffer(
                     np.concatenate([rest[0], values.numpy()]), np.concatenate([rest[1], counts.numpy()]),
-                    log._max_length)
+                    log.max_length)
     except (AttributeError, KeyError, TypeError, ValueError, RuntimeError) as error:
         raise malformed(path, f'meta.{KEY}.ranks', error, 'the state of every process') from None
 

@@ -93,7 +93,7 @@ def test_a_detector(workers: int, shapes: Path, tmp_path: Path):
     assert_exact(lambda work_dir, *flags: here(
         'train.py', CONFIG, *SMALL[:4], '--data-root', shapes, '--work-dir', work_dir, *flags, '--cfg-options',
         *options, 'train_dataloader.batch_size=1', f'train_dataloader.num_workers={workers}', 'val_cfg=None',
-        'val_dataloader=None', 'val_evaluator=None', 'model.backbone.deep_stem=False'), tmp_path, 4, 'epoch_1.pth')
+        'val_dataloader=None', 'val_evaluator=None'), tmp_path, 4, 'epoch_1.pth')
 
 
 @pytest.mark.parametrize('by_iteration', [False, True])
