@@ -54,7 +54,8 @@ def told_apart(one: dict, other: dict) -> list[str]:
                               if key.rpartition('/')[2] not in OF_TIME},
                  runtime_info={key: value for key, value in checkpoint['message_hub']['runtime_info'].items()
                                if key not in OF_THE_RUN}) for checkpoint in (one, other)]
-    metas = [{key: checkpoint['meta'][key] for key in ('epoch', 'iter', 'seed', 'resume')} for checkpoint in (one, other)]
+    metas = [{key: checkpoint['meta'][key] for key in ('epoch', 'iter', 'seed', 'resume')}
+             for checkpoint in (one, other)]
     for meta in metas:
         for part in meta['resume']['ranks']:
             part['logs'] = {key: value for key, value in part.get('logs', {}).items()

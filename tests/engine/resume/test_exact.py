@@ -17,7 +17,7 @@ from tests.classification.helpers import write_cifar10
 from tests.conftest import CONFIG, OPTIONS, ROOT, SMALL, run
 from tests.engine.resume.helpers import stopped_after, told_apart
 from tests.tools.helpers import here, succeeded
-from tests.tools.test_processes import free_port
+from tests.tools.test_processes import free_port, slow
 from tests.tools.test_video import TRAIN, configs, kinetics  # noqa: F401  fixtures
 
 RECIPE = ROOT / 'configs' / 'classification' / 'rir_cifar10.py'
@@ -92,11 +92,11 @@ def test_a_detector(workers: int, shapes: Path, tmp_path: Path):
     options = [option for option in OPTIONS if 'train_dataloader' not in option]
     assert_exact(lambda work_dir, *flags: here(
         'train.py', CONFIG, *SMALL[:4], '--data-root', shapes, '--work-dir', work_dir, *flags, '--cfg-options',
-        *options, 'train_dataloader.batch_size=1', f'train_dataloader.num_workers={workers}', 'val_cfg=None',
-        'val_dataloader=None', 'val_evaluator=None'), tmp_path, 4, 'epoch_1.pth')
+        *options, 'train_dataloader.batch_size=2', f'train_dataloader.num_workers={workers}', 'val_cfg=None',
+        'val_dataloader=None', 'val_evaluator=None', 'model.backbone.frozen_stages=4'), tmp_path, 2, 'epoch_1.pth')
 
 
-@pytest.mark.parametrize('by_iteration', [False, True])
+@pytest.mark.parametrize('by_iteration', [pytest.param(False, marks=slow), True])
 def test_mmdets_own_runtime(by_iteration: bool, shapes: Path, tmp_path: Path):
     """Its samplers gather wide and tall images apart; its detectors draw from the training's own generators."""
     config = ROOT / 'configs' / 'retinanet_iresnet50_fpn_coco.py'
@@ -106,6 +106,8 @@ def test_mmdets_own_runtime(by_iteration: bool, shapes: Path, tmp_path: Path):
         config = tmp_path / 'config.py'
     small = [f'{loader}.dataset.pipeline.{step}.scale=(64,64)'
              for loader, step in (('train_dataloader', 2), ('val_dataloader', 1))]
+    small += ['model.backbone.frozen_stages=4', 'model.neck.out_channels=16', 'model.bbox_head.in_channels=16',
+              'model.bbox_head.feat_channels=16', 'model.bbox_head.stacked_convs=1']
     assert_exact(lambda work_dir, *flags: here(
         'train.py', config, '--backbone', 'iresnet18', '--data-root', shapes, '--classes', 'auto', '--work-dir',
         work_dir, *flags, '--cfg-options', *small, 'val_dataloader.num_workers=0',
