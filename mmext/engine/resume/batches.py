@@ -113,8 +113,8 @@ class Worker:
     """Readies a worker process: what ends a training politely is for the training to heed, not for its workers.
 
     A terminal sends Ctrl-C, and Slurm its signals, to all processes of a run. A worker that obeyed would take away the
-    batch that the training waits for, and with it the iteration after which it saves. So a worker outlives a SIGTERM for
-    as long as ``PATIENCE``; the second one ends it.
+    batch that the training waits for, and with it the iteration after which it saves. So a worker outlives a SIGTERM by
+    ``PATIENCE``; the second one ends it.
 
     Args:
         own: the loader's ``worker_init_fn``.
