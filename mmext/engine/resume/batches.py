@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import signal
 from collections import deque
 from collections.abc import Callable, Iterator
-from types import FrameType
 
 import torch
 from torch.utils.data import DataLoader, Dataset
 
 from mmext.engine.resume.generators import Stream, seed_for
 from mmext.engine.resume.order import Order
-
-PATIENCE = 60  # seconds
+from mmext.engine.resume.workers import PoliteLoader, Worker
 
 
 class Batches:
@@ -66,10 +63,10 @@ class Batches:
     def reader(self, ordered: Iterator[tuple[int, object]]) -> DataLoader:
         """A loader like the one that is there, which reads what it is told with the seed that it is told."""
         own = self.loader
-        return DataLoader(
+        return PoliteLoader(
             Seeded(own.dataset, own.collate_fn, own.batch_sampler is not None), batch_size=None, sampler=ordered,
             collate_fn=as_it_is, num_workers=own.num_workers, pin_memory=own.pin_memory, timeout=own.timeout,
-            worker_init_fn=Worker(own.worker_init_fn) if own.num_workers else None,
+            worker_init_fn=Worker(own.worker_init_fn),
             multiprocessing_context=own.multiprocessing_context, prefetch_factor=own.prefetch_factor,
             generator=torch.Generator())
 
@@ -100,32 +97,5 @@ class Seeded(Dataset):
             return self.collate(samples)
 
 
-def end_later(number: int, frame: FrameType | None) -> None:
-    signal.signal(number, signal.SIG_DFL)
-    signal.alarm(PATIENCE)
-
-
 def as_it_is(batch: object) -> object:
     return batch
-
-
-class Worker:
-    """Readies a worker process: what ends a training politely is for the training to heed, not for its workers.
-
-    A terminal sends Ctrl-C, and Slurm its signals, to all processes of a run. A worker that obeyed would take away the
-    batch that the training waits for, and with it the iteration after which it saves. So a worker outlives a SIGTERM by
-    ``PATIENCE``; the second one ends it.
-
-    Args:
-        own: the loader's ``worker_init_fn``.
-    """
-
-    def __init__(self, own: Callable | None) -> None:
-        self.own = own
-
-    def __call__(self, worker_id: int) -> None:
-        for number in (signal.SIGINT, signal.SIGUSR1):
-            signal.signal(number, signal.SIG_IGN)
-        signal.signal(signal.SIGTERM, end_later)
-        if self.own is not None:
-            self.own(worker_id)

@@ -17,6 +17,7 @@ from mmext.engine.resume.generators import generator_states
 from mmext.engine.resume.interrupts import STOP, Signals, Timetable
 from mmext.engine.resume.order import is_endless
 from mmext.engine.resume.state import averages, collect, restore, restore_own_generators
+from mmext.engine.resume.workers import make_polite
 from mmext.errors import Interrupted, UserError
 from mmext.registry import LOOPS
 
@@ -61,6 +62,8 @@ class ResumableLoop:
         self.runner.register_hook(StopInValidation())
         if self.signals is not None:
             self.signals.training = True
+            if self.runner.val_loop is not None:
+                make_polite(self.runner.val_loop.dataloader)
         if self.saved is not None:
             state = self.saved
             self.passes, self.batch, self.validated = state['pass'], state['batch'], state['validated']

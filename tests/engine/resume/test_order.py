@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import random
+import signal
 from itertools import islice
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -11,10 +14,12 @@ import torch
 from mmdet.datasets.samplers import AspectRatioBatchSampler, ClassAwareSampler, MultiSourceSampler
 from mmengine.dataset import DefaultSampler, InfiniteSampler
 from torch.utils.data import BatchSampler, DataLoader, Dataset, RandomSampler
+from torch.utils.data._utils import signal_handling
 
 from mmext.engine.resume.batches import Batches
 from mmext.engine.resume.generators import Stream, generator_states, restore_generators
 from mmext.engine.resume.order import Order, is_endless
+from mmext.engine.resume.workers import make_polite
 from tests.engine.resume.helpers import differences
 
 
@@ -89,6 +94,21 @@ def test_workers_change_nothing():
         rest = [batch for batch, _ in first(Batches(loader('shuffled', workers=2), 5, 0), start)]
         assert differences(rest, whole[start:]) == []
     assert differences(states, generator_states()) == []
+
+
+def test_a_worker_outlives_a_signal_from_its_first_moment_on():
+    """Slurm and torchrun send SIGTERM to the workers too: one comes here before anything of ours runs in them."""
+    begin = signal_handling._set_worker_signal_handlers
+
+    def signalled() -> None:
+        begin()
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    with mock.patch.object(signal_handling, '_set_worker_signal_handlers', signalled):
+        assert len(first(Batches(loader('shuffled', workers=2), 5, 0), 0)) == 6
+        validating = loader('shuffled', workers=1)
+        make_polite(validating)
+        assert len(list(validating)) == 6
 
 
 @pytest.mark.parametrize('place', [dict(seed=6), dict(rank=1), dict(epoch=1)])
