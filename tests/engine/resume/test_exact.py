@@ -93,7 +93,7 @@ def test_a_detector(workers: int, shapes: Path, tmp_path: Path):
     assert_exact(lambda work_dir, *flags: here(
         'train.py', CONFIG, *SMALL[:4], '--data-root', shapes, '--work-dir', work_dir, *flags, '--cfg-options',
         *options, 'train_dataloader.batch_size=2', f'train_dataloader.num_workers={workers}', 'val_cfg=None',
-        'val_dataloader=None', 'val_evaluator=None', 'model.backbone.frozen_stages=4'), tmp_path, 2, 'epoch_1.pth')
+        'val_dataloader=None', 'val_evaluator=None', 'model.backbone.frozen_stages=3'), tmp_path, 2, 'epoch_1.pth')
 
 
 @pytest.mark.parametrize('by_iteration', [pytest.param(False, marks=slow), True])
