@@ -26,6 +26,15 @@ class DiskFull(UserError):
         return DiskFull, (self.path, )  # from a worker process
 
 
+class Interrupted(BaseException):
+    """A signal has ended a training that can be gone on with. The message is one line, empty where others tell it.
+
+    The code is the one that systems have for a failure which goes away when the command is given again (EX_TEMPFAIL).
+    """
+
+    code = 75
+
+
 def nearest(word: str, choices: Iterable[str], count: int = 3) -> str:
     """Names the choices most like a mistyped word: "; did you mean 'a' or 'b'?", or '' where none is alike."""
     choices = list(choices)

@@ -4,6 +4,7 @@ from mmengine.registry import DATASETS as ROOT_DATASETS
 from mmengine.registry import FUNCTIONS as ROOT_FUNCTIONS
 from mmengine.registry import HOOKS as ROOT_HOOKS
 from mmengine.registry import LOG_PROCESSORS as ROOT_LOG_PROCESSORS
+from mmengine.registry import LOOPS as ROOT_LOOPS
 from mmengine.registry import METRICS as ROOT_METRICS
 from mmengine.registry import MODELS as ROOT_MODELS
 from mmengine.registry import OPTIM_WRAPPERS as ROOT_OPTIM_WRAPPERS
@@ -14,6 +15,7 @@ from mmengine.registry import Registry
 TASKS = ['mmext.classification', 'mmext.detection']
 MODELS = Registry('model', parent=ROOT_MODELS, scope='mmext', locations=['mmext.backbones', *TASKS])
 HOOKS = Registry('hook', parent=ROOT_HOOKS, scope='mmext', locations=['mmext.engine.hooks'])
+LOOPS = Registry('loop', parent=ROOT_LOOPS, scope='mmext', locations=['mmext.engine.resume.loops'])
 OPTIM_WRAPPERS = Registry('optim_wrapper', parent=ROOT_OPTIM_WRAPPERS, scope='mmext',
                           locations=['mmext.engine.precision'])
 LOG_PROCESSORS = Registry('log_processor', parent=ROOT_LOG_PROCESSORS, scope='mmext', locations=['mmext.engine.hooks'])

@@ -17,6 +17,12 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--resume', nargs='?', const='auto', metavar='CKPT',
                         help='go on from a checkpoint; without a path, from the newest one in the work dir that can '
                         'be read, or from the beginning where there is none')
+    parser.add_argument('--resume-anyway', action='store_true',
+                        help='go on though the learning rate, the schedule, the optimizer, the batch, the seed or the '
+                        'number of processes is not what it was; the first three stay what they were')
+    parser.add_argument('--save-every', metavar='WHEN',
+                        help='also write a checkpoint every so many iterations (500 or 500it), or so often (10min, 2h, '
+                        '90s); the newest of these is kept')
     parser.add_argument('--overwrite', action='store_true',
                         help='delete the checkpoints of an earlier training in the work dir, and start anew')
     parser.add_argument('--amp', nargs='?', const='auto', choices=cli.PRECISIONS,
@@ -49,9 +55,10 @@ def main() -> None:
     apply_training_flags(config, launcher=args.launcher, amp=args.amp, tensorboard=args.tensorboard,
                          sync_bn=args.sync_bn, compile_mode=args.compile, accumulate=args.accumulate,
                          clip_grad=args.clip_grad, ema=args.ema, auto_scale_lr=args.auto_scale_lr, seed=args.seed,
-                         deterministic=args.deterministic)
+                         deterministic=args.deterministic, save_every=args.save_every)
     run.set_up(config, args.work_dir, cli.run_name(args), args.launcher)
-    run.train(config, resume=args.resume, overwrite=args.overwrite)
+    run.train(config, resume=args.resume or ('auto' if args.resume_anyway else None), overwrite=args.overwrite,
+              resume_anyway=args.resume_anyway)
 
 
 if __name__ == '__main__':

@@ -33,12 +33,13 @@ def numbered(folder: str | Path) -> list[list[Path]]:
 def newest_checkpoint(folder: str | Path) -> tuple[Path | None, list[str]]:
     """The newest checkpoint of a folder that a training can go on from, and why newer ones are passed over.
 
-    Checkpoints of epochs and of iterations are compared by the iteration that stands inside.
+    Checkpoints of epochs and of iterations are compared by the iteration that stands inside, and of one iteration
+    the one whose epoch is over is the newer.
 
     Raises:
         UserError: there are some, and none can be used.
     """
-    best, done, passed = None, -1, []
+    best, done, passed = None, (-1, -1), []
     for paths in numbered(folder):
         for path in paths:
             try:
@@ -47,8 +48,9 @@ def newest_checkpoint(folder: str | Path) -> tuple[Path | None, list[str]]:
             except UserError as error:
                 passed.append(str(error))
                 continue
-            if content['meta']['iter'] > done:
-                best, done = path, content['meta']['iter']
+            place = content['meta']['iter'], content['meta']['epoch']
+            if place > done:
+                best, done = path, place
             break
     if passed and best is None:
         raise UserError(f'{folder}: none of its {len(passed)} checkpoints can be resumed from: {shorten(passed)}')

@@ -12,7 +12,7 @@ from mmengine.config import Config
 from mmengine.config import DictAction as MMEngineDictAction
 
 from mmext.engine.allocator import keep_memory
-from mmext.errors import DiskFull, UserError
+from mmext.errors import DiskFull, Interrupted, UserError
 from mmext.files import is_disk_full
 
 MEMORY_FORMATS = ('auto', 'contiguous', 'channels_last')  # mmext.backbones.memory_format, which imports torch
@@ -101,7 +101,8 @@ def run_name(args: argparse.Namespace) -> str:
 def run(main: Callable[[], int | None]) -> None:
     """Calls ``main`` and exits with its code.
 
-    2 is for a UserError, 3 for a full disk, 130 for Ctrl-C; a traceback is for our own mistakes. With
+    2 is for a UserError, 3 for a full disk, 75 for a training that a signal has ended and that can be gone on with, 130
+    for Ctrl-C; a traceback is for our own mistakes. With
     ``MMEXT_TRACEBACK`` in the environment a UserError has its traceback, too.
     """
     keep_memory()
@@ -117,6 +118,10 @@ def run(main: Callable[[], int | None]) -> None:
             raise
         print(f'error: {DiskFull(error.filename or os.getcwd())}', file=sys.stderr)
         code = DiskFull.code
+    except Interrupted as end:
+        if str(end):
+            print(end, file=sys.stderr)
+        code = end.code
     except KeyboardInterrupt:
         print('stopped', file=sys.stderr)
         code = 130

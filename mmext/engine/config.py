@@ -17,6 +17,7 @@ from mmext.engine.build import telling_mistakes
 from mmext.engine.channels import check_channels
 from mmext.engine.components import find_component
 from mmext.engine.options import apply_options, at
+from mmext.engine.resume.loops import use_resumable_loop
 from mmext.engine.swap import swap_backbone
 from mmext.engine.types import check_sections, check_types
 from mmext.errors import UserError, nearest
@@ -113,13 +114,16 @@ def make_safe(config: Config) -> None:
     """Gives a config on another's runtime (``mmdet::``), which names no ``custom_hooks``, ours.
 
     ``EpochSeedHook`` is for loaders whose workers are seeded anew every epoch, so a training loader that does not say
-    how they are becomes one. mmengine's ``CheckpointHook`` becomes ours in every config, and in a detector's so do
-    mmdet's ``CocoDataset``, whose annotations nobody has checked, and its plain loading of images.
+    how they are becomes one. mmengine's ``CheckpointHook`` and its loops of training become ours in every config, and
+    in a detector's so do mmdet's ``CocoDataset``, whose annotations nobody has checked, and its plain loading of
+    images.
     """
     hooks = [*(config.get('default_hooks') or {}).values(), *(config.get('custom_hooks') or [])]
     for hook in hooks:
         if hook and hook.get('type') in ('CheckpointHook', 'mmengine.CheckpointHook'):
             hook['type'] = 'mmext.CheckpointHook'
+    config.setdefault('default_hooks', {}).setdefault('checkpoint', dict(type='mmext.CheckpointHook', interval=1))
+    use_resumable_loop(config)
     if config.get('default_scope') == 'mmdet':
         for loader in LOADERS:
             for dataset in datasets_of(config, loader):

@@ -13,6 +13,7 @@ import torch
 from mmengine.config import Config
 from mmengine.dist import all_gather_object
 from mmengine.hooks import Hook
+from mmengine.logging import print_log
 from mmengine.optim import OptimWrapper
 from mmengine.runner import Runner
 
@@ -27,6 +28,10 @@ from mmext.engine.config import datasets_of
 from mmext.engine.data_checks import require_test_data, require_training_data
 from mmext.engine.hooks.unreadable import TEST_LOG, TRAIN_LOG
 from mmext.engine.launch import prepare_processes
+from mmext.engine.resume.changes import finished, tell_changed_data, tell_changes
+from mmext.engine.resume.interrupts import Signals
+from mmext.engine.resume.loops import ResumableLoop
+from mmext.engine.resume.state import read_state
 from mmext.engine.training import require_average, scale_for_accumulation
 from mmext.engine.work_dir import checkpoint_folder, checkpoint_to_resume, clear, folder_taken, require_unused, tidy
 from mmext.engine.wrapper import bare
@@ -67,26 +72,41 @@ def takes(part: dict, argument: str, scope: str | None) -> bool:
     return part['type'].startswith('mmext.') and argument in arguments(find_component(part['type'], scope))
 
 
-def train(config: Config, *, resume: str | None = None, overwrite: bool = False) -> Runner:
+def train(config: Config, *, resume: str | None = None, overwrite: bool = False,
+          resume_anyway: bool = False) -> Runner | None:
     """Trains a config that ``set_up`` prepared.
+
+    SIGTERM, SIGINT and SIGUSR1 end it after the iteration, with a checkpoint.
 
     Args:
         config: the whole config.
         resume: None, a checkpoint, or 'auto' for the newest one in the work dir, if there is one.
         overwrite: delete the checkpoints of an earlier training in the work dir.
+        resume_anyway: also from a checkpoint of other settings, which stay what they are there.
+
+    Returns:
+        The runner; None where the training that was to be resumed is finished.
 
     Raises:
-        UserError: another training runs or ran in the work dir, the checkpoint can't be resumed from, the data can't
-            be used, or a loss or weight turns NaN.
+        UserError: another training runs or ran in the work dir, the checkpoint can't be resumed from or is of other
+            settings, the data can't be used, or a loss or weight turns NaN.
+        Interrupted: a signal has ended it.
     """
-    with disk_full_told(config.work_dir), ending_where_logs_fail(), \
-            folder_taken(config.work_dir) if is_first(config) else nullcontext():
+    with Signals(config.get('launcher', 'none') != 'none') as signals, disk_full_told(config.work_dir), \
+            ending_where_logs_fail(), folder_taken(config.work_dir) if is_first(config) else nullcontext():
         folder = checkpoint_folder(config)
         if is_first(config):
             for place in {config.work_dir, folder}:
                 tidy(place)
         choose_start(config, folder, resume, overwrite)
-        return run_training(config, folder, overwrite and not config.resume)
+        saved = None
+        if config.get('resume'):
+            saved = Saved(config, resume_anyway)
+            if saved.finished and not resume_anyway:
+                if is_first(config):
+                    print_log(f'{config.load_from}: {saved.finished}; nothing is trained', 'current')
+                return None
+        return run_training(config, folder, saved, overwrite and not config.resume, signals)
 
 
 def is_first(config: Config) -> bool:
@@ -109,14 +129,44 @@ def choose_start(config: Config, folder: str, resume: str | None, overwrite: boo
         require_unused(folder)
 
 
-def run_training(config: Config, folder: str, start_anew: bool) -> Runner:
+class Saved:
+    """The checkpoint that a config names to go on from, looked at before anything is built.
+
+    Args:
+        config: gets the checkpoint's seed where it has none.
+        anyway: see ``train``.
+
+    Raises:
+        UserError: it is none of a training, or of one with other settings.
+    """
+
+    def __init__(self, config: Config, anyway: bool) -> None:
+        self.path, self.anyway = config.load_from, anyway
+        self.content = read_checkpoint(self.path)
+        require_resumable(self.content, self.path)
+        require_average(config, self.content, self.path)
+        meta = self.content['meta']
+        self.state = read_state(meta, self.path)
+        self.finished = finished(config, meta, self.state)
+        if anyway or not self.finished:
+            tell_changes(config, meta, self.state, self.path, anyway)
+
+    def hand_over(self, runner: Runner) -> None:
+        """Tells a built runner to go on from here. UserError where it is of another model, optimiser or data set."""
+        require_match(bare(runner.model), weights_of(self.content), self.path)
+        if isinstance(runner.optim_wrapper, OptimWrapper):
+            require_same_groups(self.content['optimizer'], runner.optim_wrapper.optimizer, self.path)
+        tell_failed_resume(runner)
+        loop = runner.train_loop
+        tell_changed_data(self.state, len(loop.dataloader.dataset), len(loop.dataloader), self.path, self.anyway)
+        if isinstance(loop, ResumableLoop):
+            loop.go_on_from(self.state, self.path)
+        self.content = None
+
+
+def run_training(config: Config, folder: str, saved: Saved | None, start_anew: bool, signals: Signals) -> Runner:
     """Trains, in a work dir that is this run's, with a start that is chosen."""
-    checkpoint = None
-    if config.get('resume'):
-        checkpoint = read_checkpoint(config.load_from)
-        require_resumable(checkpoint, config.load_from)
-        require_average(config, checkpoint, config.load_from)
-    elif is_first(config):
+    if saved is None and is_first(config):
         Path(config.work_dir, TRAIN_LOG).unlink(missing_ok=True)
     note_unreadable(config, 'train_dataloader', TRAIN_LOG)
     note_unreadable(config, 'val_dataloader', TRAIN_LOG, 'blank')  # one such file does not end a training
@@ -125,18 +175,16 @@ def run_training(config: Config, folder: str, start_anew: bool) -> Runner:
     with telling_mistakes(config):
         require_training_data(runner, bare(runner.model))
     build_training(runner)
-    if checkpoint:
-        require_match(bare(runner.model), weights_of(checkpoint), config.load_from)
-        if isinstance(runner.optim_wrapper, OptimWrapper):
-            require_same_groups(checkpoint['optimizer'], runner.optim_wrapper.optimizer, config.load_from)
-        tell_failed_resume(runner)
-        del checkpoint
+    if saved:
+        saved.hand_over(runner)
     elif config.get('load_from'):
         require_some(bare(runner.model), config.load_from)
     tell_batch(runner)
     if start_anew and is_first(config):
         clear(folder, config.work_dir)
     scale_for_accumulation(runner)
+    if isinstance(runner.train_loop, ResumableLoop):
+        runner.train_loop.signals = signals
     runner.train()
     return runner
 

@@ -11,13 +11,16 @@ from mmengine.runner import Runner
 from mmext.compat import installed
 from mmext.engine.config import add_hook
 from mmext.engine.precision import set_precision
+from mmext.engine.resume.interrupts import parse_interval
+from mmext.engine.resume.loops import is_resumable
 from mmext.errors import UserError
 
 
 def apply_training_flags(config: Config, *, launcher: str = 'none', amp: str | None = None, tensorboard: bool = False,
                          sync_bn: bool = False, compile_mode: str | None = None, accumulate: int | None = None,
                          clip_grad: float | None = None, ema: float | None = None, auto_scale_lr: bool = False,
-                         seed: int | None = None, deterministic: bool = False) -> None:
+                         seed: int | None = None, deterministic: bool = False,
+                         save_every: str | None = None) -> None:
     """Writes the flags of ``tools/train.py`` into a config; what is None or False stays as the config has it.
 
     Args:
@@ -33,6 +36,7 @@ def apply_training_flags(config: Config, *, launcher: str = 'none', amp: str | N
         auto_scale_lr: see ``set_auto_scale_lr``.
         seed: of everything random, 0 to 2**32 - 1.
         deterministic: only deterministic algorithms.
+        save_every: see ``set_saving``.
 
     Raises:
         UserError: a flag that can't work with this machine, launcher or config, or a number out of its range.
@@ -54,6 +58,8 @@ def apply_training_flags(config: Config, *, launcher: str = 'none', amp: str | N
     if auto_scale_lr:
         set_auto_scale_lr(config)
     set_randomness(config, seed, deterministic)
+    if save_every is not None:
+        set_saving(config, save_every)
 
 
 def add_tensorboard(config: Config) -> None:
@@ -153,6 +159,25 @@ def scale_for_accumulation(runner: Runner) -> None:
         runner.logger.info(f'The learning rate is for {base} samples an update, hence for {base / count:g} in each of '
                            f'its {count} batches.')
         runner.auto_scale_lr = dict(runner.auto_scale_lr, base_batch_size=base / count)
+
+
+def set_saving(config: Config, every: str) -> None:
+    """Writes a checkpoint every so many iterations, or so often, beside those that the config asks for.
+
+    Args:
+        config: changed in place.
+        every: '500' or '500it'; '90s', '10min' or '2h'.
+
+    Raises:
+        UserError: it is none of these, or the config's loop can't be resumed in the middle, or writes no checkpoints.
+    """
+    parse_interval(every)
+    if not is_resumable(config):
+        raise UserError(f'--save-every: the loop {(config.get("train_cfg") or {}).get("type")} is not one that can go '
+                        'on in the middle; need EpochBasedTrainLoop or IterBasedTrainLoop')
+    if not (config.get('default_hooks') or {}).get('checkpoint'):
+        raise UserError('--save-every: the config writes no checkpoints (default_hooks.checkpoint)')
+    config.train_cfg.save_every = every
 
 
 def require_average(config: Config, checkpoint: dict, path: str) -> None:

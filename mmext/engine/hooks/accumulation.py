@@ -19,6 +19,6 @@ class AccumulationHook(Hook):
 
     def before_train_epoch(self, runner: Runner) -> None:
         if isinstance(runner.train_loop, EpochBasedTrainLoop):
-            batches = len(runner.train_dataloader)
+            batches, done = len(runner.train_dataloader), getattr(runner.train_loop, 'batch', 0)
             # The model is only searched for batch norms, to warn of them, which was done when the training started.
-            runner.optim_wrapper.initialize_count_status(nn.Identity(), 0, batches)
+            runner.optim_wrapper.initialize_count_status(nn.Identity(), done, batches)

@@ -6,7 +6,7 @@ import sys
 
 from mmengine.dist import is_main_process
 from mmengine.hooks import Hook
-from mmengine.runner import Runner
+from mmengine.runner import IterBasedTrainLoop, Runner
 from tqdm import tqdm
 
 from mmext.registry import HOOKS
@@ -19,16 +19,21 @@ class ProgressHook(Hook):
     def __init__(self) -> None:
         self.bar: tqdm | None = None
 
-    def open(self, title: str, total: int) -> None:
+    def open(self, title: str, total: int, done: int = 0, unit: str = 'batch') -> None:
         quiet = not (is_main_process() and sys.stderr.isatty())
-        self.bar = tqdm(total=total, desc=title, unit='batch', disable=quiet, leave=False, dynamic_ncols=True)
+        self.bar = tqdm(total=total, initial=done, desc=title, unit=unit, disable=quiet, leave=False,
+                        dynamic_ncols=True)
 
     def close(self) -> None:
         if self.bar is not None:
             self.bar.close()
 
     def before_train_epoch(self, runner: Runner) -> None:
-        self.open(f'epoch {runner.epoch + 1}/{runner.max_epochs}', len(runner.train_dataloader))
+        if isinstance(runner.train_loop, IterBasedTrainLoop):
+            self.open('training', runner.max_iters, runner.iter, 'iteration')
+        else:
+            done = getattr(runner.train_loop, 'batch', 0)
+            self.open(f'epoch {runner.epoch + 1}/{runner.max_epochs}', len(runner.train_dataloader), done)
 
     def before_val_epoch(self, runner: Runner) -> None:
         self.open('validation', len(runner.val_dataloader))

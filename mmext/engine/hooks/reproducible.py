@@ -32,8 +32,10 @@ def seed_worker(worker_id: int) -> None:
 class EpochSeedHook(Hook):
     """Seeds everything at the start of each epoch, and the sampler's shuffling once.
 
-    A checkpoint need not hold the state of any generator: training resumed at an epoch is bit for bit the training that
-    was not interrupted. Needs ``worker_init_fn=dict(type='mmext.seed_worker')`` and loaders without persistent workers.
+    So an epoch does not depend on what was drawn before it, as by a validation. What transforms draw is a function of
+    each batch (``engine.resume.batches``), and the generators' states go into checkpoints (``engine.resume.state``);
+    with a loop of another's, this hook makes training exact that is resumed at an epoch, which needs
+    ``worker_init_fn=dict(type='mmext.seed_worker')`` and loaders without persistent workers.
     """
 
     priority = 'VERY_HIGH'

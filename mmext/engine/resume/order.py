@@ -1,0 +1,107 @@
+"""The order of a loader's batches from any place of an epoch, found without reading a sample."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator
+from itertools import islice
+
+import torch
+from mmengine.dataset import InfiniteSampler
+from torch.utils.data import BatchSampler, DataLoader, Sampler
+
+
+class Remaining(Sampler):
+    """The indices of a sampler without the first ones.
+
+    Args:
+        sampler: of samples.
+        start: how many of its indices are left out.
+    """
+
+    def __init__(self, sampler: Sampler, start: int) -> None:
+        self.sampler = sampler
+        self.drawn = start
+        self.ended = False
+
+    def __getattr__(self, name: str) -> object:
+        if name == 'sampler':  # not there yet while this is unpickled
+            raise AttributeError(name)
+        return getattr(self.sampler, name)
+
+    def __iter__(self) -> Iterator:
+        exactly = type(self.sampler) is InfiniteSampler
+        indices = infinite_from(self.sampler, self.drawn) if exactly else islice(self.sampler, self.drawn, None)
+        for index in indices:
+            self.drawn += 1
+            yield index
+        self.ended = True
+
+
+def infinite_from(sampler: InfiniteSampler, start: int) -> Iterator[int]:
+    """The indices of mmengine's ``InfiniteSampler`` from one on: whole permutations are passed over, not indices."""
+    generator = torch.Generator()
+    generator.manual_seed(sampler.seed)
+
+    def permutation() -> torch.Tensor:
+        return torch.randperm(sampler.size, generator=generator) if sampler.shuffle else torch.arange(sampler.size)
+
+    place = sampler.rank + start * sampler.world_size
+    for _ in range(place // sampler.size if sampler.shuffle else 0):
+        permutation()
+    place %= sampler.size
+    while True:
+        chosen = permutation()[place::sampler.world_size].tolist()
+        yield from chosen
+        place += len(chosen) * sampler.world_size - sampler.size
+
+
+def groups_by_shape(sampler: object) -> bool:
+    """Whether this is mmdet's ``AspectRatioBatchSampler``, which gathers wide and tall images into batches apart."""
+    return type(sampler).__name__ == 'AspectRatioBatchSampler' and hasattr(sampler, '_aspect_ratio_buckets')
+
+
+class Order:
+    """What a loader asks its data set for, batch by batch, from one on.
+
+    A sampler of batches that is not known here is asked for all of its indices, and the first ones are passed over;
+    torch's ``BatchSampler`` and mmengine's ``InfiniteSampler`` are begun where it is needed, and
+    ``AspectRatioBatchSampler``, which looks up the size of every image, at a state that was taken with ``state``.
+
+    Args:
+        loader: with its samplers set to the epoch.
+        start: how many batches are left out.
+        state: of the batch before, or None.
+    """
+
+    def __init__(self, loader: DataLoader, start: int, state: dict | None = None) -> None:
+        self.batches: object = loader.batch_sampler if loader.batch_sampler is not None else loader.sampler
+        self.skipped = start
+        own = self.batches
+        if loader.batch_sampler is None:
+            self.batches, self.skipped = Remaining(own, start), 0
+        elif type(own) is BatchSampler:
+            self.batches, self.skipped = copy.copy(own), 0
+            self.batches.sampler = Remaining(own.sampler, start * own.batch_size)
+        elif groups_by_shape(own):
+            self.batches, self.skipped = copy.copy(own), 0 if state else start
+            self.batches.sampler = Remaining(own.sampler, state['drawn'] if state else 0)
+            self.batches._aspect_ratio_buckets = [list(map(int, part)) for part in state['waiting']] if state else [
+                [], []]
+
+    def __iter__(self) -> Iterator:
+        return islice(iter(self.batches), self.skipped, None)
+
+    def state(self) -> dict | None:
+        """What is needed to go on after the batch that was just handed out, beside its number; None: nothing."""
+        if not groups_by_shape(self.batches) or self.batches.sampler.ended:
+            return None
+        waiting = [[] if len(part) == self.batches.batch_size else list(part)
+                   for part in self.batches._aspect_ratio_buckets]
+        return dict(drawn=self.batches.sampler.drawn, waiting=waiting)
+
+
+def is_endless(loader: DataLoader) -> bool:
+    """Whether a loader never ends, as mmengine's ``InfiniteSampler`` and mmdet's samplers of several sources do not."""
+    sampler = getattr(loader.batch_sampler, 'sampler', loader.sampler)
+    return hasattr(sampler, '_infinite_indices')
