@@ -30,7 +30,7 @@ from mmext.engine.hooks.unreadable import TEST_LOG, TRAIN_LOG
 from mmext.engine.launch import prepare_processes
 from mmext.engine.resume.changes import finished, tell_changed_data, tell_changes
 from mmext.engine.resume.interrupts import Signals
-from mmext.engine.resume.loops import ResumableLoop
+from mmext.engine.resume.position import ResumableLoop
 from mmext.engine.resume.state import read_state
 from mmext.engine.training import require_average, scale_for_accumulation
 from mmext.engine.work_dir import checkpoint_folder, checkpoint_to_resume, clear, folder_taken, require_unused, tidy

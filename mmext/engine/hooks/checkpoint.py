@@ -14,7 +14,7 @@ from mmengine.runner import Runner
 from mmext.checkpoints.finite import first_not_finite
 from mmext.checkpoints.format import SAFETENSORS
 from mmext.checkpoints.last import note_last, numbered
-from mmext.engine.resume.loops import ResumableLoop, between_updates
+from mmext.engine.resume.position import ResumableLoop, between_updates
 from mmext.engine.resume.state import KEY
 from mmext.errors import UserError, shorten
 from mmext.registry import HOOKS
