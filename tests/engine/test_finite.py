@@ -10,8 +10,10 @@ from pathlib import Path
 
 import pytest
 import torch
+from mmengine.hooks import Hook
 from mmengine.model import BaseModel
 from mmengine.optim import OptimWrapper
+from mmengine.registry import HOOKS
 from mmengine.runner import Runner
 from mmengine.structures import BaseDataElement
 from torch import Tensor, nn
@@ -258,3 +260,8 @@ class TestScaler:
             hook.count_skipped(runner, updated=False)
         with pytest.raises(UserError, match='iteration 101: the last 30 updates were all skipped'):
             hook.count_skipped(runner, updated=False)
+
+
+def test_configs_of_earlier_versions_build_it():
+    """They name an interval, which has no effect any more."""
+    assert isinstance(HOOKS.build(dict(type='mmext.FiniteLossHook', interval=10)), Hook)

@@ -36,12 +36,18 @@ class FiniteLossHook(Hook):
     are looked at. Gradients are looked at as the optimiser gets them, but before they are clipped: those that a scaler
     of fp16's loss skips are none. Several processes find out together, and each of them stops.
 
+    Args:
+        interval: has no effect; configs that earlier versions wrote beside their checkpoints name it.
+
     Raises:
         UserError: a number is not finite; a learning rate can't be computed with; fp16's scaler has skipped
             ``MAX_SKIPPED`` updates in a row.
     """
 
     priority = 'HIGH'
+
+    def __init__(self, interval: int | None = None) -> None:
+        super().__init__()
 
     def before_train(self, runner: Runner) -> None:
         """Finds names for everything, and looks at the weights that the training starts from."""
