@@ -36,13 +36,16 @@ def compute_narrow_maps_in_float32() -> None:
 
 
 def leaves_gradients_unset() -> bool:
-    """Whether a gradient shows what its memory was filled with. It need not, in any one try."""
+    """Whether a gradient shows what its memory was filled with. It need not, in any one try.
+
+    So much memory is filled that a process which has freed much of it in small pieces fills those pieces too.
+    """
     weight = torch.ones(64, 64, 3, 3, dtype=torch.bfloat16, requires_grad=True)
     for _ in range(5):
         image = torch.ones(2, 64, 1, 1, dtype=torch.bfloat16)
         result = torch.nn.functional.conv2d(image, weight, stride=2, padding=1)
-        filled = [torch.full_like(weight, float('nan')) for _ in range(6)]
-        del filled  # the gradient is likely to get this memory
+        filled = [torch.full_like(weight, float('nan')) for _ in range(500)]
+        del filled  # the gradient is likely to get some of this memory
         gradient, = torch.autograd.grad(result.sum(), weight)
         if not gradient.isfinite().all():
             return True

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 from collections.abc import Iterable
@@ -129,6 +130,8 @@ class Report:
         self.findings: dict[str, Finding] = {}
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
+            if self.path.is_dir():
+                raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
             text = read_text(self.path, 'report') if self.path.exists() else ''
             if not HEADER.startswith(text.partition('\n')[0]):
                 raise ValueError
