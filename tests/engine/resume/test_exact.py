@@ -87,7 +87,7 @@ def test_a_classifier_by_iteration(sampler: str, workers: int, stop: int, cifar:
     assert_exact(start, tmp_path, stop, 'iter_14.pth')
 
 
-@pytest.mark.parametrize('workers', [0, 2])
+@pytest.mark.parametrize('workers', [pytest.param(0, marks=slow), 2])
 def test_a_detector(workers: int, shapes: Path, tmp_path: Path):
     options = [option for option in OPTIONS if 'train_dataloader' not in option]
     assert_exact(lambda work_dir, *flags: here(
@@ -115,7 +115,7 @@ def test_mmdets_own_runtime(by_iteration: bool, shapes: Path, tmp_path: Path):
         tmp_path, 4, 'iter_8.pth' if by_iteration else 'epoch_2.pth')
 
 
-@pytest.mark.parametrize('workers', [0, 2])
+@pytest.mark.parametrize('workers', [pytest.param(0, marks=slow), 2])
 def test_a_recognizer(workers: int, configs: Path, kinetics: Path, tmp_path: Path):  # noqa: F811
     """Its classes are told apart after a dropout, which draws from the training's own generators."""
     assert_exact(lambda work_dir, *flags: here(
