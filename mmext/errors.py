@@ -50,6 +50,11 @@ def reason(error: BaseException) -> str:
     return f'{type(error).__name__}: {text[:300]}' if text else f'{type(error).__name__}'
 
 
+def cause(error: Exception) -> str:
+    """Why something can't be read: what the system says, or else the exception's text."""
+    return error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+
+
 def shorten(items: Iterable[object], limit: int = 3) -> str:
     """The first items of a long list on one line: 'a, b, c and 17 more'."""
     items = [str(item) for item in items]

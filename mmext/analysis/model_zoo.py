@@ -13,7 +13,7 @@ from pathlib import Path
 import yaml
 
 from mmext.analysis import complexity, published, subjects
-from mmext.backbones.names import PAPERS, catalogue
+from mmext.backbones.names import PAPERS, catalogue, is_named
 from mmext.detection.report.papers import paper_row
 from mmext.engine.config import read_config
 from mmext.errors import UserError
@@ -95,11 +95,8 @@ def data_of(name: str) -> str:
 
 def network_of(backbone: dict) -> str | None:
     """The name in ``mmext.list_backbones()`` of a config's backbone; None where its options have no name."""
-    kind = backbone['type'].removeprefix('mmext.').removesuffix('3d')
-    for name, (cls, arguments) in catalogue().items():
-        if cls.__name__ == kind and all(backbone.get(key) == value for key, value in arguments.items()):
-            return name
-    return None
+    flat = dict(backbone, type=backbone['type'].removesuffix('3d'))
+    return next((name for name in catalogue() if is_named(flat, name)), None)
 
 
 def printed(config: dict, network: str | None, subject: subjects.Subject) -> str:

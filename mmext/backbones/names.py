@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from fnmatch import fnmatch
 from pathlib import Path
 
@@ -62,6 +63,13 @@ def list_backbones(pattern: str = '*', by_paper: bool = False) -> list[str] | di
     for name in matching:
         papers.setdefault(known[name][0].paper, []).append(name)
     return {paper: names for paper, names in papers.items() if names}
+
+
+def is_named(backbone: Mapping, name: str) -> bool:
+    """Whether a config's ``backbone`` is the network of a name, whatever else it says."""
+    cls, arguments = catalogue()[name]
+    named = dict(arguments, type=f'mmext.{cls.__name__}')
+    return all(backbone.get(key) == value for key, value in named.items())
 
 
 def create_backbone(name: str, checkpoint_path: str | Path | None = None, **options) -> Backbone:

@@ -9,7 +9,7 @@ from mmext.data.decoding import NoImage, decode
 from mmext.data.limits import why_too_large
 from mmext.data.sizes import agree, disagreement
 from mmext.data.unreadable import Reader
-from mmext.errors import UserError
+from mmext.errors import UserError, cause
 from mmext.registry import TRANSFORMS
 
 BLANK_SIZE = (256, 256)
@@ -56,7 +56,7 @@ class LoadImage(Reader):
         try:
             image = self.read(results)
         except (OSError, NoImage, Mismatch) as error:
-            reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+            reason = cause(error)
             told = reason if isinstance(error, Mismatch) else f'unreadable image ({reason})'
             self.refuse(f'{path}: {told}', path, reason)
             if self.on_error == 'skip':

@@ -15,9 +15,9 @@ from mmext.data.loading import ENOUGH, LoadImage, Mismatch
 from mmext.engine.agreement import leaves, members_of, place_of
 from mmext.engine.build import build_runner, telling_mistakes
 from mmext.engine.config import LOADERS, annotation_files
-from mmext.engine.data_checks import MAX_OF_FEW, require_test_data, require_training_data
+from mmext.engine.data_checks import MAX_OF_FEW, loading_of, require_test_data, require_training_data
 from mmext.engine.wrapper import bare
-from mmext.errors import UserError
+from mmext.errors import UserError, cause
 from mmext.screen import progress
 from mmext.workers import Crash
 
@@ -124,8 +124,7 @@ def looks(dataset: Dataset) -> Iterable[Look]:
     """A job for each file of a data set; none for those that are read whole while the data set is built."""
     if not hasattr(dataset, 'get_data_info'):
         return
-    steps = getattr(getattr(dataset, 'pipeline', None), 'transforms', [])
-    loading = next((step for step in steps if isinstance(step, LoadImage)), None)
+    loading = loading_of(dataset)
     if loading is None:
         loading = LoadImage(ignore_orientation=False)
     else:
@@ -159,8 +158,8 @@ def read_image(loading: LoadImage, info: dict) -> Trouble | None:
     except Mismatch as error:
         return Trouble(info['img_path'], OTHER_SIZE, str(error))
     except (OSError, NoImage) as error:
-        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-        return Trouble(info['img_path'], UNREADABLE if os.path.exists(info['img_path']) else MISSING, reason)
+        kind = UNREADABLE if os.path.exists(info['img_path']) else MISSING
+        return Trouble(info['img_path'], kind, cause(error))
     return None
 
 
@@ -185,8 +184,8 @@ def read_frames(folder: str, template: str, numbers: range) -> Trouble | None:
 
 def require_few_of_another_size(dataset: Dataset, checked: Checked) -> None:
     """Raises a UserError where so many images are of another size than annotated that training would stop."""
-    steps = getattr(getattr(dataset, 'pipeline', None), 'transforms', [])
-    limit = next((step.max_mismatched for step in steps if isinstance(step, LoadImage)), 1.0)
+    loading = loading_of(dataset)
+    limit = loading.max_mismatched if loading else 1.0
     limit = limit if checked.files >= ENOUGH else max(limit, MAX_OF_FEW)
     others = [trouble for trouble in checked.troubles if trouble.kind == OTHER_SIZE]
     if len(others) > limit * checked.files:

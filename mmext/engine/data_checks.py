@@ -68,6 +68,16 @@ def require_batches(loader: DataLoader) -> None:
                         'one batch; lower train_dataloader.batch_size with --cfg-options')
 
 
+def steps_of(dataset: Dataset) -> list:
+    """The built steps of a data set's pipeline."""
+    return getattr(getattr(dataset, 'pipeline', None), 'transforms', [])
+
+
+def loading_of(dataset: Dataset) -> LoadImage | None:
+    """The step that reads a data set's images, where it is ours."""
+    return next((step for step in steps_of(dataset) if isinstance(step, LoadImage)), None)
+
+
 def require_sizes(dataset: Dataset) -> None:
     """Compares the sizes of some images, from their headers, with those of their annotations.
 
@@ -76,8 +86,7 @@ def require_sizes(dataset: Dataset) -> None:
     Raises:
         UserError: more than ``LoadImage.max_mismatched`` of them differ; of a few images, more than half.
     """
-    steps = getattr(getattr(dataset, 'pipeline', None), 'transforms', [])
-    loading = next((step for step in steps if isinstance(step, LoadImage)), None)
+    steps, loading = steps_of(dataset), loading_of(dataset)
     if not steps or not hasattr(dataset, 'get_data_info') or getattr(steps[0], 'backend_args', None):
         return
     limit = loading.max_mismatched if loading else MAX_MISMATCHED

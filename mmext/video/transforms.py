@@ -10,6 +10,7 @@ from mmengine import fileio
 
 from mmext.data.decoding import NoImage, decode
 from mmext.data.unreadable import Reader
+from mmext.errors import cause
 from mmext.registry import TRANSFORMS
 from mmext.video.decode import VideoError, VideoReader
 
@@ -127,8 +128,7 @@ def read_frame(folder: str, name: str) -> np.ndarray:
     try:
         return np.ascontiguousarray(decode(fileio.get(os.path.join(folder, name)))[..., ::-1])
     except (OSError, NoImage) as error:
-        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-        raise VideoError(folder, f'{name}: {reason}') from None
+        raise VideoError(folder, f'{name}: {cause(error)}') from None
 
 
 def with_images(results: dict, images: list[np.ndarray]) -> dict:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 
-from mmext.backbones.names import catalogue
+from mmext.backbones.names import is_named
 
 
 @cache
@@ -29,8 +29,6 @@ def paper_row(model: Mapping) -> dict | None:
     """The row that a paper printed for a config's ``model``, by its detector and backbone; None where there is none."""
     detector, backbone = detector_of(model), model.get('backbone') or {}
     for row in rows():
-        cls, arguments = catalogue()[row['backbone']]
-        named = dict(arguments, type=f'mmext.{cls.__name__}')
-        if row['detector'] == detector and all(backbone.get(key) == value for key, value in named.items()):
+        if row['detector'] == detector and is_named(backbone, row['backbone']):
             return row
     return None

@@ -18,18 +18,7 @@ from mmext.registry import LOOPS
 
 @LOOPS.register_module(name='EpochBasedTrainLoop')
 class EpochLoop(ResumableLoop, EpochBasedTrainLoop):
-    """mmengine's loop over epochs, which goes on in the middle of an epoch.
-
-    Args:
-        runner, dataloader, max_epochs, val_begin, val_interval, dynamic_intervals: see mmengine's.
-        save_every: also write a checkpoint every so often, see ``interrupts.Timetable``.
-    """
-
-    def __init__(self, runner: Runner, dataloader: DataLoader | dict, max_epochs: int, val_begin: int = 1,
-                 val_interval: int = 1, dynamic_intervals: list | None = None,
-                 save_every: str | int | None = None) -> None:
-        self.begin(save_every)
-        super().__init__(runner, dataloader, max_epochs, val_begin, val_interval, dynamic_intervals)
+    """mmengine's loop over epochs, which goes on in the middle of an epoch; its arguments, and ``save_every``."""
 
     def place_of(self, iteration: int) -> tuple[int, int]:
         batch = iteration - self._epoch * len(self.dataloader)
@@ -84,17 +73,14 @@ class IterLoop(ResumableLoop, IterBasedTrainLoop):
     """mmengine's loop over iterations, which goes on at any of them; mmengine's reads all batches before it once more.
 
     Args:
-        runner, dataloader, max_iters, val_begin, val_interval, dynamic_intervals: see mmengine's.
-        save_every: also write a checkpoint every so often, see ``interrupts.Timetable``.
+        runner, dataloader: see mmengine's.
+        args, kwargs: see mmengine's and ``ResumableLoop``.
     """
 
-    def __init__(self, runner: Runner, dataloader: DataLoader | dict, max_iters: int, val_begin: int = 1,
-                 val_interval: int = 1000, dynamic_intervals: list | None = None,
-                 save_every: str | int | None = None) -> None:
-        self.begin(save_every)
+    def __init__(self, runner: Runner, dataloader: DataLoader | dict, *args, **kwargs) -> None:
         BaseLoop.__init__(self, runner, dataloader)
         loader = self.dataloader
-        super().__init__(runner, NotStarted(loader.dataset), max_iters, val_begin, val_interval, dynamic_intervals)
+        super().__init__(runner, NotStarted(loader.dataset), *args, **kwargs)
         self.dataloader = loader
 
     def place_of(self, iteration: int) -> tuple[int, int]:

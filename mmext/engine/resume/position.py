@@ -7,6 +7,7 @@ from mmengine.hooks import Hook
 from mmengine.runner import IterBasedTrainLoop, Runner
 from torch.utils.data import DataLoader
 
+from mmext.engine.optimizer_checks import optim_wrappers
 from mmext.engine.resume.batches import Batches
 from mmext.engine.resume.generators import generator_states
 from mmext.engine.resume.interrupts import STOP, Signals, Timetable
@@ -18,6 +19,10 @@ from mmext.errors import Interrupted
 class ResumableLoop:
     """What both loops have in common: a position, which goes into checkpoints, and stops on the way.
 
+    Args:
+        args, kwargs: of mmengine's loop, which the other base class is.
+        save_every: also write a checkpoint every so often, see ``interrupts.Timetable``.
+
     Attributes:
         batch: how many batches of this pass over the data are done.
         passes: which pass it is, from 0: the epoch, where there are epochs.
@@ -25,12 +30,10 @@ class ResumableLoop:
         signals: what ends the training politely; None where signals do what they do to any program.
     """
 
-    save_every: str | int | None
     runner: Runner
     dataloader: DataLoader
 
-    def begin(self, save_every: str | int | None) -> None:
-        """Sets what a training has before its first iteration."""
+    def __init__(self, *args, save_every: str | int | None = None, **kwargs) -> None:
         self.save_every = save_every
         self.batch = self.passes = 0
         self.validated = False
@@ -38,6 +41,7 @@ class ResumableLoop:
         self.saved: dict | None = None
         self.saved_in = ''
         self.order: dict | None = None
+        super().__init__(*args, **kwargs)
 
     def go_on_from(self, state: dict | None, path: str) -> None:
         """Has the run begin where a checkpoint ended.
@@ -174,6 +178,4 @@ def checkpoint_hook(runner: Runner) -> Hook | None:
 
 def between_updates(runner: Runner) -> bool:
     """Whether the last update of the weights had all gradients that were accumulated."""
-    wrappers = runner.optim_wrapper
-    wrappers = list(wrappers.values()) if hasattr(wrappers, 'optim_wrappers') else [wrappers]
-    return all(wrapper.should_update() for wrapper in wrappers)
+    return all(wrapper.should_update() for wrapper in optim_wrappers(runner))

@@ -10,7 +10,7 @@ from mmengine.dist import all_gather_object, get_rank, get_world_size
 from mmengine.hooks import EarlyStoppingHook, EMAHook
 from mmengine.logging import HistoryBuffer
 from mmengine.runner import Runner
-from torch import Tensor
+from torch import Tensor, nn
 
 from mmext.checkpoints.resume import malformed
 from mmext.engine.resume.generators import generator_states, restore_generators
@@ -48,10 +48,14 @@ def stopping(runner: Runner) -> list[EarlyStoppingHook]:
 
 def buffers(runner: Runner) -> dict[str, dict[str, Tensor]]:
     """The statistics of batch norms and the like, which between two epochs are each process's own."""
-    models = dict(buffers=bare(runner.model))
-    models.update({f'average{i}': hook.ema_model.module for i, hook in enumerate(averages(runner))})
     return {kind: {name: value.detach().cpu().clone() for name, value in model.named_buffers()}
-            for kind, model in models.items()}
+            for kind, model in models_of(runner).items()}
+
+
+def models_of(runner: Runner) -> dict[str, nn.Module]:
+    """The model, and its averages, under the names that their buffers are kept by."""
+    return dict(buffers=bare(runner.model),
+                **{f'average{i}': hook.ema_model.module for i, hook in enumerate(averages(runner))})
 
 
 def averages(runner: Runner) -> list[EMAHook]:
@@ -79,9 +83,7 @@ def restore(runner: Runner, state: dict, path: str) -> None:
         for name in STOPPING:
             if kept[name] is not None:
                 setattr(hook, name, kept[name])
-    own = own_part(state)
-    models = dict(buffers=bare(runner.model))
-    models.update({f'average{i}': hook.ema_model.module for i, hook in enumerate(averages(runner))})
+    own, models = own_part(state), models_of(runner)
     try:
         for kind, model in models.items():
             present = dict(model.named_buffers())
