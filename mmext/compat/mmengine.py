@@ -6,6 +6,7 @@ import importlib.metadata
 import importlib.util
 import os
 import sys
+from collections.abc import Callable
 from types import ModuleType
 
 from mmext.compat.notes import note
@@ -14,7 +15,8 @@ from mmext.compat.notes import note
 def find_packages_without_pkg_resources(module: ModuleType) -> None:
     """No module named 'pkg_resources', at any config with an ``mmdet::`` base: setuptools 82 has dropped it.
 
-    https://github.com/open-mmlab/mmengine/pull/1676, merged and not released.
+    https://github.com/open-mmlab/mmengine/pull/1676, merged and not released. Neither does pkg_resources find the files
+    of a package that ``pip install -e`` has installed.
     """
     if 'pkg_resources' not in module.get_installed_path.__code__.co_names:
         return
@@ -50,8 +52,17 @@ def find_packages_without_pkg_resources(module: ModuleType) -> None:
 
     for function in (is_installed, get_installed_path, package2module):
         function.__doc__ = getattr(module, function.__name__).__doc__
-        setattr(module, function.__name__, function)
+        put_everywhere(module, function)
     note(find_packages_without_pkg_resources, 'packages are found without setuptools')
+
+
+def put_everywhere(module: ModuleType, function: Callable) -> None:
+    """Puts a function in its module, and in those of mmengine that have copied its name from there already."""
+    old = getattr(module, function.__name__)
+    setattr(module, function.__name__, function)
+    for name, other in list(sys.modules.items()):
+        if name.startswith('mmengine') and vars(other).get(function.__name__) is old:
+            setattr(other, function.__name__, function)
 
 
 def know_the_standard_library(module: ModuleType) -> None:
@@ -93,9 +104,7 @@ def take_configs_of_this_package(module: ModuleType) -> None:
             return package, path
         return split(cfg_path)
 
-    for name in (module.__name__, 'mmengine.config.config', 'mmengine.hub.hub'):  # the others have copied the name
-        if name in sys.modules:
-            sys.modules[name]._get_package_and_cfg_path = _get_package_and_cfg_path
+    put_everywhere(module, _get_package_and_cfg_path)
     note(take_configs_of_this_package, "configs of mmext are found by 'mmext::' and their names")
 
 
