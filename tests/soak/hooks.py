@@ -21,14 +21,16 @@ class SoakFaultHook(Hook):
     Args:
         kind: 'kill' or 'exception'.
         rank: of the process.
-        at: the iteration, counted from 1.
+        at: the iteration, counted from 1 where the process starts: a resumed training is further already.
     """
 
     def __init__(self, kind: str, rank: int, at: int) -> None:
         self.kind, self.rank, self.at = kind, rank, at
+        self.done = 0
 
     def after_train_iter(self, runner: Runner, *args: object, **kwargs: object) -> None:
-        if get_rank() != self.rank or runner.iter + 1 != self.at:
+        self.done += 1
+        if get_rank() != self.rank or self.done != self.at:
             return
         if self.kind == 'kill':
             os.kill(os.getpid(), signal.SIGKILL)

@@ -41,7 +41,7 @@ def run(ledger: Ledger, place: Place, deadline: float) -> None:
 
 
 def case(ledger: Ledger, place: Place, kind: str) -> None:
-    """Two epochs that end well, then two with a fault in them; then it is resumed without."""
+    """An epoch that ends well, then two with a fault in the first of them; then it is resumed without."""
     fault, task, rank = kind.split(', ')
     number = ledger.done(NAME, kind)
     work_dir = place.folder / 'ranks'
@@ -53,7 +53,7 @@ def case(ledger: Ledger, place: Place, kind: str) -> None:
         wrong.append(f'without a fault it ended with {first[0]}: {told(first[2])}')
     spoiled = Spoiled(place.data(task), task, number) if fault == 'file' else None
     config = plain if spoiled else place.config(task, f'{task}_fault', FAULT.format(
-        kind=fault, rank=rank.removeprefix('rank '), at=5 + number))
+        kind=fault, rank=rank.removeprefix('rank '), at=1 + number))
     try:
         code, seconds, printed = torchrun(place, task, work_dir, config, 3, 'raise' if spoiled else '')
     finally:
