@@ -13,7 +13,7 @@ import torch
 from mmext.backbones.trained import Trained
 from mmext.detection.annotations import read_annotations
 from mmext.detection.report import write_report
-from mmext.engine import report
+from mmext.engine import metric_tables
 from mmext.text import markdown_text, printable, require_inside
 from mmext.video.lists import read_classes
 from tests.backbones.helpers import user_error
@@ -58,13 +58,13 @@ def test_odd_names_come_out_as_they_are(tmp_path: Path, capsys: pytest.CaptureFi
     page = write_report(tmp_path / 'report', 'a\n<title>', annotations, tmp_path, found).read_text(encoding='utf-8')
     assert '<script>alert' not in page and '<b>x' not in page and '&lt;script&gt;alert' in page
     classes = {name: dict(AP=0.5, objects=3) for name in ODD}
-    report.print_tables(dict(AP=0.5), classes, '[red]title')
+    metric_tables.print_tables(dict(AP=0.5), classes, '[red]title')
     shown = capsys.readouterr().out
     assert all(name in shown for name in (*ODD, '[red]'))
-    report.write(str(tmp_path / 'x.md'), dict(AP=0.5), classes, 'title')
+    metric_tables.write(str(tmp_path / 'x.md'), dict(AP=0.5), classes, 'title')
     rows = [line for line in (tmp_path / 'x.md').read_text(encoding='utf-8').splitlines() if line.startswith('| ')]
     assert all(line.replace(r'\|', '').count('|') == 4 for line in rows[3:])
-    report.write(str(tmp_path / 'x.json'), dict(AP=0.5), classes, 'title')
+    metric_tables.write(str(tmp_path / 'x.json'), dict(AP=0.5), classes, 'title')
     assert list(json.loads((tmp_path / 'x.json').read_text())['per_class']) == ODD
 
 

@@ -15,6 +15,8 @@ import argparse
 
 import mmext  # noqa: F401  repairs the stack before anything else is imported
 from mmext.engine import cli
+from mmext.engine.flags.actions import DictAction, OptionsAction
+from mmext.engine.flags.training import COMPILE_MODES
 from mmext.errors import UserError
 
 
@@ -29,13 +31,13 @@ def parse_args() -> argparse.Namespace:
     add('--backbone', nargs='+', metavar='NAME', help='networks put into every config, as mmext.list_backbones() says')
     add('--data-root', help='moves every data set of the configs there')
     add('--classes', help="your own: 'auto' takes them from the training annotations, or a,b,c")
-    add('--cfg-options', nargs='+', action=cli.OptionsAction, metavar='k=v',
+    add('--cfg-options', nargs='+', action=OptionsAction, metavar='k=v',
         help='other keys of the configs; load_from gives the model weights, which are random otherwise')
     add('--device', choices=['cpu', 'cuda'], default='cpu')
     add('--dtype', choices=DTYPES, default='fp32', help='bf16 and fp16: inference wholly, training with autocast')
     add('--memory-format', choices=MEMORY_FORMATS, default='contiguous', help='channels_last_3d for clips')
-    add('--compile', nargs='?', const='default', choices=cli.COMPILE_MODES, metavar='MODE',
-        help='torch.compile: ' + ', '.join(cli.COMPILE_MODES))
+    add('--compile', nargs='?', const='default', choices=COMPILE_MODES, metavar='MODE',
+        help='torch.compile: ' + ', '.join(COMPILE_MODES))
     add('--threads', type=int, help="of the processor (default: torch's)")
     add('--batches', type=int, nargs='+', default=plan.batches, metavar='N',
         help='batch sizes of inference (default: 1 2 4 8)')
@@ -50,7 +52,7 @@ def parse_args() -> argparse.Namespace:
     add('--synthetic', action='store_true', help='needs no data set, and measures none')
     add('--out', metavar='FILE.json', help='write every figure and every single time there')
     add('--plot', metavar='FILE.png', help='draw accuracy or MACs against throughput')
-    add('--accuracy', nargs='+', action=cli.DictAction, metavar='MODEL=VALUE', default={},
+    add('--accuracy', nargs='+', action=DictAction, metavar='MODEL=VALUE', default={},
         help='for the plot, of each model as the tables name it')
     return parser.parse_args()
 

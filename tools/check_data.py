@@ -19,6 +19,8 @@ from typing import TYPE_CHECKING
 
 import mmext  # noqa: F401  repairs the stack before anything else is imported
 from mmext.engine import cli
+from mmext.engine.flags.flag import add_flags
+from mmext.engine.flags.shared import CONFIG
 from mmext.errors import UserError
 
 if TYPE_CHECKING:
@@ -32,11 +34,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--out', nargs='+', default=[], metavar='FILE', help='write a report: *.json, *.txt or both')
     parser.add_argument('--workers', type=int, default=os.cpu_count() or 1, metavar='N',
                         help='processes that read (default: the cores, %(default)s); 0: this one alone')
-    parser.add_argument('--data-root', help='moves every data set and evaluator of the config there')
-    parser.add_argument('--classes', help="your own: a,b,c, or 'auto': those of the training annotations")
-    parser.add_argument('--backbone', metavar='NAME', help='as in training')
-    parser.add_argument('--cfg-options', nargs='+', action=cli.OptionsAction, metavar='k=v',
-                        help='other keys of the config')
+    add_flags(parser, CONFIG)
     parser.set_defaults(local_rank=0, memory_format='contiguous')
     return parser.parse_args()
 
@@ -66,7 +64,7 @@ def main() -> int:
 
 def print_found(args: argparse.Namespace, found: list[Checked]) -> None:
     """A table for each data set: how many samples it has, and which files can't be used."""
-    from mmext.engine.check_data import MISSING, OTHER_SIZE, UNREADABLE
+    from mmext.data.checking import MISSING, OTHER_SIZE, UNREADABLE
     from mmext.screen import print_kinds
 
     for checked in found:

@@ -12,6 +12,7 @@ import json
 
 import mmext  # noqa: F401  repairs the stack before anything else is imported
 from mmext.engine import cli
+from mmext.engine.flags.actions import OptionsAction
 from mmext.errors import UserError
 
 
@@ -29,7 +30,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--stem', help="another than the network's own: conv7x7, conv3x3, conv1x1, conv3x3_twice")
     parser.add_argument('--convention', choices=CONVENTIONS, default='macs',
                         help='whose FLOPs to count (default: plain multiply-accumulates)')
-    parser.add_argument('--cfg-options', nargs='+', action=cli.OptionsAction, metavar='k=v', help='keys of the config')
+    parser.add_argument('--cfg-options', nargs='+', action=OptionsAction, metavar='k=v', help='keys of the config')
     parser.add_argument('--json', action='store_true', help='print JSON')
     return parser.parse_args()
 

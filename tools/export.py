@@ -12,6 +12,9 @@ from typing import TYPE_CHECKING
 
 import mmext  # noqa: F401  repairs the stack before anything else is imported
 from mmext.engine import cli
+from mmext.engine.flags.actions import DictAction
+from mmext.engine.flags.flag import add_flags
+from mmext.engine.flags.shared import CONFIG
 from mmext.errors import UserError
 
 if TYPE_CHECKING:
@@ -28,17 +31,13 @@ def parse_args() -> argparse.Namespace:
     backbone.add_argument('--dims', type=int, choices=(2, 3), help='2 for images, 3 for clips (default: 2)')
     backbone.add_argument('--frames', type=int, metavar='T', help='of a clip (default with --dims 3: 16)')
     backbone.add_argument('--dynamic', action='store_true', help='leave frames, height and width open')
-    backbone.add_argument('--cfg-options', nargs='+', action=cli.DictAction, default={}, metavar='k=v',
+    backbone.add_argument('--cfg-options', nargs='+', action=DictAction, default={}, metavar='k=v',
                           help='arguments of the network, such as out_indices=(1,2,3) or stem=conv3x3')
 
     detector = kinds.add_parser('detector', help='pixels (N, 3, H, W), 0 to 255 -> boxes and scores')
     detector.add_argument('config', help='a file of configs/, or the config that training left in its work dir')
     detector.add_argument('checkpoint')
-    detector.add_argument('--data-root', help='of the data, where the config names another')
-    detector.add_argument('--classes', help="as in training: 'auto', or a,b,c")
-    detector.add_argument('--backbone', metavar='NAME', help='as in training')
-    detector.add_argument('--cfg-options', nargs='+', action=cli.OptionsAction, metavar='k=v',
-                          help='keys of the config')
+    add_flags(detector, CONFIG)
 
     for kind in (backbone, detector):
         kind.add_argument('--out', required=True, metavar='FILE.onnx')

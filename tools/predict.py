@@ -15,6 +15,8 @@ from pathlib import Path
 
 import mmext  # noqa: F401  repairs the stack before anything else is imported
 from mmext.engine import cli
+from mmext.engine.flags.flag import add_flags
+from mmext.engine.flags.shared import BACKBONE, OPTIONS, memory_format
 from mmext.errors import UserError
 
 
@@ -26,10 +28,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--out', metavar='DIR', help='(default: work_dirs/<config>[_<backbone>]/predictions)')
     parser.add_argument('--score', type=float, default=0.3, help='least score of a detection (default: %(default)s)')
     parser.add_argument('--device', help='cpu, cuda or cuda:1 (default: the GPU where there is one)')
-    cli.add_memory_format(parser)
-    parser.add_argument('--backbone', metavar='NAME', help='the network, where training was given another too')
-    parser.add_argument('--cfg-options', nargs='+', action=cli.OptionsAction, metavar='k=v',
-                        help='other keys of the config')
+    add_flags(parser, (memory_format, BACKBONE, OPTIONS))
     return parser.parse_args()
 
 
@@ -40,14 +39,15 @@ def main() -> int:
     from tqdm import tqdm
 
     from mmext.backbones.trained import Trained, choose_device
-    from mmext.detection.inference import Inferencer, require_detector
     from mmext.detection.prediction import RESULT, Predictor, plan
     from mmext.engine.config import fit_heads, load_config
     from mmext.files import require_writable
+    from mmext.inference import Inferencer
+    from mmext.task import require_task
 
     device = choose_device(args.device)
     config = load_config(args.config, backbone=args.backbone, options=args.cfg_options)
-    require_detector(config)
+    require_task(config, 'detector', 'tools/recognize.py is for recognizers of videos')
     out = Path(args.out or Path('work_dirs', cli.run_name(args), 'predictions'))
     inputs, skipped = plan(args.inputs, out)
     for path, reason in skipped.items():

@@ -13,6 +13,8 @@ from pathlib import Path
 import mmext  # noqa: F401  repairs the stack before anything else is imported
 from mmext.data.video import SUFFIXES
 from mmext.engine import cli
+from mmext.engine.flags.flag import add_flags
+from mmext.engine.flags.shared import BACKBONE, OPTIONS, memory_format
 from mmext.errors import UserError
 from mmext.files import tell_left_out
 
@@ -25,11 +27,8 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--views', metavar='CLIPSxCROPS', help="10x3, or 1x1 (default: the config's)")
     parser.add_argument('--top', type=int, default=3, metavar='K', help='classes that are told (default: %(default)s)')
     parser.add_argument('--out', metavar='FILE.json', help='write the scores of all classes there')
-    cli.add_memory_format(parser)
     parser.add_argument('--show-dir', metavar='DIR', help='draw the videos there')
-    parser.add_argument('--backbone', metavar='NAME', help='the network, where training was given another too')
-    parser.add_argument('--cfg-options', nargs='+', action=cli.OptionsAction, metavar='k=v',
-                        help='other keys of the config')
+    add_flags(parser, (memory_format, BACKBONE, OPTIONS))
     return parser.parse_args()
 
 
@@ -38,13 +37,14 @@ def main() -> None:
     from mmext import files
     from mmext.backbones.trained import Trained
     from mmext.engine.config import fit_heads, load_config
+    from mmext.inference import Inferencer
+    from mmext.task import require_task
     from mmext.video.drawing import write_pictures
-    from mmext.video.inference import Inferencer
-    from mmext.video.views import set_views
 
     config = load_config(args.config, backbone=args.backbone, options=args.cfg_options)
+    task = require_task(config, 'recognizer', 'tools/predict.py is for detectors')
     if args.views:
-        set_views(config, args.views)
+        task.set_views(config, args.views)
     if args.top < 1:
         raise UserError(f'--top {args.top}: need at least 1')
     videos = find_videos(args.videos)
@@ -54,7 +54,7 @@ def main() -> None:
         files.require_writable(args.show_dir, '--show-dir')
     trained = Trained.read(args.checkpoint)
     fit_heads(config, trained.classes)
-    recognize = Inferencer(config, trained, args.memory_format)
+    recognize = Inferencer(config, trained, memory_format=args.memory_format)
     found = []
     for path in videos:
         found.append(recognize(path))

@@ -4,20 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 import torch
 from mmengine.registry import MODELS, init_default_scope
 from torch import nn
 
-from mmext.analysis.speed.inputs import kind_of, sample_shape
 from mmext.backbones import create_backbone
 from mmext.backbones.names import catalogue
 from mmext.backbones.plan import STEMS
 from mmext.classification import Classifier
 from mmext.engine.config import load_config
 from mmext.errors import UserError
+from mmext.task import task_of
 
 FRAMES = 16  # of a clip, in the iResNet paper
 
@@ -90,32 +89,12 @@ def from_config(path: str | Path, backbone: str | None = None, options: dict | N
     config.model.backbone['init_cfg'] = None
     with torch.device('meta'):
         model = MODELS.build(config.model)
-    kind = kind_of(model)
+    task = task_of(config)
     if not shape:
         try:
-            shape = sample_shape(config, kind)
+            shape = task.sample_shape(config)
         except UserError as error:
             raise UserError(f'{path}: {str(error).partition(";")[0]}; give --input C H W') from None
-    if kind == 'recognizer' and len(shape) == 4 and getattr(model.backbone, 'dims', 2) == 3:
+    if task.model_kind == 'recognizer' and len(shape) == 4 and getattr(model.backbone, 'dims', 2) == 3:
         shape = (1, *shape)  # one clip
-    if kind == 'recognizer':
-        forward = partial(model, mode='tensor', stage='head')
-    elif hasattr(model, 'rpn_head') and hasattr(model, 'roi_head'):
-        forward = partial(two_stage, model)
-    else:
-        forward = getattr(model, '_forward', model)
-    return Subject(str(path), model, tuple(shape), forward)
-
-
-def two_stage(model: nn.Module, images: torch.Tensor) -> None:
-    """The layers of a detector with an RPN, on as many regions as it keeps in a test.
-
-    Proposals depend on an image's content, and their number alone on the config (``model.test_cfg.rpn.max_per_img``).
-    """
-    model.rpn_head(model.extract_feat(images))
-    heads, extractors = model.roi_head.bbox_head, model.roi_head.bbox_roi_extractor
-    several = isinstance(heads, nn.ModuleList)
-    for head, extractor in zip(heads if several else [heads], extractors if several else [extractors]):
-        size = extractor.roi_layers[0].output_size
-        regions = images.new_empty(model.test_cfg.rpn.max_per_img, extractor.out_channels, *size)
-        head(model.roi_head.shared_head(regions) if model.roi_head.with_shared_head else regions)
+    return Subject(str(path), model, tuple(shape), task.counted_forward(model))

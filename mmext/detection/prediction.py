@@ -29,7 +29,7 @@ from tqdm import tqdm
 from mmext.data.decoding import NoImage, read_picture
 from mmext.data.suffixes import IMAGES
 from mmext.data.video import SUFFIXES as VIDEOS
-from mmext.detection.inference import Detections
+from mmext.detection.results import Detections
 from mmext.errors import UserError
 from mmext.files import tell_left_out, write_whole
 

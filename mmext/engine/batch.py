@@ -55,3 +55,13 @@ def batch_line(batch: int, processes: int, accumulated: int, rate: float | None,
         return f'{line}; learning rate {rate:g}', True
     return (f'{line}; the learning rate stays {rate:g}, in proportion it would be {rate * total / base:g}: give '
             '--auto-scale-lr, or the batch of the recipe'), False
+
+
+def scale_for_accumulation(runner: Runner) -> None:
+    """Has mmengine's scaling of the learning rate, which knows of processes alone, count accumulated batches too."""
+    count = runner.cfg.get('optim_wrapper', {}).get('accumulative_counts', 1)
+    if count > 1 and (runner.auto_scale_lr or {}).get('enable'):
+        base = runner.auto_scale_lr['base_batch_size']
+        runner.logger.info(f'The learning rate is for {base} samples an update, hence for {base / count:g} in each of '
+                           f'its {count} batches.')
+        runner.auto_scale_lr = dict(runner.auto_scale_lr, base_batch_size=base / count)

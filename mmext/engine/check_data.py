@@ -2,42 +2,23 @@
 
 from __future__ import annotations
 
-import copy
-import os
-from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 from mmengine.config import Config
 from torch.utils.data import Dataset
 
-from mmext.data.decoding import NoImage
-from mmext.data.loading import ENOUGH, LoadImage, Mismatch
+from mmext.config_tree import LOADERS
+from mmext.data.checking import MISSING, OTHER_SIZE, UNREADABLE, FileCheck, Trouble, loading_of
+from mmext.data.loading import ENOUGH
 from mmext.engine.agreement import leaves, members_of, place_of
 from mmext.engine.build import build_runner, telling_mistakes
-from mmext.engine.config import LOADERS, annotation_files
-from mmext.engine.data_checks import MAX_OF_FEW, loading_of, require_test_data, require_training_data
+from mmext.engine.config import annotation_files
+from mmext.engine.data_checks import MAX_OF_FEW, require_test_data, require_training_data
 from mmext.engine.wrapper import bare
-from mmext.errors import UserError, cause
+from mmext.errors import UserError
 from mmext.screen import progress
+from mmext.task import Task, task_of
 from mmext.workers import Crash
-
-MISSING, UNREADABLE, OTHER_SIZE = 'missing', 'unreadable', 'of another size'
-Look = tuple[Callable[[object], 'Trouble | None'], object]
-
-
-@dataclass(frozen=True)
-class Trouble:
-    """A file that training would go on without.
-
-    Args:
-        path: of the file, or the folder of frames.
-        kind: 'missing', 'unreadable' or 'of another size'.
-        reason: as training's log has it.
-    """
-
-    path: str
-    kind: str
-    reason: str
 
 
 @dataclass
@@ -85,7 +66,7 @@ def check_data(config: Config, every_file: bool, workers: int) -> list[Checked]:
     found = []
     for name in LOADERS:
         for dataset in leaves(loops[name].dataloader.dataset) if name in loops else []:
-            found.append(look_at(name, dataset, every_file, workers))
+            found.append(look_at(name, dataset, task_of(config), every_file, workers))
     return found
 
 
@@ -96,7 +77,7 @@ def differs(config: Config) -> bool:
     return len({files.get(name) or str(config.get(name)) for name in names}) > 1
 
 
-def look_at(loader: str, dataset: Dataset, every_file: bool, workers: int) -> Checked:
+def look_at(loader: str, dataset: Dataset, task: Task, every_file: bool, workers: int) -> Checked:
     """What is known of a built data set, and of its files if all are to be read."""
     counts, names = members_of(dataset), (getattr(dataset, 'metainfo', None) or {}).get('classes')
     members = dict(zip(names, counts)) if counts and names else None
@@ -104,12 +85,11 @@ def look_at(loader: str, dataset: Dataset, every_file: bool, workers: int) -> Ch
     checked.troubles = [Trouble(path, MISSING, 'no such file') for path in getattr(dataset, 'missing', ())]
     if not every_file:
         return checked
-    jobs = list(looks(dataset))
+    jobs = list(task.file_checks(dataset))
     checked.files = len(jobs) + len(checked.troubles)
-    for (_, subject), trouble in progress(look, jobs, workers, f'reading {loader}', kind_of, 'file'):
+    for job, trouble in progress(FileCheck.__call__, jobs, workers, f'reading {loader}', kind_of, 'file'):
         if isinstance(trouble, Crash):
-            path = subject[1]['img_path'] if isinstance(subject[1], dict) else subject[0]
-            trouble = Trouble(str(path), UNREADABLE, trouble.reason)
+            trouble = Trouble(job.path, UNREADABLE, trouble.reason)
         if trouble:
             checked.troubles.append(trouble)
     require_few_of_another_size(dataset, checked)
@@ -117,69 +97,8 @@ def look_at(loader: str, dataset: Dataset, every_file: bool, workers: int) -> Ch
 
 
 def kind_of(trouble: Trouble | Crash | None) -> str | None:
+    """What the table calls a finding; None where the file can be used."""
     return UNREADABLE if isinstance(trouble, Crash) else trouble.kind if trouble else None
-
-
-def looks(dataset: Dataset) -> Iterable[Look]:
-    """A job for each file of a data set; none for those that are read whole while the data set is built."""
-    if not hasattr(dataset, 'get_data_info'):
-        return
-    loading = loading_of(dataset)
-    if loading is None:
-        loading = LoadImage(ignore_orientation=False)
-    else:
-        loading = copy.copy(loading)
-        loading.max_mismatched = 1.0  # counted by this process, over all
-    seen = set()
-    for info in map(dataset.get_data_info, range(len(dataset))):
-        path = info.get('img_path') or info.get('frame_dir') or info.get('filename')
-        if path is None or path in seen:
-            continue
-        seen.add(path)
-        if 'img_path' in info:
-            keys = ('img_path', 'height', 'width')
-            yield read_image, (loading, {key: info[key] for key in keys if key in info})
-        elif 'frame_dir' in info:
-            first = info.get('start_index', 1)
-            yield read_frames, (path, info['filename_tmpl'], range(first, first + info['total_frames']))
-        else:
-            yield read_video, (path, )
-
-
-def look(job: Look) -> Trouble | None:
-    """Reads a file; None where it can be used."""
-    function, subject = job
-    return function(*subject)
-
-
-def read_image(loading: LoadImage, info: dict) -> Trouble | None:
-    try:
-        loading.read(dict(info))
-    except Mismatch as error:
-        return Trouble(info['img_path'], OTHER_SIZE, str(error))
-    except (OSError, NoImage) as error:
-        kind = UNREADABLE if os.path.exists(info['img_path']) else MISSING
-        return Trouble(info['img_path'], kind, cause(error))
-    return None
-
-
-def read_video(path: str) -> Trouble | None:
-    from mmext.video.prepare import check
-
-    finding = check.inspect((path, True))
-    return Trouble(path, finding.kind(1), finding.problem) if finding.problem else None
-
-
-def read_frames(folder: str, template: str, numbers: range) -> Trouble | None:
-    from mmext.video.decode import VideoError
-    from mmext.video.transforms import read_frame
-
-    try:
-        for number in numbers:
-            read_frame(folder, template.format(number))
-    except VideoError as error:
-        return Trouble(folder, UNREADABLE, error.reason)
-    return None
 
 
 def require_few_of_another_size(dataset: Dataset, checked: Checked) -> None:

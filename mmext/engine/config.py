@@ -3,27 +3,25 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Container, Sequence
+from collections.abc import Sequence
 from functools import reduce
 from pathlib import Path
 
-from mmengine.config import Config, ConfigDict
+from mmengine.config import Config
 from mmengine.logging import print_log
 
 from mmext.backbones.trained import Trained
-from mmext.data.standard import read_with_ours
+from mmext.config_tree import LOADERS, datasets_of, replace_values
 from mmext.engine.agreement import OTHERS, is_other
 from mmext.engine.build import telling_mistakes
 from mmext.engine.channels import check_channels
-from mmext.engine.components import find_component
 from mmext.engine.options import apply_options, at
 from mmext.engine.resume.loops import use_resumable_loop
 from mmext.engine.swap import swap_backbone
 from mmext.engine.types import check_sections, check_types
 from mmext.errors import UserError, nearest
+from mmext.task import task_of
 
-LOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
-PLAIN_COCO = ('CocoDataset', 'mmdet.CocoDataset')
 SAFETY = ('mmext.EpochSeedHook', 'mmext.FiniteLossHook', 'mmext.UnreadableFilesHook', 'mmext.ProgressHook')
 
 
@@ -86,37 +84,12 @@ def read_config(path: str | Path) -> Config:
         raise UserError(f'{path}: unusable config ({type(error).__name__}: {reason[:300]})') from None
 
 
-def datasets_of(config: Config, *loaders: str) -> list[ConfigDict]:
-    """The data sets of these loaders, by default of all, wrapped ones too."""
-    found: list[ConfigDict] = []
-
-    def collect(node: object) -> None:
-        if isinstance(node, dict):
-            if 'pipeline' in node and ('ann_file' in node or 'data_root' in node):
-                found.append(node)
-            for value in node.values():
-                collect(value)
-        elif isinstance(node, (list, tuple)):
-            for value in node:
-                collect(value)
-
-    for name in loaders or LOADERS:
-        collect(config.get(name))
-    return found
-
-
-def add_hook(config: Config, hook: dict) -> None:
-    """Appends to the config's ``custom_hooks``."""
-    config.custom_hooks = [*(config.get('custom_hooks') or []), hook]
-
-
 def make_safe(config: Config) -> None:
     """Gives a config on another's runtime (``mmdet::``), which names no ``custom_hooks``, ours.
 
     ``EpochSeedHook`` is for loaders whose workers are seeded anew every epoch, so a training loader that does not say
     how they are becomes one. mmengine's ``CheckpointHook`` and its loops of training become ours in every config, and
-    in a detector's so do mmdet's ``CocoDataset``, whose annotations nobody has checked, and its plain loading of
-    images.
+    the task replaces what ends a run badly among its library's components (``Task.make_safe``).
     """
     hooks = [*(config.get('default_hooks') or {}).values(), *(config.get('custom_hooks') or [])]
     for hook in hooks:
@@ -124,41 +97,13 @@ def make_safe(config: Config) -> None:
             hook['type'] = 'mmext.CheckpointHook'
     config.setdefault('default_hooks', {}).setdefault('checkpoint', dict(type='mmext.CheckpointHook', interval=1))
     use_resumable_loop(config)
-    if config.get('default_scope') == 'mmdet':
-        for loader in LOADERS:
-            for dataset in datasets_of(config, loader):
-                check_annotations_of(dataset)
-            load_with_ours(config, loader)
+    task_of(config).make_safe(config)
     if 'custom_hooks' in config:
         return
     config.custom_hooks = [dict(type=kind) for kind in SAFETY]
     loader = config.get('train_dataloader')
     if loader and 'worker_init_fn' not in loader:
         loader.update(worker_init_fn=dict(type='mmext.seed_worker'), persistent_workers=False)
-
-
-def load_with_ours(config: Config, loader: str) -> None:
-    """Has the data sets of a loader that are not ours read images as ours do, which see to it themselves."""
-    on_error = 'skip' if loader == 'train_dataloader' else 'raise'
-    for dataset in datasets_of(config, loader):
-        if not dataset['type'].startswith('mmext.'):
-            dataset['pipeline'] = read_with_ours(dataset['pipeline'], on_error)
-
-
-def check_annotations_of(dataset: ConfigDict) -> None:
-    """Makes mmdet's plain ``CocoDataset`` ours, which reads local annotation files of images and checks them.
-
-    As in mmdet's, the file may have more categories than the config has classes.
-    """
-    local = not dataset.get('backend_args') and dataset.get('ann_file') and 'img' in (dataset.get('data_prefix') or {})
-    if dataset.get('type') in PLAIN_COCO and local and not dataset.get('lazy_init'):
-        dataset.update(type='mmext.CocoDataset', subset=True)
-
-
-def set_memory_format(config: Config, memory_format: str) -> None:
-    """Has training and testing put the weights into a memory format, in place of one that the config names."""
-    others = [hook for hook in config.get('custom_hooks') or [] if hook['type'] != 'mmext.MemoryFormatHook']
-    config.custom_hooks = [*others, dict(type='mmext.MemoryFormatHook', memory_format=memory_format)]
 
 
 def move_data(config: Config, data_root: str) -> None:
@@ -212,7 +157,8 @@ def class_names(config: Config, classes: str, checkpoint: str | None = None, tes
     datasets = datasets_of(config)
     if not datasets:
         raise UserError('--classes auto: this config has no data set')
-    component = with_choice_of_classes(datasets[0], config)
+    task = task_of(config)
+    component = task.dataset_class(datasets[0], config)
     known = Trained.read(checkpoint).classes if checkpoint else None
     if known:
         return known
@@ -222,24 +168,14 @@ def class_names(config: Config, classes: str, checkpoint: str | None = None, tes
         tested = datasets_of(config, 'test_dataloader')
         if not testing or not tested:
             raise
-        return with_choice_of_classes(tested[0], config).classes_from(tested[0])
-
-
-def with_choice_of_classes(dataset: dict, config: Config) -> type:
-    """The class of a data set that can be given other classes; UserError where they are its own."""
-    component = find_component(dataset['type'], config.get('default_scope'))
-    if hasattr(component, 'classes_from'):
-        return component
-    if dataset['type'].rpartition('.')[2] == 'CocoDataset':
-        from mmext.detection import CocoDataset
-        return CocoDataset
-    raise UserError(f'--classes: the classes of {dataset["type"]} are its own')
+        return task.dataset_class(tested[0], config).classes_from(tested[0])
 
 
 def set_classes(config: Config, classes: Sequence[str]) -> None:
     """Gives the data sets these classes, and every head their number."""
+    task = task_of(config)
     for dataset in datasets_of(config):
-        with_choice_of_classes(dataset, config)
+        task.dataset_class(dataset, config)
         dataset['metainfo'] = dict(dataset.get('metainfo') or {}, classes=tuple(classes))
         if dataset.get('num_classes'):
             dataset['num_classes'] = len(classes)
@@ -264,22 +200,3 @@ def fit_heads(config: Config, classes: Sequence[str] | None) -> None:
     if classes:
         replace_values(config.get('model') or {}, lambda key, value: len(classes) if key == 'num_classes' else value,
                        spared=OTHERS)
-
-
-def replace_values(node: object, change: Callable[[object, object], object], spared: Container[str] = ()) -> object:
-    """Rewrites a tree of dicts, lists and tuples in place, leaf by leaf: ``change(key, value) -> value``.
-
-    What stands under a key of ``spared`` stays as it is.
-    """
-    if isinstance(node, dict):
-        for key, value in node.items():
-            if key not in spared:
-                dict.__setitem__(node, key, replace_values(value, change, spared) if nested(value)
-                                 else change(key, value))
-        return node
-    return type(node)(replace_values(value, change, spared) if nested(value) else change(None, value)
-                      for value in node)
-
-
-def nested(value: object) -> bool:
-    return isinstance(value, (dict, list, tuple))

@@ -10,10 +10,11 @@ from mmengine.runner import Runner
 from torch import nn
 from torch.utils.data import DataLoader, Dataset
 
-from mmext.data.loading import ENOUGH, LoadImage
+from mmext.config_tree import datasets_of
+from mmext.data.checking import loading_of, steps_of
+from mmext.data.loading import ENOUGH
 from mmext.data.sizes import differing
 from mmext.engine.agreement import leaves, place_of, require_agreement, require_members
-from mmext.engine.config import datasets_of
 from mmext.errors import UserError, shorten
 
 LOOKED_AT = 50  # images of a data set
@@ -66,16 +67,6 @@ def require_batches(loader: DataLoader) -> None:
     if not len(loader):
         raise UserError(f'{place_of(leaves(loader.dataset)[0])}: its {len(loader.dataset)} usable samples do not make '
                         'one batch; lower train_dataloader.batch_size with --cfg-options')
-
-
-def steps_of(dataset: Dataset) -> list:
-    """The built steps of a data set's pipeline."""
-    return getattr(getattr(dataset, 'pipeline', None), 'transforms', [])
-
-
-def loading_of(dataset: Dataset) -> LoadImage | None:
-    """The step that reads a data set's images, where it is ours."""
-    return next((step for step in steps_of(dataset) if isinstance(step, LoadImage)), None)
 
 
 def require_sizes(dataset: Dataset) -> None:

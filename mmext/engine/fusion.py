@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import NamedTuple
 
 import torch
@@ -14,7 +15,9 @@ from torch import Tensor, nn
 from torch.utils._pytree import tree_leaves
 
 from mmext.backbones.fuse import Fusion, fuse
+from mmext.engine.wrapper import bare
 from mmext.errors import UserError
+from mmext.task import Task, task_of
 
 TOLERANCE = 1e-4
 
@@ -47,13 +50,13 @@ class Fused:
         return f'{self.fusion}; outputs differ by at most {self.difference:.1e} of their largest value'
 
 
-def fuse_detector(model: nn.Module, batch: dict, tolerance: float = TOLERANCE) -> Fused:
-    """Fuses a detector, recognizer or classifier, and compares the outputs of its heads (of two-stage detectors: its
-    features, since proposals may swap places at a rounding error).
+def fuse_model(model: nn.Module, batch: dict, task: Task, tolerance: float = TOLERANCE) -> Fused:
+    """Fuses a model, and compares what its heads give (``Task.head_outputs``) with what they gave before.
 
     Args:
         model: in eval mode; it is left as it is.
         batch: as a loader gives it.
+        task: the model's.
         tolerance: the largest difference allowed, as a share of an output's largest value.
 
     Raises:
@@ -61,7 +64,12 @@ def fuse_detector(model: nn.Module, batch: dict, tolerance: float = TOLERANCE) -
     """
     fused = fuse(model)
     data = model.data_preprocessor(batch, False)
-    plain_call, fused_call = (lambda network=network: outputs(network, data) for network in (model, fused))
+
+    def outputs(network: nn.Module) -> object:
+        with torch.inference_mode():
+            return task.head_outputs(network, data)
+
+    plain_call, fused_call = partial(outputs, model), partial(outputs, fused)
     pairs = zip(tree_leaves(fused_call()), tree_leaves(plain_call()), strict=True)
     shares = [difference(found, expected).relative for found, expected in pairs]
     bad = [share for share in shares if not share <= tolerance]  # NaN is above it
@@ -69,15 +77,6 @@ def fuse_detector(model: nn.Module, batch: dict, tolerance: float = TOLERANCE) -
         raise UserError(f'--fuse: outputs differ by {bad[0]:.1e} of their largest value, more than {tolerance:g}; test '
                         'without it')
     return Fused(fused, fused.fusion, max(shares), plain_call, fused_call)
-
-
-def outputs(model: nn.Module, data: dict) -> object:
-    """What the last layers of a network give, before anything is selected."""
-    with torch.inference_mode():
-        if hasattr(model, 'roi_head'):
-            return model.extract_feat(data['inputs'])
-        stage = dict(stage='head') if hasattr(model, 'cls_head') else {}
-        return model(data['inputs'], data.get('data_samples'), mode='tensor', **stage)
 
 
 def difference(found: Tensor, expected: Tensor) -> Difference:
@@ -92,7 +91,7 @@ class FuseHook(Hook):
     """Fuses the model at a test's first batch, when its weights are loaded, and goes on with the fused one.
 
     Attributes:
-        fused: of ``fuse_detector``, from the first batch on.
+        fused: of ``fuse_model``, from the first batch on.
     """
 
     priority = 'LOWEST'  # after those that swap weights
@@ -103,9 +102,8 @@ class FuseHook(Hook):
     def before_test_iter(self, runner: Runner, batch_idx: int, data_batch: dict | None = None) -> None:
         if self.fused:
             return
+        self.fused = fuse_model(bare(runner.model), data_batch, task_of(runner.cfg))
         if hasattr(runner.model, 'module'):
-            self.fused = fuse_detector(runner.model.module, data_batch)
             runner.model.module = self.fused.model
         else:
-            self.fused = fuse_detector(runner.model, data_batch)
             runner.model = self.fused.model

@@ -9,8 +9,8 @@ import subprocess
 import torch
 from mmengine.config import Config
 
+from mmext.config_tree import add_hook
 from mmext.engine import hooks  # noqa: F401  makes mmext.MeanLogProcessor known
-from mmext.engine.config import add_hook
 from mmext.errors import UserError
 
 TORCHRUN = ('RANK', 'WORLD_SIZE', 'MASTER_ADDR', 'MASTER_PORT')

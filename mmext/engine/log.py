@@ -35,6 +35,14 @@ def read_scalars(work_dir: str | Path) -> list[dict]:
     return joined
 
 
+def scalars_if_any(work_dir: str | Path) -> list[dict]:
+    """``read_scalars`` of a folder that may hold no log: none then."""
+    try:
+        return read_scalars(work_dir)
+    except UserError:
+        return []
+
+
 def folders_of(work_dir: Path) -> list[Path]:
     """The log folders of a work dir's newest run: the last one that started anew, and those that resumed it."""
     folders = sorted(path.parent.parent for path in work_dir.glob(f'*/{SCALARS}'))

@@ -12,7 +12,7 @@ from mmengine.logging import print_log
 from mmengine.runner import Runner
 from torch.utils.data import DataLoader
 
-from mmext.engine.components import arguments, find_component, readable_keys, registry_at
+from mmext.components import arguments, find_component, readable_keys, registry_at
 from mmext.errors import UserError, nearest, reason, shorten
 
 RUNNER_READS = ('auto_scale_lr', 'find_unused_parameters', 'sync_bn', 'compile', 'model_wrapper_cfg', 'custom_imports')

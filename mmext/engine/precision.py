@@ -10,7 +10,7 @@ from mmengine.config import Config
 from mmengine.optim import OptimWrapper
 from torch import nn
 
-from mmext.engine.config import add_hook
+from mmext.config_tree import add_hook
 from mmext.errors import UserError
 from mmext.registry import OPTIM_WRAPPERS
 

@@ -21,18 +21,18 @@ from mmext.backbones.trained import AS_IN_TRAINING
 from mmext.backbones.weights import fitting_weights, require_match
 from mmext.checkpoints import read_checkpoint, weights_of
 from mmext.checkpoints.resume import require_resumable, require_same_groups
-from mmext.engine.batch import tell_batch
+from mmext.components import arguments, find_component
+from mmext.config_tree import datasets_of
+from mmext.engine.batch import scale_for_accumulation, tell_batch
 from mmext.engine.build import build_runner, build_testing, build_training, telling_mistakes
-from mmext.engine.components import arguments, find_component
-from mmext.engine.config import datasets_of
 from mmext.engine.data_checks import require_test_data, require_training_data
+from mmext.engine.flags.training import require_average
 from mmext.engine.hooks.unreadable import TEST_LOG, TRAIN_LOG
 from mmext.engine.launch import prepare_processes
 from mmext.engine.resume.changes import finished, tell_changed_data, tell_changes
 from mmext.engine.resume.interrupts import Signals
 from mmext.engine.resume.position import ResumableLoop
 from mmext.engine.resume.state import read_state
-from mmext.engine.training import require_average, scale_for_accumulation
 from mmext.engine.work_dir import checkpoint_folder, checkpoint_to_resume, clear, folder_taken, require_unused, tidy
 from mmext.engine.wrapper import bare
 from mmext.errors import DiskFull, UserError

@@ -1,4 +1,4 @@
-"""``--backbone NAME``: another network in a config, and the channels that follow from it."""
+"""``--backbone NAME``: another network in a config, to whose channels the task fits neck and heads."""
 
 from __future__ import annotations
 
@@ -6,17 +6,16 @@ import torch
 from mmengine.config import Config
 
 from mmext.backbones import Backbone
-from mmext.backbones.backbone import FeatureInfo
 from mmext.backbones.names import find_backbone
 from mmext.backbones.plan import STEMS
-from mmext.engine.components import arguments
+from mmext.components import arguments
 from mmext.errors import UserError
 from mmext.registry import MODELS
+from mmext.task import task_of
 
 COMMON = arguments(Backbone) - {'depth', 'init_cfg'}
 PER_STAGE = {'strides', 'dilations', 'temporal_strides', 'temporal_kernels'}
 COUNTS = {'num_stages', 'frozen_stages'}
-DENSE_HEADS = ('bbox_head', 'rpn_head')
 
 
 def swap_backbone(config: Config, name: str) -> None:
@@ -36,9 +35,9 @@ def swap_backbone(config: Config, name: str) -> None:
     if 'backbone' not in model:
         raise UserError(f'--backbone {name}: this config has no model.backbone')
     cls, named = find_backbone(name)
-    old = model.backbone
-    named = dict(named, type=f'mmext.{cls.__name__}' + ('3d' if takes_clips(model) else ''))
-    if 'padded' in arguments(cls) and any(key in model for key in DENSE_HEADS):
+    old, task = model.backbone, task_of(config)
+    named = dict(named, type=f'mmext.{cls.__name__}' + ('3d' if task.takes_clips(model) else ''))
+    if 'padded' in arguments(cls) and task.lays_anchors:
         named['padded'] = True
     kept = {key: value for key, value in old.items() if key in COMMON - {'init_cfg'}}
     with torch.device('meta'):
@@ -51,12 +50,7 @@ def swap_backbone(config: Config, name: str) -> None:
     with torch.device('meta'):
         features = MODELS.build(dict(new)).feature_info
     model['backbone'] = new
-    connect(model, features)
-
-
-def takes_clips(model: dict) -> bool:
-    """Whether a config's backbone is one of the 3D ones, by its name or by the recognizer's."""
-    return model['backbone']['type'].endswith('3d') or model['type'].rpartition('.')[2] == 'Recognizer3D'
+    task.connect(model, features)
 
 
 def cut_stages(options: dict, stages: int) -> None:
@@ -72,43 +66,3 @@ def cut_stages(options: dict, stages: int) -> None:
             options[key] = min(value, stages)
         elif key == 'out_indices' and isinstance(value, sequence):
             options[key] = tuple(index for index in value if -stages <= index < stages) or (stages - 1, )
-
-
-def connect(model: dict, features: FeatureInfo) -> None:
-    """Writes the backbone's channels wherever the config states them."""
-    neck = model.get('neck')
-    if neck is None:
-        connect_heads(model, features)
-        return
-    channels = features.channels()
-    several = isinstance(neck['in_channels'], (list, tuple))
-    kind = type(neck['in_channels']) if several else list
-    # A neck with num_outs (FPN and its like) makes the maps that the backbone lacks.
-    if several and len(neck['in_channels']) != len(channels) and neck.get('num_outs', 0) < len(channels):
-        raise UserError(f'the neck takes {len(neck["in_channels"])} feature maps, the backbone gives {len(channels)}; '
-                        'set model.backbone.out_indices in the config')
-    neck['in_channels'] = kind(channels) if several else channels[-1]
-    if neck['type'].rpartition('.')[2] == 'SSDNeck':
-        neck['out_channels'] = kind([*channels, *neck['out_channels'][len(channels):]])
-        model['bbox_head']['in_channels'] = neck['out_channels']
-
-
-def connect_heads(model: dict, features: FeatureInfo) -> None:
-    """Without a neck: writes the last map's channels into the heads; of two-stage detectors, the strides too."""
-    channels, strides = features.channels()[-1], features.reduction()
-    proposals, regions = model.get('rpn_head'), model.get('roi_head')
-    heads = [model.get(name) for name in ('bbox_head', 'head', 'cls_head')]
-    if proposals:
-        if proposals.get('feat_channels') == proposals['in_channels']:
-            proposals['feat_channels'] = channels
-        proposals['anchor_generator']['strides'] = strides
-        heads.append(proposals)
-    if regions:
-        if regions.get('shared_head'):
-            raise UserError('--backbone: model.roi_head.shared_head is a stage of the network that would be replaced')
-        regions['bbox_roi_extractor'].update(out_channels=channels, featmap_strides=strides)
-        boxes = regions['bbox_head']
-        heads.extend(boxes if isinstance(boxes, (list, tuple)) else [boxes])
-    for head in heads:
-        if head and 'in_channels' in head:
-            head['in_channels'] = channels

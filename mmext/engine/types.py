@@ -7,7 +7,7 @@ import importlib.util
 from mmengine.config import Config
 from mmengine.runner import Runner
 
-from mmext.engine.components import (
+from mmext.components import (
     PLAIN,
     READ_BY_OTHERS,
     SCOPES,

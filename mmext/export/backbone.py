@@ -8,7 +8,7 @@ from pathlib import Path
 from mmext.backbones import create_backbone
 from mmext.backbones.names import find_backbone
 from mmext.backbones.plan import STEMS
-from mmext.engine.components import arguments
+from mmext.components import arguments
 from mmext.errors import UserError, nearest
 from mmext.export.graph import Graph
 

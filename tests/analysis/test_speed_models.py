@@ -13,12 +13,13 @@ from mmengine.optim import build_optim_wrapper
 from mmengine.registry import DefaultScope
 
 from mmext.analysis.speed import data, memory
-from mmext.analysis.speed.inputs import BOXES, made_up_batch, picture_size
 from mmext.analysis.speed.setup import Setup
 from mmext.analysis.speed.steps import RATE, Inference, TrainingStep, network, warmed
 from mmext.analysis.speed.subject import Spec, Subject, subjects_of
 from mmext.analysis.speed.timing import Stopwatch
+from mmext.detection.task import OBJECTS
 from mmext.errors import UserError
+from mmext.samples import picture_size
 from tests.analysis.test_speed import Clock
 
 SSD = 'configs/ssd300_iresnet50_coco.py'
@@ -40,7 +41,7 @@ def subjects() -> dict[str, Subject]:
     (CLIPS, 'recognizer', (1, 3, 16, 224, 224), 400)])
 def test_a_config_says_what_its_model_takes(path: str, kind: str, shape: tuple, classes: int):
     subject = Subject(Spec(path))
-    assert (subject.kind, subject.shape, subject.num_classes) == (kind, shape, classes)
+    assert (subject.task.model_kind, subject.shape, subject.num_classes) == (kind, shape, classes)
     assert subject.fed_alike
     assert not Subject(Spec(path, size=(64, 32))).fed_alike
 
@@ -60,13 +61,13 @@ def test_the_size_that_leaves_a_pipeline(steps: list[dict], size: tuple | None):
 def test_made_up_targets_are_like_real_ones(subjects: dict[str, Subject], kind: str):
     subject = subjects[kind]
     batch = subject.batch(5)
-    again = made_up_batch(kind, subject.shape, 5, subject.num_classes)
+    again = subject.task.made_up_batch(subject.shape, 5, subject.num_classes)
     inputs = torch.stack(list(batch['inputs']))
     assert torch.equal(inputs, torch.stack(list(again['inputs'])))
     assert (inputs.dtype, inputs.shape) == (torch.uint8, (5, *subject.shape))
     labels = batch['labels'] if kind == 'classifier' else torch.cat([
         sample.gt_instances.labels if kind == 'detector' else sample.gt_label for sample in batch['data_samples']])
-    assert len(labels) == (5 * BOXES if kind == 'detector' else 5)
+    assert len(labels) == (5 * OBJECTS if kind == 'detector' else 5)
     assert labels.min() >= 0
     assert len(labels.unique()) > 1
     assert labels.max() < subject.num_classes

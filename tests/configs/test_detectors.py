@@ -19,8 +19,8 @@ from torch import nn
 
 from mmext.backbones.names import find_backbone
 from mmext.engine.config import load_config
+from mmext.engine.flags.training import apply_training_flags
 from mmext.engine.hooks import MixedPrecisionHook
-from mmext.engine.training import apply_training_flags
 from tests.configs.learning import take_step
 from tests.conftest import ROOT
 

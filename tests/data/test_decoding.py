@@ -177,5 +177,5 @@ def test_every_reader_of_images_shows_the_same(folder: Path, name: str):
 
 
 def nothing():
-    from mmext.detection.inference import Detections
+    from mmext.detection.results import Detections
     return Detections(np.zeros((0, 4)), np.zeros(0), np.zeros(0, int), [])

@@ -18,9 +18,10 @@ import mmext  # noqa: F401  registers the names
 from mmext.backbones.memory_format import arrange_weights
 from mmext.backbones.trained import Trained, choose_device
 from mmext.data.loading import decode
-from mmext.detection.inference import Inferencer, require_detector
 from mmext.engine.config import load_config
 from mmext.errors import UserError
+from mmext.inference import Inferencer
+from mmext.task import require_task
 from tests.conftest import ROOT
 
 CLASSES = ('circle', 'square', 'triangle')
@@ -137,7 +138,7 @@ def test_classes_without_names(ssd: Config, tmp_path: Path) -> None:
 def test_only_detectors(name: str, kind: str) -> None:
     config = load_config(ROOT / 'configs' / f'{name}.py')
     with pytest.raises(UserError, match=f'{os.path.basename(name)}.py: its model is {kind}, no detector; tools/recogn'):
-        require_detector(config)
+        require_task(config, 'detector', 'tools/recognize.py is for recognizers')
 
 
 def test_other_loaders(ssd: Config) -> None:

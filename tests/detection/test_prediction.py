@@ -11,8 +11,8 @@ import pytest
 from PIL import Image, ImageOps
 
 import mmext  # noqa: F401
-from mmext.detection.inference import Detections
 from mmext.detection.prediction import Predictor, plan
+from mmext.detection.results import Detections
 from mmext.errors import UserError
 from tests.video.clips import number_of, write
 

@@ -14,7 +14,8 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from mmext.backbones.fuse import fuse
 from mmext.engine import fusion
 from mmext.engine.config import load_config
-from mmext.engine.fusion import FuseHook, fuse_detector
+from mmext.engine.fusion import FuseHook, fuse_model
+from mmext.task import Task, task_of
 from tests.backbones.helpers import assert_same, copied, images, user_error
 from tests.conftest import ROOT
 
@@ -26,12 +27,13 @@ CONFIGS = {
 }
 
 
-def built(config: str) -> tuple[nn.Module, dict]:
-    """A model with uneven statistics in its norms, and a batch as a loader gives it."""
+def built(config: str) -> tuple[nn.Module, dict, Task]:
+    """A model with uneven statistics in its norms, a batch as a loader gives it, and the task."""
     backbone, shape, _ = CONFIGS[config]
     torch.manual_seed(0)
     loaded = load_config(ROOT / f'configs/{config}.py', backbone=backbone)
     init_default_scope(loaded.get('default_scope', 'mmengine'))
+    task = task_of(loaded)
     model = MODELS.build(loaded.model).eval()
     for module in model.modules():
         if isinstance(module, _BatchNorm):
@@ -39,20 +41,20 @@ def built(config: str) -> tuple[nn.Module, dict]:
             nn.init.normal_(module.running_mean, std=0.1)
     inputs = (images(2, *shape) * 64 + 128).clamp(0, 255).to(torch.uint8)
     if config.startswith('classification'):
-        return model, dict(inputs=inputs, labels=torch.zeros(2, dtype=torch.long))
+        return model, dict(inputs=inputs, labels=torch.zeros(2, dtype=torch.long)), task
     if '3d' in config:
         from mmaction.structures import ActionDataSample as Sample
     else:
         from mmdet.structures import DetDataSample as Sample
     samples = [Sample(metainfo=dict(img_shape=shape[-2:], scale_factor=(1, 1))) for _ in inputs]
-    return model, dict(inputs=list(inputs), data_samples=samples)
+    return model, dict(inputs=list(inputs), data_samples=samples), task
 
 
 @pytest.mark.parametrize('config', CONFIGS)
 def test_every_kind_of_model(config: str):
-    model, batch = built(config)
+    model, batch, task = built(config)
     before = copied(model.state_dict())
-    fused = fuse_detector(model, batch)
+    fused = fuse_model(model, batch, task)
     assert len(fused.fusion.folded) == CONFIGS[config][-1] and not fused.fusion.kept
     assert not any(isinstance(module, _BatchNorm) for module in fused.model.modules())
     assert 0 < fused.difference < 1e-5
@@ -61,7 +63,7 @@ def test_every_kind_of_model(config: str):
 
 
 def test_another_result_is_refused(monkeypatch: pytest.MonkeyPatch):
-    model, batch = built('classification/rir_cifar10')
+    model, batch, task = built('classification/rir_cifar10')
 
     def broken(given: nn.Module) -> nn.Module:
         fused = fuse(given)
@@ -70,17 +72,18 @@ def test_another_result_is_refused(monkeypatch: pytest.MonkeyPatch):
 
     monkeypatch.setattr(fusion, 'fuse', broken)
     with user_error('--fuse: outputs differ by'):
-        fuse_detector(model, batch)
+        fuse_model(model, batch, task)
     nn.init.constant_(model.fc.bias, torch.nan)
     with user_error('--fuse: outputs differ by nan'):
-        fuse_detector(model, batch)
+        fuse_model(model, batch, task)
 
 
 @pytest.mark.parametrize('parallel', [False, True])
 def test_the_hook_swaps_the_model_once(parallel: bool):
-    model, batch = built('classification/rir_cifar10')
+    model, batch, _ = built('classification/rir_cifar10')
     hook = FuseHook()
-    runner = SimpleNamespace(model=SimpleNamespace(module=model) if parallel else model)
+    runner = SimpleNamespace(model=SimpleNamespace(module=model) if parallel else model,
+                             cfg=load_config(ROOT / 'configs/classification/rir_cifar10.py'))
     expected = model.test_step(copy.deepcopy(batch))
     for number in range(2):
         hook.before_test_iter(runner, number, batch)

@@ -9,7 +9,7 @@ from mmengine.config import Config
 
 from mmext.engine import cli
 from mmext.engine.config import SAFETY, make_safe
-from mmext.engine.training import apply_training_flags
+from mmext.engine.flags.training import apply_training_flags
 from tests.conftest import ROOT
 
 

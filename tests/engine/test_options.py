@@ -10,8 +10,9 @@ from unittest import mock
 import pytest
 import torch
 
-from mmext.engine import cli, options
+from mmext.engine import options
 from mmext.engine.config import load_config
+from mmext.engine.flags.actions import OptionsAction
 from mmext.errors import UserError
 from tests.conftest import CONFIG, ROOT
 
@@ -23,7 +24,7 @@ RETINANET = ROOT / 'configs' / 'retinanet_iresnet50_fpn_coco.py'
 
 def typed(*words: str) -> dict:
     parser = argparse.ArgumentParser()
-    parser.add_argument('--cfg-options', nargs='+', action=cli.OptionsAction)
+    parser.add_argument('--cfg-options', nargs='+', action=OptionsAction)
     return parser.parse_args(['--cfg-options', *words]).cfg_options
 
 

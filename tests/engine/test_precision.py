@@ -16,9 +16,9 @@ import mmext
 from mmext.backbones.memory_format import arrange_weights, fastest_format
 from mmext.classification import Classifier
 from mmext.engine import precision
+from mmext.engine.flags.training import apply_training_flags
 from mmext.engine.hooks import MemoryFormatHook
 from mmext.engine.hooks.precision import keep_float32
-from mmext.engine.training import apply_training_flags
 from mmext.errors import UserError
 from tests.conftest import run
 

@@ -18,10 +18,10 @@ from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from mmext import create_backbone
-from mmext.engine import launch, training
+from mmext.engine import batch, launch
 from mmext.engine.config import read_config
+from mmext.engine.flags.training import apply_training_flags, require_average
 from mmext.engine.hooks import ProgressHook
-from mmext.engine.training import apply_training_flags
 from mmext.errors import UserError
 from tests.conftest import CONFIG, ROOT
 
@@ -60,7 +60,7 @@ def test_the_learning_rate_is_for_the_batch_of_its_paper(path: Path):
 def test_accumulated_batches_count_in_the_learning_rate(count: int):
     config = flagged(auto_scale_lr=True, accumulate=count)
     runner = SimpleNamespace(cfg=config, auto_scale_lr=config.auto_scale_lr, logger=mock.Mock())
-    training.scale_for_accumulation(runner)
+    batch.scale_for_accumulation(runner)
     assert runner.auto_scale_lr['base_batch_size'] == 256 / count
     assert config.auto_scale_lr.base_batch_size == 256, 'the config, which is written to the work dir, says the truth'
 
@@ -97,10 +97,10 @@ def test_a_second_average_is_refused():
 
 def test_a_training_with_an_average_goes_on_with_it():
     checkpoint = dict(ema_state_dict={})
-    training.require_average(flagged(ema=0.1), checkpoint, 'last.pth')
-    training.require_average(flagged(), {}, 'last.pth')
+    require_average(flagged(ema=0.1), checkpoint, 'last.pth')
+    require_average(flagged(), {}, 'last.pth')
     with pytest.raises(UserError, match='last.pth.*give --ema again'):
-        training.require_average(flagged(), checkpoint, 'last.pth')
+        require_average(flagged(), checkpoint, 'last.pth')
 
 
 def stepped(config: Config, batch: torch.Tensor) -> tuple[nn.Module, list[torch.dtype], object]:
@@ -164,7 +164,7 @@ def test_tensorboard_is_added_once(path: str, scope: str, tmp_path: Path):
 
 
 def test_tensorboard_that_is_not_installed():
-    with mock.patch.object(training, 'installed', return_value=False), pytest.raises(UserError, match='pip install'):
+    with mock.patch('mmext.engine.flags.training.installed', return_value=False), pytest.raises(UserError, match='pip install'):
         flagged(tensorboard=True)
 
 

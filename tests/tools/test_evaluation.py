@@ -10,9 +10,11 @@ import torch
 from mmdet.registry import MODELS
 from mmengine.registry import DefaultScope
 
-from mmext.engine import report
+from mmext.detection.task import BOXES
+from mmext.detection.task import TASK as DETECTION
+from mmext.engine import metric_tables
 from mmext.engine.config import load_config
-from mmext.engine.testing import BOXES, apply_test_flags, metric_of
+from mmext.engine.flags.testing import apply_test_flags
 from mmext.errors import UserError
 from tests.conftest import CONFIG, ROOT, error_line
 from tests.detection.made_up import annotations, detections, pycocotools_evaluation, written
@@ -90,13 +92,15 @@ def test_a_page_of_the_same_figures(evaluate, data: Path, tmp_path: Path):
 
 
 def test_tables_of_other_tasks(tmp_path: Path):
+    from mmext.video.task import Recognition
+
     overall = dict(top1=0.5, top5=1.0, error1=0.5, mean_class=-1.0)
     classes = {'a|b': dict(top1=0.25, images=4)}
-    report.write(str(tmp_path / 'x.md'), overall, classes, 'title')
+    metric_tables.write(str(tmp_path / 'x.md'), overall, classes, 'title', Recognition.metric_names)
     assert (tmp_path / 'x.md').read_text() == (
         'title\n\n| top-1 | top-5 | top-1 error | mean class |\n| ---: | ---: | ---: | ---: |\n'
         '| 50.00 | 100.00 | 50.00 | - |\n\n| class | images | top-1 |\n| :--- | ---: | ---: |\n| a\\|b | 4 | 25.00 |\n')
-    report.write(str(tmp_path / 'x.json'), overall, {}, 'title')
+    metric_tables.write(str(tmp_path / 'x.json'), overall, {}, 'title')
     assert json.loads((tmp_path / 'x.json').read_text()) == overall
 
 
@@ -179,5 +183,5 @@ def test_of_several_metrics_the_flags_are_for_ours():
     config.test_evaluator = [dict(type='DumpResults', out_file_path='x.pkl'), coco]
     apply_test_flags(config, reference=True)
     metric = config.test_evaluator[1]
-    assert metric is metric_of(config) and metric.type == BOXES and metric.reference and metric.per_class
+    assert metric is DETECTION.metric_of(config) and metric.type == BOXES and metric.reference and metric.per_class
     assert metric.ann_file == 'data/coco/annotations/instances_val2017.json'

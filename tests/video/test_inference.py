@@ -15,7 +15,8 @@ import mmext  # noqa: F401  registers the names
 from mmext.backbones.trained import Trained
 from mmext.engine.config import load_config
 from mmext.errors import UserError
-from mmext.video.inference import Inferencer
+from mmext.inference import Inferencer
+from mmext.task import require_task
 from mmext.video.views import set_views
 from tests.conftest import ROOT
 from tests.video.clips import write
@@ -90,9 +91,12 @@ def test_mistakes(kinetics: Config, checkpoint: str, tmp_path: Path) -> None:
         Inferencer(kinetics, Trained.read(checkpoint))(tmp_path / 'none.mp4')
     with pytest.raises(UserError, match='tensors of Recognizer3D fit'):
         Inferencer(load_config(ROOT / 'configs' / 'iresnet3d18_motion.py'), Trained.read(checkpoint))
-    for name in ('iresnet3d50_kinetics400_frames.py', 'ssd300_iresnet50_coco.py'):
-        with pytest.raises(UserError, match=f'{name}: no DecordInit or mmext.OpenVideo'):
-            Inferencer(load_config(ROOT / 'configs' / name), Trained.read(checkpoint))
+    name = 'iresnet3d50_kinetics400_frames.py'
+    with pytest.raises(UserError, match=f'{name}: no DecordInit or mmext.OpenVideo'):
+        Inferencer(load_config(ROOT / 'configs' / name), Trained.read(checkpoint))
+    name = 'ssd300_iresnet50_coco.py'
+    with pytest.raises(UserError, match=f'{name}: its model is SingleStageDetector, no recognizer; use another'):
+        require_task(load_config(ROOT / 'configs' / name), 'recognizer', 'use another')
     content = torch.load(checkpoint)
     content['state_dict']['cls_head.fc_cls.weight'][2] = 3e38
     torch.save(content, tmp_path / 'large.pth')

@@ -100,8 +100,8 @@ class Comparison:
 
     def facts(self, subject: Subject) -> dict:
         counted = subject.complexity()
-        return dict(name=subject.name, config=subject.spec.path, backbone=subject.spec.backbone, kind=subject.kind,
-                    input=list(subject.shape), params=counted.params, macs=counted.macs)
+        return dict(name=subject.name, config=subject.spec.path, backbone=subject.spec.backbone,
+                    kind=subject.task.model_kind, input=list(subject.shape), params=counted.params, macs=counted.macs)
 
     def memory(self) -> list[dict]:
         """Bytes at the peak, of inference with each batch size and of a training step."""

@@ -42,7 +42,7 @@ class Inference:
         data = model.data_preprocessor(subject.batch(batch), False)
         self.inputs = setup.arrange(data['inputs'].to(DTYPES[setup.dtype]))
         self.targets = data.get('data_samples', data.get('labels'))
-        self.arguments = dict(mode='predict') if setup.predict else dict(mode='tensor', **subject.extras)
+        self.arguments = dict(mode='predict') if setup.predict else dict(mode='tensor', **subject.task.head_arguments)
 
     def __call__(self) -> object:
         with torch.inference_mode(), self.setup.autocast():

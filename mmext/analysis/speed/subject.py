@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import cached_property
 from itertools import product
 from pathlib import Path
 
@@ -14,13 +14,11 @@ from mmengine.registry import MODELS, DefaultScope
 from torch import nn
 
 from mmext.analysis import complexity
-from mmext.analysis.speed.inputs import kind_of, made_up_batch, sample_shape
 from mmext.backbones.weights import require_match
 from mmext.checkpoints import read_checkpoint, weights_of
 from mmext.engine.config import load_config
 from mmext.errors import UserError
-
-EXTRAS = {'recognizer': dict(stage='head')}  # what the plain forward of a kind needs to go as far as its head
+from mmext.task import task_of
 
 
 @dataclass(frozen=True)
@@ -42,7 +40,7 @@ class Subject:
     Attributes:
         name: in tables.
         config: the whole config.
-        kind: 'classifier', 'detector' or 'recognizer'.
+        task: of the config.
         shape: of one sample, without the batch.
         fed_alike: whether the training pipeline makes samples of this shape too, as far as it says.
         num_classes: labels are below it.
@@ -58,12 +56,12 @@ class Subject:
                                   options=spec.options)
         if not self.config.get('model'):
             raise UserError(f'{spec.path}: this config has no model')
-        self.kind = kind_of(self.on_meta)
-        if not self.kind:
+        self.task = task_of(self.config)
+        if not self.task.is_model(self.on_meta):
             raise UserError(f'{spec.path}: model.type={self.config.model.type!r} is no detector, recognizer or '
                             'classifier')
         try:
-            self.shape = sample_shape(self.config, self.kind, spec.size, spec.frames)
+            self.shape = self.task.sample_shape(self.config, spec.size, spec.frames)
         except UserError as error:
             raise UserError(f'{spec.path}: {error}') from None
         self.fed_alike = self.fed_with(self.shape)
@@ -71,7 +69,7 @@ class Subject:
 
     def fed_with(self, shape: tuple[int, ...]) -> bool:
         try:
-            return sample_shape(self.config, self.kind) == shape
+            return self.task.sample_shape(self.config) == shape
         except UserError:  # it fixes no size
             return True
 
@@ -104,16 +102,11 @@ class Subject:
 
     def batch(self, size: int) -> dict:
         """A made-up batch, as a loader gives it."""
-        return made_up_batch(self.kind, self.shape, size, self.num_classes)
-
-    @property
-    def extras(self) -> dict:
-        return EXTRAS.get(self.kind, {})
+        return self.task.made_up_batch(self.shape, size, self.num_classes)
 
     def complexity(self) -> complexity.Complexity:
         """Of one sample, in plain multiply-accumulates."""
-        forward = partial(self.on_meta, mode='tensor', **self.extras)
-        return complexity.count(self.on_meta, self.shape, forward=forward)
+        return complexity.count(self.on_meta, self.shape, forward=self.task.counted_forward(self.on_meta))
 
 
 def numbers(node: object, key: str) -> list[int]:

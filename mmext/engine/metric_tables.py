@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 
 from rich.console import Console
 from rich.markup import escape
@@ -12,11 +13,6 @@ from rich.table import Table
 from mmext import files
 from mmext.errors import UserError
 from mmext.text import markdown_text, printable
-
-COCO_HEADS = {name: f'{name[:2]}<sub>{name[2:].upper()}</sub>' for name in (
-    'AP50', 'AP75', 'APs', 'APm', 'APl', 'AR1', 'AR10', 'AR100', 'ARs', 'ARm', 'ARl')}
-HEADS = dict(COCO_HEADS, top1='top-1', top5='top-5', error1='top-1 error', error5='top-5 error',
-             mean_class='mean class')
 
 
 def split_metrics(metrics: dict[str, float]) -> tuple[dict[str, float], dict[str, dict]]:
@@ -75,22 +71,33 @@ def require_targets(paths: Iterable[str]) -> None:
         files.require_target(path)
 
 
-def write(path: str, overall: dict[str, float], classes: dict[str, dict], title: str) -> None:
-    """Writes the metrics, whole or not at all, in the form of the suffix: ``.json`` or ``.md``."""
-    FORMS[Path(path).suffix](path, overall, classes, title)
+def write(path: str, overall: dict[str, float], classes: dict[str, dict], title: str,
+          names: Mapping[str, str] = MappingProxyType({})) -> None:
+    """Writes the metrics, whole or not at all, in the form of the suffix: ``.json`` or ``.md``.
+
+    Args:
+        path: of the file.
+        overall: metric -> value, of the whole set.
+        classes: class -> metric -> value.
+        title: of the table.
+        names: a metric -> its name in papers, in Markdown.
+    """
+    FORMS[Path(path).suffix](path, overall, classes, title, names)
 
 
-def write_json(path: str, overall: dict[str, float], classes: dict[str, dict], title: str) -> None:
+def write_json(path: str, overall: dict[str, float], classes: dict[str, dict], title: str,
+               names: Mapping[str, str]) -> None:
     """Writes fractions of 1, unrounded, -1 where there is nothing to measure; classes under ``per_class``."""
     files.write_json(path, dict(overall, per_class=classes) if classes else overall)
 
 
-def write_markdown(path: str, overall: dict[str, float], classes: dict[str, dict], title: str) -> None:
+def write_markdown(path: str, overall: dict[str, float], classes: dict[str, dict], title: str,
+                   names: Mapping[str, str]) -> None:
     """Writes the tables of the screen, under the names that papers give the metrics."""
     rows = [list(map(cell, overall.values()))]
-    text = f'{markdown_text(title)}\n\n' + markdown([HEADS.get(name, name) for name in overall], rows)
+    text = f'{markdown_text(title)}\n\n' + markdown([names.get(name, name) for name in overall], rows)
     if classes:
-        heads = ['class', *(HEADS.get(name, name) for name in class_columns(classes))]
+        heads = ['class', *(names.get(name, name) for name in class_columns(classes))]
         rows = [[markdown_text(name), *cells] for name, *cells in class_rows(classes)]
         text += '\n' + markdown(heads, rows, names=True)
     files.write_whole(path, lambda temporary: temporary.write_text(text, encoding='utf-8'))

@@ -1,0 +1,58 @@
+"""Classification, as the task that a config can be of."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import numpy as np
+from mmengine.config import Config
+from torch import nn
+
+from mmext.classification.arrays import collate_images
+from mmext.classification.image_size import set_image_size
+from mmext.classification.results import Classified, scores_by_name
+from mmext.config_tree import kind_of, pipeline_of_test
+from mmext.errors import UserError
+from mmext.task import Task
+
+if TYPE_CHECKING:
+    from mmext.inference import Inferencer
+
+IMAGE_READERS = ('LoadImage', 'LoadImageFromFile')
+
+
+class Classification(Task):
+    """One class of each image, with ``mmext.Classifier``."""
+
+    name = 'classification'
+    model_kind = 'classifier'
+    base = 'Classifier'
+    metrics = ('mmext.Accuracy', )
+    metric_names = dict(top1='top-1', top5='top-5', error1='top-1 error')
+    collate = staticmethod(collate_images)
+
+    def counted_forward(self, model: nn.Module) -> Callable:
+        return model
+
+    def set_image_size(self, config: Config, size: int | None, crop_pct: float | None) -> None:
+        set_image_size(config, size, crop_pct)
+
+    def inference_pipeline(self, config: Config) -> list[dict]:
+        """The steps after the one that reads the file."""
+        steps = pipeline_of_test(config)
+        if not steps or kind_of(steps[0]) not in IMAGE_READERS:
+            raise UserError(f'{config.filename}: its test pipeline does not begin with a step that reads an image '
+                            'file; need a config of class folders')
+        return steps[1:]
+
+    def prepare(self, pipeline: Callable, item: object, path: str) -> dict:
+        """``item`` is a picture, RGB, uint8, (height, width, 3)."""
+        return pipeline(dict(img=np.ascontiguousarray(item[..., ::-1]), img_path=path, img_shape=item.shape[:2],
+                             gt_label=-1))
+
+    def result(self, inferencer: Inferencer, item: object, data: dict, sample: object) -> object:
+        return Classified(scores_by_name(inferencer.classes, sample['pred_scores']))
+
+
+TASK = Classification()

@@ -1,0 +1,64 @@
+"""A config as a tree: its data sets, its hooks, and every value of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Container
+
+from mmengine.config import Config, ConfigDict
+
+LOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
+
+
+def datasets_of(config: Config, *loaders: str) -> list[ConfigDict]:
+    """The data sets of these loaders, by default of all, including those inside wrappers."""
+    found: list[ConfigDict] = []
+
+    def collect(node: object) -> None:
+        if isinstance(node, dict):
+            if 'pipeline' in node and ('ann_file' in node or 'data_root' in node):
+                found.append(node)
+            for value in node.values():
+                collect(value)
+        elif isinstance(node, (list, tuple)):
+            for value in node:
+                collect(value)
+
+    for name in loaders or LOADERS:
+        collect(config.get(name))
+    return found
+
+
+def pipeline_of_test(config: Config) -> list[dict]:
+    """The steps of the test data set; an empty list where the config has none."""
+    return (config.get('test_dataloader') or {}).get('dataset', {}).get('pipeline') or []
+
+
+def kind_of(part: dict) -> str:
+    """What the ``type`` of a part of a config is called, without its scope; '' where it has none."""
+    kind = part.get('type')
+    return (kind if isinstance(kind, str) else getattr(kind, '__name__', '')).rpartition('.')[2]
+
+
+def add_hook(config: Config, hook: dict) -> None:
+    """Appends to the config's ``custom_hooks``."""
+    config.custom_hooks = [*(config.get('custom_hooks') or []), hook]
+
+
+def replace_values(node: object, change: Callable[[object, object], object], spared: Container[str] = ()) -> object:
+    """Rewrites a tree of dicts, lists and tuples in place, leaf by leaf: ``change(key, value) -> value``.
+
+    What stands under a key of ``spared`` stays as it is.
+    """
+    if isinstance(node, dict):
+        for key, value in node.items():
+            if key not in spared:
+                dict.__setitem__(node, key, replace_values(value, change, spared) if is_nested(value)
+                                 else change(key, value))
+        return node
+    return type(node)(replace_values(value, change, spared) if is_nested(value) else change(None, value)
+                      for value in node)
+
+
+def is_nested(value: object) -> bool:
+    """Whether a value holds other values."""
+    return isinstance(value, (dict, list, tuple))

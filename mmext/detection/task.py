@@ -1,0 +1,221 @@
+"""Detection, as the task that a config can be of."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from mmdet.structures import DetDataSample
+from mmengine.config import Config, ConfigDict
+from mmengine.structures import InstanceData
+from torch import nn
+
+from mmext.backbones.backbone import FeatureInfo
+from mmext.components import find_component
+from mmext.config_tree import LOADERS, datasets_of, kind_of, pipeline_of_test
+from mmext.data.standard import read_with_ours
+from mmext.detection import connection
+from mmext.detection.dataset import CocoDataset
+from mmext.errors import UserError
+from mmext.files import require_target
+from mmext.registry import METRICS
+from mmext.task import Task, metrics_of
+
+if TYPE_CHECKING:
+    from mmext.inference import Inferencer
+
+BOXES = 'mmext.CocoMetric'
+SAME_IN_OURS = ('ann_file', 'outfile_prefix', 'collect_device', 'prefix')  # options of mmdet's CocoMetric and of ours
+PLAIN_COCO = ('CocoDataset', 'mmdet.CocoDataset')
+IMAGE_READERS = ('mmext.LoadImage', 'LoadImageFromFile', 'mmdet.LoadImageFromFile')
+OBJECTS = 7  # of a COCO image, on average
+SIDES = 0.04, 0.9  # least and greatest side of a box over the image's
+
+
+class Detection(Task):
+    """Boxes of objects in images, on COCO's format, with mmdet's detectors."""
+
+    name = 'detection'
+    model_kind = 'detector'
+    base = 'BaseDetector'
+    metrics = (BOXES, )
+    metric_names = {name: f'{name[:2]}<sub>{name[2:].upper()}</sub>' for name in (
+        'AP50', 'AP75', 'APs', 'APm', 'APl', 'AR1', 'AR10', 'AR100', 'ARs', 'ARm', 'ARl')}
+    lays_anchors = True
+
+    def make_safe(self, config: Config) -> None:
+        """mmdet's ``CocoDataset``, whose annotations nobody has checked, and its plain reading of images."""
+        for loader in LOADERS:
+            for dataset in datasets_of(config, loader):
+                check_annotations_of(dataset)
+                if not dataset['type'].startswith('mmext.'):  # ours see to it themselves
+                    on_error = 'skip' if loader == 'train_dataloader' else 'raise'
+                    dataset['pipeline'] = read_with_ours(dataset['pipeline'], on_error)
+
+    def dataset_class(self, dataset: dict, config: Config) -> type:
+        component = find_component(dataset['type'], config.get('default_scope'))
+        if not hasattr(component, 'classes_from') and kind_of(dataset) == 'CocoDataset':
+            return CocoDataset
+        return super().dataset_class(dataset, config)
+
+    def connect(self, model: dict, features: FeatureInfo) -> None:
+        connection.connect(model, features)
+
+    def stated_numbers(self, model: Mapping, channels: list[int], strides: list[int]) -> Iterator[
+            tuple[str, object, object]]:
+        yield from connection.stated_channels(model, channels)
+        yield from connection.stated_strides(model, strides)
+
+    def with_targets(self, pixels: torch.Tensor, rng: np.random.Generator, num_classes: int) -> dict:
+        samples = [made_up_objects(rng, pixels.shape[-2:], num_classes) for _ in pixels]
+        return dict(inputs=list(pixels), data_samples=samples)
+
+    def head_outputs(self, model: nn.Module, data: dict) -> object:
+        """Of two-stage detectors the features, since proposals may swap places at a rounding error."""
+        return model.extract_feat(data['inputs']) if hasattr(model, 'roi_head') else super().head_outputs(model, data)
+
+    def counted_forward(self, model: nn.Module) -> Callable:
+        if hasattr(model, 'rpn_head') and hasattr(model, 'roi_head'):
+            return lambda images: forward_two_stages(model, images)
+        return super().counted_forward(model)
+
+    def metric_of(self, config: Config) -> ConfigDict:
+        """mmdet's CocoMetric of boxes becomes ours, in place: the same metrics, unrounded, under the papers' names."""
+        for metric in metrics_of(config):
+            scope = metric.get('_scope_', config.get('default_scope'))
+            if metric['type'] == 'mmdet.CocoMetric' or metric['type'] == 'CocoMetric' and scope == 'mmdet':
+                take_our_form(metric)
+        return super().metric_of(config)
+
+    def detection_metric(self, config: Config, option: str) -> ConfigDict:
+        metric = self.metric_of(config)
+        return metric if metric.type == BOXES else super().detection_metric(config, option)
+
+    def drawing_hook(self, config: Config, folder: str, score: float) -> dict:
+        if self.metric_of(config).type != BOXES:
+            return super().drawing_hook(config, folder, score)
+        return dict(type='mmext.ShowDetectionsHook', out_dir=os.path.abspath(folder), score_thr=score)
+
+    def keep_detections(self, config: Config, path: str | None, default: str) -> str | None:
+        """They go to ``path``, to the config's ``outfile_prefix``, or else to ``default``.
+
+        A ``detections_file`` in the config is an earlier test's, and replaced.
+        """
+        metric = self.detection_metric(config, '--save-detections') if path else self.metric_of(config)
+        if metric.type != BOXES:
+            return None
+        prefix = metric.get('outfile_prefix')
+        metric.detections_file = path or (f'{prefix}.bbox.json' if prefix else default)
+        require_target(metric.detections_file, '--save-detections')
+        return metric.detections_file
+
+    def evaluate_file(self, config: Config, path: str) -> dict[str, float]:
+        metric = METRICS.build(self.detection_metric(config, '--detections'))
+        metric.dataset_meta = dict(classes=self.classes_of_test(config))
+        return metric.evaluate_file(path)
+
+    def require_report(self, config: Config, folder: str) -> None:
+        from mmext.detection.report import require_report
+
+        self.detection_metric(config, '--report')
+        require_report(folder)
+
+    def write_report(self, config: Config, folder: str, title: str, detections: str, metrics: Mapping[str, float],
+                     history: Sequence[dict], score: float) -> Path:
+        from mmext.detection.detections import read_detections
+        from mmext.detection.evaluation import read_ground_truth
+        from mmext.detection.report import paper_row, write_report
+
+        annotations = self.detection_metric(config, '--report').ann_file
+        truth = read_ground_truth(annotations).of_classes(self.classes_of_test(config))
+        dataset = datasets_of(config, 'test_dataloader')[0]
+        images = os.path.join(dataset.get('data_root') or '', dataset.get('data_prefix', {}).get('img', ''))
+        return write_report(folder, title, annotations, images, read_detections(detections, truth), metrics=metrics,
+                            category_ids=truth.category_ids, paper=paper_row(config.get('model', {})), history=history,
+                            score=score, data_root=dataset.get('data_root') or '')
+
+    def inference_pipeline(self, config: Config) -> list[dict]:
+        """The steps after the one that reads the file, and without those that read annotations."""
+        steps = pipeline_of_test(config)
+        if not steps or steps[0]['type'] not in IMAGE_READERS:
+            raise UserError(f"{config.filename}: its test_dataloader.dataset.pipeline does not begin with "
+                            f"{' or '.join(IMAGE_READERS[:2])}")
+        return [step for step in steps[1:] if not kind_of(step).endswith('LoadAnnotations')]
+
+    def prepare(self, pipeline: Callable, item: object, path: str) -> dict:
+        """``item`` is a picture, RGB, uint8, (height, width, 3)."""
+        height, width = item.shape[:2]
+        return pipeline(dict(img=np.ascontiguousarray(item[..., ::-1]), img_path=path, img_id=0, height=height,
+                             width=width, img_shape=(height, width), ori_shape=(height, width)))
+
+    def result(self, inferencer: Inferencer, item: object, data: dict, sample: object) -> object:
+        from mmext.detection.results import Detections
+
+        found = sample.pred_instances
+        found = found[found.scores >= inferencer.score]
+        found = found[found.scores.argsort(descending=True, stable=True)].cpu().numpy()
+        return Detections(found.bboxes, found.scores, found.labels,
+                          [inferencer.classes[label] for label in found.labels])
+
+    def known_classes(self, model: nn.Module) -> tuple[str, ...]:
+        """COCO's names where there are as many classes, else numbers."""
+        names = CocoDataset.METAINFO['classes']
+        head = getattr(model, 'bbox_head', None) or model.roi_head.bbox_head
+        head = head[0] if isinstance(head, nn.ModuleList) else head
+        return names if head.num_classes == len(names) else tuple(map(str, range(head.num_classes)))
+
+
+def check_annotations_of(dataset: ConfigDict) -> None:
+    """Makes mmdet's plain ``CocoDataset`` ours, which reads local annotation files of images and checks them.
+
+    As in mmdet's, the file may have more categories than the config has classes.
+    """
+    local = not dataset.get('backend_args') and dataset.get('ann_file') and 'img' in (dataset.get('data_prefix') or {})
+    if dataset.get('type') in PLAIN_COCO and local and not dataset.get('lazy_init'):
+        dataset.update(type='mmext.CocoDataset', subset=True)
+
+
+def take_our_form(metric: ConfigDict) -> None:
+    """Makes mmdet's CocoMetric ours, where it asks for the metrics of boxes and nothing else."""
+    known = ('type', '_scope_', 'metric', 'classwise', *SAME_IN_OURS)
+    other = [key for key, value in metric.items() if value and key not in known]
+    if not other and metric.get('metric', 'bbox') in ('bbox', ['bbox']) and metric.get('ann_file'):
+        kept = {key: metric[key] for key in SAME_IN_OURS if key in metric}
+        per_class = metric.get('classwise', False)
+        metric.clear()
+        metric.update(kept, type=BOXES, per_class=per_class)
+
+
+def made_up_objects(rng: np.random.Generator, size: Sequence[int], num_classes: int) -> DetDataSample:
+    """Annotations of an image of (height, width): boxes of every order of magnitude, as in COCO, wholly inside."""
+    height, width = size
+    sides = np.exp(rng.uniform(*np.log(SIDES), (OBJECTS, 2)))
+    corner = rng.uniform(0, 1 - sides)
+    boxes = np.hstack([corner, corner + sides]) * (width, height, width, height)
+    sample = DetDataSample(metainfo=dict(img_shape=(height, width), ori_shape=(height, width), img_id=0,
+                                         scale_factor=(1., 1.), batch_input_shape=(height, width)))
+    sample.gt_instances = InstanceData(bboxes=torch.from_numpy(boxes.astype(np.float32)),
+                                       labels=torch.from_numpy(rng.integers(0, num_classes, OBJECTS)))
+    sample.ignored_instances = InstanceData(bboxes=torch.zeros(0, 4), labels=torch.zeros(0, dtype=torch.int64))
+    return sample
+
+
+def forward_two_stages(model: nn.Module, images: torch.Tensor) -> None:
+    """The layers of a detector with an RPN, on as many regions as it keeps in a test.
+
+    Proposals depend on an image's content, and their number alone on the config (``model.test_cfg.rpn.max_per_img``).
+    """
+    model.rpn_head(model.extract_feat(images))
+    heads, extractors = model.roi_head.bbox_head, model.roi_head.bbox_roi_extractor
+    several = isinstance(heads, nn.ModuleList)
+    for head, extractor in zip(heads if several else [heads], extractors if several else [extractors]):
+        size = extractor.roi_layers[0].output_size
+        regions = images.new_empty(model.test_cfg.rpn.max_per_img, extractor.out_channels, *size)
+        head(model.roi_head.shared_head(regions) if model.roi_head.with_shared_head else regions)
+
+
+TASK = Detection()
