@@ -97,6 +97,7 @@ def make_safe(config: Config) -> None:
             hook['type'] = 'mmext.CheckpointHook'
     config.setdefault('default_hooks', {}).setdefault('checkpoint', dict(type='mmext.CheckpointHook', interval=1))
     use_resumable_loop(config)
+    config.setdefault('randomness', dict(seed=None))
     task_of(config).make_safe(config)
     if 'custom_hooks' in config:
         return

@@ -19,7 +19,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from mmext import create_backbone
 from mmext.engine import batch, launch
-from mmext.engine.config import read_config
+from mmext.engine.config import make_safe, read_config
 from mmext.engine.flags.training import apply_training_flags, require_average
 from mmext.engine.hooks import ProgressHook
 from mmext.errors import UserError
@@ -164,7 +164,8 @@ def test_tensorboard_is_added_once(path: str, scope: str, tmp_path: Path):
 
 
 def test_tensorboard_that_is_not_installed():
-    with mock.patch('mmext.engine.flags.training.installed', return_value=False), pytest.raises(UserError, match='pip install'):
+    absent = mock.patch('mmext.engine.flags.training.installed', return_value=False)
+    with absent, pytest.raises(UserError, match='pip install'):
         flagged(tensorboard=True)
 
 
@@ -212,4 +213,8 @@ def test_a_launcher_that_did_not_launch(launcher: str, says: str, monkeypatch: p
 
 
 def test_a_config_on_anothers_runtime_needs_no_seed():
-    assert flagged('configs/retinanet_iresnet50_fpn_coco.py').randomness == dict(seed=None)
+    config = read_config(ROOT / 'configs/retinanet_iresnet50_fpn_coco.py')
+    make_safe(config)
+    assert config.randomness == dict(seed=None)
+    apply_training_flags(config, seed=3, deterministic=True)
+    assert config.randomness == dict(seed=3, deterministic=True)

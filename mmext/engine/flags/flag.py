@@ -79,7 +79,7 @@ def apply_flags(flags: Iterable[Flag], config: object, given: argparse.Namespace
         UserError: a flag that can't work with this machine, launcher or config, or a value out of its range.
     """
     for one in flags:
-        value = getattr(given, one.dest)
+        value = getattr(given, one.dest, one.default)
         if one.effect and (one.always or one.is_given(value)):
             one.effect(config, value, given)
 
