@@ -40,8 +40,6 @@ class Task:
         name: 'detection', 'recognition' or 'classification'.
         model_kind: what a model of it is called: 'detector', 'recognizer' or 'classifier'.
         base: the name of the class that all its models are of.
-        metrics: the types of mmext's own metrics of it.
-        metric_names: a metric's name on the screen -> its name in papers, in Markdown.
         heads: the keys of ``config.model`` whose heads read the last map of a backbone without a neck.
         lays_anchors: whether a model needs maps that lie stride by stride on the image.
         resize_keeps_ratio: what a Resize of the task's library does that does not say.
@@ -50,8 +48,6 @@ class Task:
     name = ''
     model_kind = ''
     base = ''
-    metrics: tuple[str, ...] = ()
-    metric_names: Mapping[str, str] = {}
     heads: tuple[str, ...] = ('head', )
     lays_anchors = False
     resize_keeps_ratio = False
@@ -197,7 +193,12 @@ class Task:
             UserError: the config has none.
         """
         metrics = metrics_of(config)
-        return next((metric for metric in metrics if metric.type in self.metrics), metrics[0])
+        return next((metric for metric in metrics if str(metric.type).startswith('mmext.')), metrics[0])
+
+    def paper_names(self, config: Config) -> Mapping[str, str]:
+        """What papers call the values of the test's metric: its name -> that, in Markdown."""
+        metric = find_component(self.metric_of(config).type, config.get('default_scope'), 'METRICS')
+        return getattr(metric, 'paper_names', {})
 
     def detection_metric(self, config: Config, option: str) -> ConfigDict:
         """The metric of a detector's boxes.

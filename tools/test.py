@@ -81,7 +81,7 @@ def main() -> None:
     title = f'{args.config}, {args.checkpoint or args.detections}: metrics, %'
     metric_tables.print_tables(overall, classes, title)
     for path in args.out:
-        metric_tables.write(path, overall, classes, title, task.metric_names)
+        metric_tables.write(path, overall, classes, title, task.paper_names(config))
         print(f'metrics: {path}')
     if fusing:
         print('fused:', tell_fusion(fusing.fused))

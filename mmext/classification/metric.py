@@ -31,6 +31,7 @@ class Accuracy(BaseMetric):
     """
 
     default_prefix = 'accuracy'
+    paper_names = dict(top1='top-1', top5='top-5', error1='top-1 error')
 
     def __init__(self, topk: Sequence[int] = (1, 5), per_class: bool = False, **kwargs) -> None:
         super().__init__(**kwargs)

@@ -28,8 +28,6 @@ class Classification(Task):
     name = 'classification'
     model_kind = 'classifier'
     base = 'Classifier'
-    metrics = ('mmext.Accuracy', )
-    metric_names = dict(top1='top-1', top5='top-5', error1='top-1 error')
     collate = staticmethod(collate_images)
 
     def counted_forward(self, model: nn.Module) -> Callable:

@@ -32,6 +32,8 @@ class CocoMetric(MMDetCocoMetric):
     """
 
     default_prefix = 'coco'
+    paper_names = {name: f'{name[:2]}<sub>{name[2:].upper()}</sub>' for name in (
+        'AP50', 'AP75', 'APs', 'APm', 'APl', 'AR1', 'AR10', 'AR100', 'ARs', 'ARm', 'ARl')}
 
     def __init__(self, ann_file: str, per_class: bool = False, reference: bool = False,
                  detections_file: str | None = None, outfile_prefix: str | None = None, **kwargs) -> None:

@@ -42,9 +42,6 @@ class Detection(Task):
     name = 'detection'
     model_kind = 'detector'
     base = 'BaseDetector'
-    metrics = (BOXES, )
-    metric_names = {name: f'{name[:2]}<sub>{name[2:].upper()}</sub>' for name in (
-        'AP50', 'AP75', 'APs', 'APm', 'APl', 'AR1', 'AR10', 'AR100', 'ARs', 'ARm', 'ARl')}
     lays_anchors = True
 
     def make_safe(self, config: Config) -> None:

@@ -21,6 +21,8 @@ class ActionAccuracy(Accuracy):
         kwargs: as for ``Accuracy``; in ``per_class``'s table, images are videos.
     """
 
+    paper_names = dict(Accuracy.paper_names, error5='top-5 error', mean_class='mean class')
+
     def process(self, data_batch: object, data_samples: Sequence[dict]) -> None:
         """Notes label and rank of each video; samples are dicts with pred_score (num_classes,) and gt_label (1,)."""
         super().process(data_batch, [dict(pred_scores=sample['pred_score'], gt_label=sample['gt_label'])

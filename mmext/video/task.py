@@ -37,8 +37,6 @@ class Recognition(Task):
     name = 'recognition'
     model_kind = 'recognizer'
     base = 'BaseRecognizer'
-    metrics = (ACCURACY, )
-    metric_names = dict(top1='top-1', top5='top-5', error1='top-1 error', error5='top-5 error', mean_class='mean class')
     heads = ('cls_head', )
     resize_keeps_ratio = True
     head_arguments = dict(stage='head')

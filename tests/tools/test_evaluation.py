@@ -92,11 +92,11 @@ def test_a_page_of_the_same_figures(evaluate, data: Path, tmp_path: Path):
 
 
 def test_tables_of_other_tasks(tmp_path: Path):
-    from mmext.video.task import Recognition
+    from mmext.video.metric import ActionAccuracy
 
     overall = dict(top1=0.5, top5=1.0, error1=0.5, mean_class=-1.0)
     classes = {'a|b': dict(top1=0.25, images=4)}
-    metric_tables.write(str(tmp_path / 'x.md'), overall, classes, 'title', Recognition.metric_names)
+    metric_tables.write(str(tmp_path / 'x.md'), overall, classes, 'title', ActionAccuracy.paper_names)
     assert (tmp_path / 'x.md').read_text() == (
         'title\n\n| top-1 | top-5 | top-1 error | mean class |\n| ---: | ---: | ---: | ---: |\n'
         '| 50.00 | 100.00 | 50.00 | - |\n\n| class | images | top-1 |\n| :--- | ---: | ---: |\n| a\\|b | 4 | 25.00 |\n')

@@ -22,7 +22,8 @@ def memory_format(config: object, value: str, given: argparse.Namespace) -> None
 
 
 WORK_DIR = Flag('--work-dir', dict(help='where the run writes (default: work_dirs/<config>[_<backbone>][_seed<N>])'),
-                shown='--work-dir DIR')
+                shown='--work-dir DIR',
+                docs='where the run writes; `work_dirs/<config>[_<backbone>][_seed<N>]` if it is not given')
 DATA_ROOT = Flag('--data-root', dict(help='moves every data set and evaluator of the config there'),
                  shown='--data-root DIR', docs='your own data, see the README')
 CLASSES = Flag(

@@ -12,11 +12,15 @@ from mmext.errors import UserError
 if TYPE_CHECKING:
     from mmengine.config import Config
 
-DETECTIONS = Flag('--detections', dict(metavar='FILE', help="evaluate these, in COCO's result format, without a model"))
+DETECTIONS = Flag('--detections', dict(metavar='FILE', help="evaluate these, in COCO's result format, without a model"),
+                  docs='in place of a checkpoint: evaluates a file of detections, without the model')
 OUT = Flag('--out', dict(nargs='+', action='extend', default=[], metavar='FILE',
-                         help='write the metrics there: *.json, *.md or both'), shown='--out FILE ...')
+                         help='write the metrics there: *.json, *.md or both'), shown='--out FILE ...',
+           docs='the metrics as `.json` (fractions of 1, unrounded, -1 where there is nothing to measure) and as '
+           '`.md`, a table for a paper')
 SAVE_DETECTIONS = Flag('--save-detections', dict(
-    metavar='FILE', help='keep the detections there (default: <work dir>/detections.json)'), needs_model=True)
+    metavar='FILE', help='keep the detections there (default: <work dir>/detections.json)'), needs_model=True,
+    docs='where the detections are kept; `<work dir>/detections.json` if it is not given')
 FUSE = Flag('--fuse', dict(
     action='store_true', help='fold batch norms into convolutions, compare the outputs, and tell the speed-up'),
     needs_model=True)
@@ -29,21 +33,24 @@ SKIP_UNREADABLE = Flag('--skip-unreadable', dict(
     needs_model=True)
 
 
-@flag('--per-class', action='store_true', help='AP and counts of each class')
+@flag('--per-class', action='store_true', help='AP and counts of each class',
+      docs='AP, AP50 and AP75 of each class, and how many images and objects it has; of a classifier or recognizer, '
+      'its accuracy')
 def per_class(config: Config, value: bool, given: argparse.Namespace) -> None:
-    """UserError where the config's metric has none of each class."""
+    """UserError where the config's metric has no argument ``per_class``."""
+    from mmext.components import arguments, find_component
     from mmext.task import task_of
 
-    task = task_of(config)
-    metric = task.metric_of(config)
-    if metric.type not in task.metrics:
-        raise UserError(f'--per-class: {metric.type} does not offer it; need a test_evaluator of '
-                        f'{" or ".join(task.metrics) or "another task"}')
+    metric = task_of(config).metric_of(config)
+    if 'per_class' not in arguments(find_component(metric.type, config.get('default_scope'), 'METRICS')):
+        raise UserError(f'--per-class: {metric.type} does not offer it; need a test_evaluator that does, such as '
+                        'mmext.CocoMetric, mmext.Accuracy or mmext.ActionAccuracy')
     metric.per_class = True
 
 
 @flag('--reference', action='store_true',
-      help="pycocotools' evaluation, slower than faster-coco-eval's and with the same result")
+      help="pycocotools' evaluation, slower than faster-coco-eval's and with the same result",
+      docs='pycocotools evaluates')
 def reference(config: Config, value: bool, given: argparse.Namespace) -> None:
     """UserError where the config has no detections of boxes."""
     from mmext.task import task_of
@@ -52,7 +59,7 @@ def reference(config: Config, value: bool, given: argparse.Namespace) -> None:
 
 
 @flag('--report', metavar='DIR', help='write DIR/index.html: metrics, curves, errors, confusion, calibration, pictures '
-      'of a detector')
+      'of a detector', docs='`DIR/index.html`, one page about a detector that needs no network')
 def report(config: Config, folder: str, given: argparse.Namespace) -> None:
     """UserError where there is no report of the config's task, or the folder can't be written."""
     from mmext.task import task_of
