@@ -6,9 +6,11 @@ import contextlib
 import importlib
 import importlib.metadata
 import io
+import shutil
 import sys
 import warnings
 from dataclasses import dataclass
+from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
@@ -18,6 +20,7 @@ from mmext import compat
 
 PIP_OPENMMLAB = "pip install --no-deps 'mmengine==0.10.7' 'mmdet==3.3.0' 'mmaction2==1.2.0'"
 BUILD_MMCV = "pip install 'setuptools<81' wheel ninja psutil && python tools/build_mmcv.py --build-dir build"
+LITTLE_SHARED_MEMORY = 2**30  # bytes, of which Docker's 64 MB are far
 OPENCVS = ('opencv-python', 'opencv-python-headless', 'opencv-contrib-python', 'opencv-contrib-python-headless')
 
 
@@ -113,6 +116,9 @@ def remarks() -> list[str]:
     elif installed:
         found.append(f'{installed[0]} serves as opencv-python (for mmcv, mmengine) and as opencv-contrib-python (for '
                      'mmaction2); where pip check misses those two, nothing is missing')
+    if Path('/dev/shm').is_dir() and shutil.disk_usage('/dev/shm').total < LITTLE_SHARED_MEMORY:
+        found.append(f'/dev/shm has {shutil.disk_usage("/dev/shm").total / 1e6:,.0f} MB, too little for loaders with '
+                     'workers; start the container with docker run --shm-size=8g')
     torch = sys.modules.get('torch')
     if torch is not None and not torch.cuda.is_available():
         found.append('torch sees no GPU; everything runs on the processor')

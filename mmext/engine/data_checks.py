@@ -15,6 +15,7 @@ from mmext.data.checking import loading_of, steps_of
 from mmext.data.loading import ENOUGH
 from mmext.data.sizes import differing
 from mmext.engine.agreement import leaves, place_of, require_agreement, require_members
+from mmext.engine.shared_memory import require_shared_memory
 from mmext.errors import UserError, shorten
 
 LOOKED_AT = 50  # images of a data set
@@ -47,6 +48,7 @@ def require_data(config: Config, model: nn.Module, loaders: Mapping[str, DataLoa
     for loader in loaders.values():
         for dataset in leaves(loader.dataset):
             require_sizes(dataset)
+    require_shared_memory(loaders)
 
 
 def built(config: Config, key: str, build: Callable[[], DataLoader]) -> DataLoader:

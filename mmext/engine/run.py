@@ -27,6 +27,7 @@ from mmext.engine.batch import scale_for_accumulation, tell_batch
 from mmext.engine.build import build_runner, build_testing, build_training, telling_mistakes
 from mmext.engine.data_checks import require_test_data, require_training_data
 from mmext.engine.flags.training import require_average
+from mmext.engine.hooks.history import HistoryHook
 from mmext.engine.hooks.unreadable import TEST_LOG, TRAIN_LOG
 from mmext.engine.launch import prepare_processes
 from mmext.engine.resume.changes import finished, tell_changed_data, tell_changes
@@ -179,6 +180,7 @@ def run_training(config: Config, folder: str, saved: Saved | None, start_anew: b
         saved.hand_over(runner)
     elif config.get('load_from'):
         require_some(bare(runner.model), config.load_from)
+    runner.register_hook(HistoryHook())
     tell_batch(runner)
     if start_anew and is_first(config):
         clear(folder, config.work_dir)

@@ -1,0 +1,47 @@
+"""How much of its logs a run keeps in memory."""
+
+from __future__ import annotations
+
+from mmengine.hooks import Hook
+from mmengine.runner import Runner
+
+SHORTEST = 1000
+
+
+class HistoryHook(Hook):
+    """Cuts the logs in mmengine's message hub to what the printed means need.
+
+    mmengine copies each log at every iteration and writes all of it into every checkpoint: 3.75 ms and 54 MB after
+    450,000 iterations. ``scalars.json`` has the whole curves. Where the config logs a mean over all iterations
+    (``window_size='global'``), nothing is cut.
+    """
+
+    priority = 'LOWEST'
+
+    def before_train(self, runner: Runner) -> None:
+        self.length = needed_length(runner)
+        self.cut(runner)  # what a checkpoint has brought
+
+    def after_train_iter(self, runner: Runner, *args: object, **kwargs: object) -> None:
+        self.cut(runner)
+
+    def cut(self, runner: Runner) -> None:
+        """Shortens the logs that may still grow beyond the length."""
+        for log in runner.message_hub.log_scalars.values() if self.length else ():
+            if log.max_length > self.length:
+                log.max_length = self.length
+                log._log_history, log._count_history = (part[-self.length:] for part in log.data)
+
+
+def needed_length(runner: Runner) -> int | None:
+    """How many of its last values a log must keep; None where it must keep them all."""
+    processor = runner.log_processor
+    sizes = [custom.get('window_size') for custom in processor.custom_cfg]
+    if 'global' in sizes:
+        return None
+    numbers = [SHORTEST, processor.window_size, *(size for size in sizes if isinstance(size, int))]
+    if 'epoch' in sizes:
+        numbers.append(len(runner.train_loop.dataloader))
+    if runner.val_loop is not None:
+        numbers.append(len(runner.val_loop.dataloader))  # the time of a validation is a mean over all of it
+    return max(numbers)
