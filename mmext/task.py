@@ -231,6 +231,9 @@ class Task:
         """Has a test look at so many clips and crops of each video. UserError where there are no videos."""
         raise UserError('--views: needs a config of videos, and this one is of none')
 
+    def limit_views(self, config: Config, at_once: int) -> None:
+        """Has a test send at most so many views of a video through the network at once."""
+
     def set_image_size(self, config: Config, size: int | None, crop_pct: float | None) -> None:
         """Has a test crop its images to another size. UserError where the config does not resize and crop."""
         raise UserError(f'{"--crop-pct" if size is None else "--img-size"}: needs a config of class folders, whose '

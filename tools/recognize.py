@@ -15,6 +15,7 @@ from mmext.data.video import SUFFIXES
 from mmext.engine import cli
 from mmext.engine.flags.flag import add_flags
 from mmext.engine.flags.shared import BACKBONE, OPTIONS, memory_format
+from mmext.engine.flags.testing import views_at_once
 from mmext.errors import UserError
 from mmext.files import tell_left_out
 
@@ -25,6 +26,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('checkpoint')
     parser.add_argument('videos', nargs='+', type=Path, metavar='VIDEO', help='files, or folders of them')
     parser.add_argument('--views', metavar='CLIPSxCROPS', help="10x3, or 1x1 (default: the config's)")
+    add_flags(parser, [views_at_once])
     parser.add_argument('--top', type=int, default=3, metavar='K', help='classes that are told (default: %(default)s)')
     parser.add_argument('--out', metavar='FILE.json', help='write the scores of all classes there')
     parser.add_argument('--show-dir', metavar='DIR', help='draw the videos there')
@@ -45,6 +47,7 @@ def main() -> None:
     task = require_task(config, 'recognizer', 'tools/predict.py is for detectors')
     if args.views:
         task.set_views(config, args.views)
+    task.limit_views(config, args.views_at_once)
     if args.top < 1:
         raise UserError(f'--top {args.top}: need at least 1')
     videos = find_videos(args.videos)

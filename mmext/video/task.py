@@ -23,7 +23,7 @@ from mmext.task import Task
 from mmext.video.decode import VideoError
 from mmext.video.prepare import check
 from mmext.video.transforms import read_frame
-from mmext.video.views import set_views
+from mmext.video.views import limit_views, set_views
 
 if TYPE_CHECKING:
     from mmext.inference import Inferencer
@@ -76,6 +76,9 @@ class Recognition(Task):
 
     def set_views(self, config: Config, views: str) -> None:
         set_views(config, views)
+
+    def limit_views(self, config: Config, at_once: int) -> None:
+        limit_views(config, at_once)
 
     def inference_pipeline(self, config: Config) -> list[dict]:
         """The test pipeline, which reads video files as mmext does."""

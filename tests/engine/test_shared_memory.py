@@ -37,8 +37,8 @@ def free(monkeypatch: pytest.MonkeyPatch, size: int | None) -> None:
 def test_the_line(monkeypatch: pytest.MonkeyPatch):
     free(monkeypatch, 1_000_000)
     before = torch.get_rng_state()
-    line = (r'1\.0 MB are free, and val_dataloader may fill 1\.9 MB \(8 workers x 2 batches x 4 samples of 0\.0 MB\); .* '
-            r'--shm-size=1g, or lower val_dataloader.num_workers')
+    line = (r'1\.0 MB are free, and val_dataloader may fill 1\.9 MB \(8 workers x 2 batches x 4 samples of 0\.0 MB\); '
+            r'.* --shm-size=1g, or lower val_dataloader.num_workers')
     with pytest.raises(UserError, match=line):
         require_shared_memory(dict(val_dataloader=DataLoader(Data(), batch_size=4, num_workers=8)))
     assert torch.equal(before, torch.get_rng_state())

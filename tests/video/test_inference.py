@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +18,7 @@ from mmext.engine.config import load_config
 from mmext.errors import UserError
 from mmext.inference import Inferencer
 from mmext.task import require_task
-from mmext.video.views import set_views
+from mmext.video.views import limit_views, set_views
 from tests.conftest import ROOT
 from tests.video.clips import write
 
@@ -153,3 +154,31 @@ def test_mmaction2_s_own_entry_points(kinetics: Config, checkpoint: str, tmp_pat
     infer = ActionRecogInferencer(str(tmp_path / 'kept.py'), checkpoint, device='cpu',
                                   label_file=str(tmp_path / 'labels.txt'))
     assert infer(str(video))['predictions'][0]['pred_scores'] == pytest.approx(list(ours.values()), abs=5e-3)
+
+
+@pytest.mark.parametrize('at_once', [1, 7, 29, 30])
+def test_views_in_parts_have_the_same_scores(kinetics: Config, checkpoint: str, tmp_path: Path, at_once: int) -> None:
+    config, whole = copy.deepcopy(kinetics), copy.deepcopy(kinetics)
+    for given in (config, whole):
+        set_views(given, '10x3')
+    limit_views(config, at_once)
+    assert (config.model.get('test_cfg') or {}).get('max_testing_views') == (at_once if at_once < 30 else None)
+    seen = []
+    recognize = Inferencer(config, Trained.read(checkpoint))
+    recognize.model.backbone.register_forward_hook(lambda module, inputs, output: seen.append(len(inputs[0])))
+    video = write(tmp_path / 'a.mp4')
+    found = recognize(video).scores
+    assert max(seen) == at_once and sum(seen) == 30
+    assert found == pytest.approx(Inferencer(whole, Trained.read(checkpoint))(video).scores, abs=1e-6)
+
+
+def test_fewer_views_stay_together(kinetics: Config) -> None:
+    config = copy.deepcopy(kinetics)
+    set_views(config, '3x3')
+    config.test_dataloader.batch_size = 4
+    limit_views(config, 9)
+    assert config.test_dataloader.batch_size == 4 and not config.model.get('test_cfg')
+    limit_views(config, 8)
+    assert config.test_dataloader.batch_size == 1 and config.model.test_cfg == dict(max_testing_views=8)
+    with pytest.raises(UserError, match='--views-at-once 0: need 1 or more'):
+        limit_views(config, 0)

@@ -12,6 +12,7 @@ from mmext.errors import UserError
 if TYPE_CHECKING:
     from mmengine.config import Config
 
+VIEWS_AT_ONCE = 10
 DETECTIONS = Flag('--detections', dict(metavar='FILE', help="evaluate these, in COCO's result format, without a model"),
                   docs='in place of a checkpoint: evaluates a file of detections, without the model')
 OUT = Flag('--out', dict(nargs='+', action='extend', default=[], metavar='FILE',
@@ -86,6 +87,17 @@ def views(config: Config, value: str, given: argparse.Namespace) -> None:
     task_of(config).set_views(config, value)
 
 
+@flag('--views-at-once', type=int, metavar='N', default=VIEWS_AT_ONCE, always=True,
+      help='views of a video that go through the network together (default: %(default)s); fewer need less memory',
+      docs=f'views of a video that go through the network together, {VIEWS_AT_ONCE} by default; fewer need less memory '
+      'and give the same scores')
+def views_at_once(config: Config, value: int, given: argparse.Namespace) -> None:
+    """See ``Task.limit_views``."""
+    from mmext.task import task_of
+
+    task_of(config).limit_views(config, value)
+
+
 def set_image_size(config: Config, value: float, given: argparse.Namespace) -> None:
     """See ``Task.set_image_size``; both flags together are one change."""
     from mmext.task import task_of
@@ -101,8 +113,8 @@ CROP_PCT = Flag('--crop-pct', dict(
     help="of class folders: the crop's share of the short side (default: the config's, 0.875)"),
     effect=set_image_size, needs_model=True)
 
-TESTING = (DETECTIONS, OUT, per_class, reference, SAVE_DETECTIONS, report, FUSE, show_dir, SHOW_SCORE, views, IMG_SIZE,
-           CROP_PCT, SKIP_UNREADABLE)
+TESTING = (DETECTIONS, OUT, per_class, reference, SAVE_DETECTIONS, report, FUSE, show_dir, SHOW_SCORE, views,
+           views_at_once, IMG_SIZE, CROP_PCT, SKIP_UNREADABLE)
 FLAGS = (*SHARED, *TESTING)
 
 
