@@ -18,7 +18,7 @@ from unittest import mock
 # What a command would import in its first seconds. mmaction2 is left out: only some commands import it, and see a scope
 # more in mmengine's registries if it is there.
 IMPORTED = ['mmext', 'mmext.detection.task', 'mmext.classification.task', 'mmext.engine.run', 'mmext.inference',
-            'mmdet.apis', 'mmdet.engine', 'mmdet.evaluation']
+            'torch._dynamo', 'mmdet.apis', 'mmdet.engine', 'mmdet.evaluation']
 ONE_THREAD = dict(OMP_NUM_THREADS='1')
 
 

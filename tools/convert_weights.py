@@ -56,9 +56,9 @@ def main() -> None:
         raise UserError('--backbone: which network it is has to be said, where names are changed')
     if (args.source == OURS) == (args.target == OURS):
         raise UserError(f'--source {args.source} --target {args.target}: one of the two must be {OURS}, the other not')
-    import torch
 
     from mmext.backbones.convert import rename, renaming
+    from mmext.backbones.meta import on_meta
     from mmext.backbones.weights import require_match
     from mmext.checkpoints import read_checkpoint, weights_of, write_weights
     from mmext.classification import create_classifier
@@ -69,7 +69,7 @@ def main() -> None:
     head = next((weights[name] for name in ('fc.weight', 'linear.weight') if name in weights), None)
     if head is None:
         raise UserError(f'{args.checkpoint}: no fc.weight or linear.weight; a whole classifier is converted')
-    with torch.device('meta'):
+    with on_meta():
         model = create_classifier(args.backbone, len(head), **(dict(stem=args.stem) if args.stem else {}))
     names = renaming(model, args.target if args.source == OURS else args.source)
     if args.source == OURS:

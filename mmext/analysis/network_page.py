@@ -11,13 +11,13 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-import torch
 from torch import Size, nn
 
 from mmext.analysis import complexity, published, subjects
 from mmext.analysis.complexity import CONVENTIONS, Call, Complexity
 from mmext.analysis.pictures import contents as pictures
 from mmext.analysis.pictures.svg import describe, description_in, draw_svg
+from mmext.backbones.meta import on_meta
 from mmext.backbones.names import PAPERS, catalogue, find_backbone, list_backbones
 from mmext.errors import UserError
 from mmext.files import write_whole
@@ -70,7 +70,7 @@ def rows_of(paper: str) -> tuple[Row, ...]:
 @cache
 def default_stem(name: str) -> str:
     cls, arguments = find_backbone(name)
-    with torch.device('meta'):
+    with on_meta():
         return cls(**arguments, num_stages=1).stem
 
 

@@ -6,11 +6,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import torch
 from mmengine.registry import MODELS, init_default_scope
 from torch import nn
 
 from mmext.backbones import create_backbone
+from mmext.backbones.meta import on_meta
 from mmext.backbones.names import catalogue
 from mmext.backbones.plan import STEMS
 from mmext.classification import Classifier
@@ -53,7 +53,7 @@ def classifier(name: str, num_classes: int | None = None, shape: Sequence[int] |
     if len(shape) not in ((4, ) if clips else (3, 4)):
         raise UserError(f'--input {" ".join(map(str, shape))}: need {"" if clips else "C H W, or "}C T H W'
                         f'{f", {name} takes clips" if clips else " for 3D"}')
-    with torch.device('meta'):
+    with on_meta():
         backbone = create_backbone(flat, stem=stem, in_channels=shape[0], dims=len(shape) - 1)
         model = Classifier(backbone, num_classes or (400 if clips else 1000))
     return Subject(f'{name}, {model.fc.out_features} classes, stem {backbone.stem}', model, shape, model)
@@ -72,7 +72,7 @@ def usual_size(name: str, stem: str | None = None) -> tuple[int, int]:
     A network without stems to choose from (ALL-CNN-C) is for 32 pixels.
     """
     if stem is None:
-        with torch.device('meta'):
+        with on_meta():
             stem = create_backbone(name).stem
     return (224, 224) if stem in STEMS and STEMS[stem].pool else (32, 32)
 
@@ -87,7 +87,7 @@ def from_config(path: str | Path, backbone: str | None = None, options: dict | N
     config = load_config(path, backbone=backbone, options=options)
     init_default_scope(config.get('default_scope', 'mmengine'))
     config.model.backbone['init_cfg'] = None
-    with torch.device('meta'):
+    with on_meta():
         model = MODELS.build(config.model)
     task = task_of(config)
     if not shape:

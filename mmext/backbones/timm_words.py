@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import torch
-
+from mmext.backbones.meta import on_meta
 from mmext.backbones.plan import STEMS
 from mmext.errors import UserError
 
@@ -35,7 +34,7 @@ def in_our_words(options: Mapping[str, Any], cls: type, arguments: Mapping[str, 
         if {'strides', 'dilations'} & {*options}:
             raise UserError('output_stride sets strides and dilations; give it or them')
         wanted = options.pop('output_stride')
-        with torch.device('meta'):
+        with on_meta():
             usual = cls(**{**arguments, **options})
         stem, *stages = [stride for _, stride in usual.reductions]
         if usual.improved_projection and STEMS[usual.stem].pool:

@@ -7,6 +7,7 @@ from mmengine.config import Config
 from mmengine.registry import MODELS
 
 from mmext.backbones.backbone import FeatureInfo
+from mmext.backbones.meta import on_meta
 from mmext.config_tree import kind_of
 from mmext.errors import UserError, reason
 from mmext.task import task_of
@@ -63,7 +64,7 @@ def maps_of(backbone: dict, scope: str | None, clips: bool) -> tuple[list[int], 
         UserError: it can't be built like this.
     """
     options = {key: value for key, value in backbone.items() if key not in ('init_cfg', 'pretrained')}
-    with torch.device('meta'), MODELS.switch_scope_and_registry(scope) as registry:
+    with on_meta(), MODELS.switch_scope_and_registry(scope) as registry:
         try:
             network = registry.build(dict(options))
         except UserError:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import torch
 from mmengine.config import Config
 
 from mmext.backbones import Backbone
+from mmext.backbones.meta import on_meta
 from mmext.backbones.names import find_backbone
 from mmext.backbones.plan import STEMS
 from mmext.components import arguments
@@ -40,14 +40,14 @@ def swap_backbone(config: Config, name: str) -> None:
     if 'padded' in arguments(cls) and task.lays_anchors:
         named['padded'] = True
     kept = {key: value for key, value in old.items() if key in COMMON - {'init_cfg'}}
-    with torch.device('meta'):
+    with on_meta():
         shortest = MODELS.build(dict(named, num_stages=1))  # a deep network takes seconds to build
     if kept.get('stem') and STEMS[kept['stem']].stride == STEMS[shortest.stem].stride:
         del kept['stem']
     cut_stages(kept, len(shortest.arch.blocks))
     same = all(old.get(key) == value for key, value in named.items())
     new = dict(kept, **named, init_cfg=old.get('init_cfg') if same else None)
-    with torch.device('meta'):
+    with on_meta():
         features = MODELS.build(dict(new)).feature_info
     model['backbone'] = new
     task.connect(model, features)

@@ -13,6 +13,7 @@ from torch import Tensor
 from mmext.analysis.pictures.dataflow import Graph, record, tensors_in
 from mmext.analysis.pictures.svg import Panel
 from mmext.backbones import create_backbone
+from mmext.backbones.meta import on_meta
 from mmext.backbones.recursion import History
 
 
@@ -133,7 +134,7 @@ def panels(picture: str) -> list[list[Panel]]:
 
 def graph_of(piece: Piece) -> Graph:
     """Builds the network on the meta device, runs it up to the piece, and records that."""
-    with torch.device('meta'):
+    with on_meta():
         network = create_backbone(piece.network, **{'num_stages': max(1, piece.stage), **piece.options}).eval()
         image = torch.empty(1, 3, 64, 64)
         if piece.stage == 0:

@@ -9,11 +9,11 @@ from functools import cached_property
 from itertools import product
 from pathlib import Path
 
-import torch
 from mmengine.registry import MODELS, DefaultScope
 from torch import nn
 
 from mmext.analysis import complexity
+from mmext.backbones.meta import on_meta
 from mmext.backbones.weights import require_match
 from mmext.checkpoints import read_checkpoint, weights_of
 from mmext.engine.config import load_config
@@ -75,7 +75,7 @@ class Subject:
 
     @cached_property
     def on_meta(self) -> nn.Module:
-        with torch.device('meta'):
+        with on_meta():
             return self.new_model()
 
     @cached_property
