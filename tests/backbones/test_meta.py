@@ -27,7 +27,7 @@ def test_what_has_memory_is_filled():
 
 
 def test_the_compiler_is_not_imported():
-    code = ('import sys, torch, mmext; from mmext.backbones.meta import on_meta\nwith {}: mmext.create_backbone("rir32")\n'
-            'print("torch._dynamo" in sys.modules)')
+    code = ('import sys, torch, mmext; from mmext.backbones.meta import on_meta\n'
+            'with {}: mmext.create_backbone("rir32")\nprint("torch._dynamo" in sys.modules)')
     assert run('-c', code.format('on_meta()')).stdout.strip() == 'False'
     assert run('-c', code.format('torch.device("meta")')).stdout.strip() == 'True', 'mended upstream? then delete it'
