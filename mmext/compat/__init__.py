@@ -39,6 +39,7 @@ def install() -> None:
     repairs.after('mmengine.config.utils', mmengine.know_the_standard_library)
     repairs.after('mmengine.config.utils', mmengine.take_configs_of_this_package)
     repairs.after('mmengine.config.config', mmengine.keep_the_scope_of_configs)
+    repairs.after('mmengine.config.config', mmengine.lay_out_configs_once)
     repairs.after('mmdet.models.dense_heads.ssd_head', mmdet.give_ssd_head_a_loss_cls)
     repairs.after('mmengine.logging.history_buffer', checkpoints.allow_history_buffer_in_checkpoints)
     repairs.after('mmengine.runner.checkpoint', checkpoints.keep_checkpoints_from_running_code)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import importlib.metadata
 import importlib.util
 import os
@@ -125,6 +126,27 @@ def keep_the_scope_of_configs(module: ModuleType) -> None:
 
     config._get_cfg_path = staticmethod(of_package_or_folder)
     note(keep_the_scope_of_configs, "bases by 'mmext::' keep their default_scope")
+
+
+def lay_out_configs_once(module: ModuleType) -> None:
+    """A start that takes a second longer: yapf lays out the same config up to four times.
+
+    For the log, the visualizer's two backends and the work dir. No issue of its own is known.
+    """
+    lay_out = module.FormatCode
+    if hasattr(lay_out, 'cache_info'):
+        return
+
+    @functools.lru_cache(maxsize=4)
+    def kept(text: str, style: tuple, options: tuple) -> tuple:
+        return lay_out(text, style_config=dict(style), **dict(options))
+
+    def FormatCode(text: str, style_config: dict, **options) -> tuple:
+        return kept(text, tuple(style_config.items()), tuple(options.items()))
+
+    FormatCode.cache_info = kept.cache_info
+    module.FormatCode = FormatCode
+    note(lay_out_configs_once, 'a config is laid out once')
 
 
 def write_files_whole_or_not_at_all(module: ModuleType) -> None:

@@ -13,6 +13,7 @@ from mmengine.optim import OptimWrapper, OptimWrapperDict
 from mmengine.runner import Runner
 
 from mmext.engine.optimizer_checks import optim_wrappers, require_numbers, require_usable_groups
+from mmext.engine.summary import BriefRunner
 from mmext.errors import UserError, reason
 
 MISTAKES = (TypeError, ValueError, LookupError, AssertionError, AttributeError, ArithmeticError, RuntimeError,
@@ -26,7 +27,7 @@ def build_runner(config: Config) -> Runner:
         UserError: something of them can't be built as the config describes it.
     """
     with telling_mistakes(config):
-        return Runner.from_cfg(config)
+        return BriefRunner.from_cfg(config)
 
 
 def build_training(runner: Runner) -> None:

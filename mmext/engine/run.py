@@ -34,6 +34,7 @@ from mmext.engine.resume.changes import finished, tell_changed_data, tell_change
 from mmext.engine.resume.interrupts import Signals
 from mmext.engine.resume.position import ResumableLoop
 from mmext.engine.resume.state import read_state
+from mmext.engine.summary import log_summary
 from mmext.engine.work_dir import checkpoint_folder, checkpoint_to_resume, clear, folder_taken, require_unused, tidy
 from mmext.engine.wrapper import bare
 from mmext.errors import DiskFull, UserError
@@ -181,6 +182,7 @@ def run_training(config: Config, folder: str, saved: Saved | None, start_anew: b
     elif config.get('load_from'):
         require_some(bare(runner.model), config.load_from)
     runner.register_hook(HistoryHook())
+    log_summary(runner)
     tell_batch(runner)
     if start_anew and is_first(config):
         clear(folder, config.work_dir)
