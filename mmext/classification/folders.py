@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from mmengine.dataset import BaseDataset
 
 from mmext.classification.arrays import subset
+from mmext.classification.image_list import ImageList
 from mmext.classification.readers import holding, require_folder
 from mmext.data.suffixes import IMAGES
 from mmext.errors import UserError, shorten
@@ -116,14 +116,14 @@ class ImageFolder(BaseDataset):
         self.split = split or ('val' if test_mode else 'train')
         self.limit = limit
         super().__init__(data_root=data_root, data_prefix=dict(img_path=self.split), metainfo=metainfo,
-                         pipeline=pipeline, test_mode=test_mode, max_refetch=max_refetch)
+                         pipeline=pipeline, test_mode=test_mode, max_refetch=max_refetch, serialize_data=False)
 
     @classmethod
     def classes_from(cls, config: dict) -> tuple[str, ...]:
         """The class folders of such a data set's training images."""
         return tuple(class_folders(Path(config.get('data_root') or '', 'train'), cls.hint))
 
-    def load_data_list(self) -> list[dict]:
+    def load_data_list(self) -> ImageList:
         folder = Path(self.data_prefix['img_path'])
         found = class_folders(folder, self.hint, tell=True)
         train = Path(self.data_root, 'train')
@@ -136,9 +136,8 @@ class ImageFolder(BaseDataset):
         require_names(classes, whose)
         require_classes(str(folder), found, classes, whose)
         self._metainfo['classes'] = tuple(classes)
-        entries = [dict(img_path=os.path.join(folder, name, image), gt_label=label)
-                   for label, name in enumerate(classes) for image in found[name]]
-        kept = [entries[i] for i in subset(len(entries), self.limit, str(folder))]
-        members = Counter(entry['gt_label'] for entry in kept)
-        self.members = [members[label] for label in range(len(classes))]
-        return kept
+        images = ImageList(folder, classes, (found[name] for name in classes))
+        if self.limit is not None:
+            images.keep(subset(len(images), self.limit, str(folder)))
+        self.members = images.members()
+        return images
