@@ -27,11 +27,11 @@ import torch
 from mmengine.logging import MMLogger
 from mmengine.registry import DATASETS, DefaultScope
 
-from mmext.analysis.speed.data import endless_loader, quietly, transforms, waiting
-from mmext.analysis.speed.setup import DTYPES, MEMORY_FORMATS, Setup
-from mmext.analysis.speed.steps import TrainingStep
-from mmext.analysis.speed.subject import Spec, Subject
-from mmext.analysis.speed.timing import in_turn, ratio
+from mmext.benchmark.data import endless_loader, quietly, transforms, waiting
+from mmext.benchmark.setup import DTYPES, MEMORY_FORMATS, Setup
+from mmext.benchmark.steps import TrainingStep
+from mmext.benchmark.subject import Spec, Subject
+from mmext.benchmark.timing import in_turn, ratio
 from mmext.engine import cli
 from mmext.errors import UserError
 from mmext.files import write_json

@@ -104,21 +104,33 @@ def require_target(path: str | Path, option: str = '--out') -> None:
     require_writable(Path(path).parent, option)
 
 
-def write_json(path: str | Path, content: dict) -> None:
-    """Writes JSON, whole or not at all."""
-    write_whole(path, lambda temporary: temporary.write_text(json.dumps(content, indent=1) + '\n'))
+def write_json(path: str | Path, content: object) -> None:
+    """Writes JSON with ``write_whole``."""
+    write_text(path, json.dumps(content, indent=1) + '\n')
 
 
-def write_whole(path: str | Path, write: Callable[[Path], object], durable: bool = False) -> None:
-    """Has ``write`` write a file beside ``path``, and puts it there when it is whole.
+def write_text(path: str | Path, text: str) -> None:
+    """Writes text in UTF-8 with ``write_whole``."""
+    write_bytes(path, text.encode())
 
-    What a symbolic link points to is replaced, not the link; a file keeps its permissions. A device or a pipe is
-    written as it is.
+
+def write_bytes(path: str | Path, content: bytes) -> None:
+    """Writes bytes with ``write_whole``."""
+    write_whole(path, lambda temporary: temporary.write_bytes(content))
+
+
+def write_whole(path: str | Path, write: Callable[[Path], object]) -> None:
+    """Writes a file atomically: ``path`` holds either all of the new content or what was there before.
+
+    ``write`` writes a temporary file in the same folder, which takes the name ``path`` only when all of its bytes are
+    on the disk. So neither a killed process nor a power failure leaves half a file.
+
+    If ``path`` is a symbolic link, its target is replaced and the link stays. A file that is replaced keeps its
+    permissions. A device or a pipe is written to directly.
 
     Args:
-        path: of the file; its folder is made.
-        write: writes a file, which is there and empty, at the path that it is given.
-        durable: have the bytes on the disk before the name is, so that a power failure leaves one of the two.
+        path: of the file; its folder is created if necessary.
+        write: is called with the path of the temporary file, which exists and is empty, and writes it.
 
     Raises:
         DiskFull: there is no space left.
@@ -134,8 +146,7 @@ def write_whole(path: str | Path, write: Callable[[Path], object], durable: bool
         try:
             lock(handle)  # tells remove_leftovers that somebody is at it
             write(temporary)
-            if durable:
-                os.fsync(handle)
+            os.fsync(handle)
             temporary.chmod(stat.S_IMODE(path.stat().st_mode) if path.exists() else 0o666 & ~umask())
             os.replace(temporary, path)
         finally:

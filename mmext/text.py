@@ -37,6 +37,11 @@ def markdown_text(text: str) -> str:
     return re.sub(r'([\\`*\[\]<>&~$]|(?<![^\W_])_|_(?![^\W_]))', r'\\\1', printable(text))
 
 
+def markdown_row(cells: Iterable[object]) -> str:
+    """One row of a Markdown table. The cells must be Markdown already, with ``|`` escaped."""
+    return f'| {" | ".join(map(str, cells))} |'
+
+
 def require_inside(root: str | Path, folder: str | Path, names: Iterable[str], source: object) -> None:
     """Raises a UserError where a file's name in annotations leads out of the data root.
 

@@ -30,7 +30,7 @@ def parse_args() -> argparse.Namespace:
 def main() -> None:
     args = parse_args()
     from mmext.analysis import curves
-    from mmext.analysis.speed.plot import SUFFIXES
+    from mmext.benchmark.plot import SUFFIXES
     from mmext.files import require_target
 
     if not 0 <= args.smooth <= MAX_SMOOTH:

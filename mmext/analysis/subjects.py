@@ -8,13 +8,14 @@ from functools import partial
 from pathlib import Path
 
 import torch
+from mmengine.config import Config
 from mmengine.registry import MODELS, init_default_scope
 from torch import nn
 
-from mmext.analysis.speed.inputs import kind_of, sample_shape
 from mmext.backbones import create_backbone
 from mmext.backbones.names import catalogue
 from mmext.backbones.plan import STEMS
+from mmext.benchmark.inputs import kind_of, sample_shape
 from mmext.classification import Classifier
 from mmext.engine.config import load_config
 from mmext.errors import UserError
@@ -85,7 +86,22 @@ def from_config(path: str | Path, backbone: str | None = None, options: dict | N
     Raises:
         UserError: the config is unusable, or does not say what its input is.
     """
-    config = load_config(path, backbone=backbone, options=options)
+    return of_config(load_config(path, backbone=backbone, options=options), str(path), shape)
+
+
+def of_config(config: Config, name: str, shape: Sequence[int] | None = None,
+              otherwise: Sequence[int] | None = None) -> Subject:
+    """The model of a config that has been read.
+
+    Args:
+        config: as ``load_config`` gives it; its backbone loses its ``init_cfg``.
+        name: of the subject, and for messages.
+        shape: of one input, in place of what the training pipeline makes.
+        otherwise: the shape where the training pipeline fixes none.
+
+    Raises:
+        UserError: the config does not say what its input is, and there is no ``otherwise``.
+    """
     init_default_scope(config.get('default_scope', 'mmengine'))
     config.model.backbone['init_cfg'] = None
     with torch.device('meta'):
@@ -95,7 +111,9 @@ def from_config(path: str | Path, backbone: str | None = None, options: dict | N
         try:
             shape = sample_shape(config, kind)
         except UserError as error:
-            raise UserError(f'{path}: {str(error).partition(";")[0]}; give --input C H W') from None
+            if otherwise is None:
+                raise UserError(f'{name}: {str(error).partition(";")[0]}; give --input C H W') from None
+            shape = otherwise
     if kind == 'recognizer' and len(shape) == 4 and getattr(model.backbone, 'dims', 2) == 3:
         shape = (1, *shape)  # one clip
     if kind == 'recognizer':
@@ -104,7 +122,7 @@ def from_config(path: str | Path, backbone: str | None = None, options: dict | N
         forward = partial(two_stage, model)
     else:
         forward = getattr(model, '_forward', model)
-    return Subject(str(path), model, tuple(shape), forward)
+    return Subject(name, model, tuple(shape), forward)
 
 
 def two_stage(model: nn.Module, images: torch.Tensor) -> None:

@@ -42,7 +42,7 @@ def from_arrays(predictions: Iterable[tuple[int, np.ndarray, np.ndarray, np.ndar
 def write_detections(path: str | Path, detections: list[dict]) -> None:
     """Writes detections as JSON, whole or not at all; numbers come back bit for bit."""
     text = json.dumps(detections, allow_nan=False, separators=(',', ':'))
-    files.write_whole(path, lambda temporary: temporary.write_text(text))
+    files.write_text(path, text)
 
 
 def read_detections(path: str | Path, truth: GroundTruth) -> list[dict]:

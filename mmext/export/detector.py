@@ -10,7 +10,7 @@ from mmengine.config import Config
 from mmengine.registry import MODELS, init_default_scope
 from torch import Tensor, nn
 
-from mmext.backbones.names import catalogue
+from mmext.backbones.names import name_of
 from mmext.backbones.trained import Trained
 from mmext.backbones.weights import require_match
 from mmext.errors import UserError
@@ -105,21 +105,12 @@ def detector_graph(config: Config, checkpoint: str | Path, size: Sequence[int] |
     model.load_state_dict(trained.weights, strict=False)
     inputs = model.data_preprocessor
     metadata = dict(
-        backbone=name_of(network), classes=list(trained.classes or ()),
+        backbone=name_of(network) or network['type'], classes=list(trained.classes or ()),
         color='RGB' if inputs._channel_conversion else 'BGR',
         **{key: list(config.model.data_preprocessor.get(key) or ()) for key in ('mean', 'std')},
         boxes='left, top, right, bottom in pixels of the input', test_cfg=model.test_cfg.to_dict())
     size = image_size(model.bbox_head.prior_generator, size)
     return Graph(Detector(model, size).eval(), 'images', ('boxes', 'scores'), (3, *size), metadata, draw=pixels)
-
-
-def name_of(network: dict) -> str:
-    """The name of a config's backbone, if it has one among ours; else its type."""
-    for name, (cls, arguments) in catalogue().items():
-        given = {key: network.get(key, value if key == 'depth' else None) for key, value in arguments.items()}
-        if network['type'] == f'mmext.{cls.__name__}' and given == arguments:
-            return name
-    return network['type']
 
 
 def image_size(priors: object, size: Sequence[int] | None) -> tuple[int, int]:

@@ -8,7 +8,7 @@ from pathlib import Path
 from mmext.compat import installed
 from mmext.detection.annotations import category_names, read_annotations
 from mmext.errors import UserError
-from mmext.files import require_writable, write_whole
+from mmext.files import require_writable, write_text
 from mmext.text import require_inside
 
 FILE_NAME = 'index.html'
@@ -67,7 +67,7 @@ def write_report(folder: str | Path, title: str, annotations: str | Path, image_
     row, note = comparison(content, paper)
     page = render(title, analysis, Path(image_root), row, note, history)
     path = Path(folder) / FILE_NAME
-    write_whole(path, lambda temporary: temporary.write_text(page, encoding='utf-8'))
+    write_text(path, page)
     return path
 
 

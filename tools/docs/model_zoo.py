@@ -1,31 +1,31 @@
-"""The model zoo: every config with its cost and its paper's figures, as a page for readers and as files for OpenMIM.
+"""The model zoo: every config with its cost and its paper's figures.
 
-``docs/model_zoo.md``, ``model-index.yml`` and ``configs/metafile.yml`` are all made from the configs by ``pages``.
+``pages`` makes all of it from the configs: ``docs/model_zoo.md`` for readers, ``model-index.yml`` and
+``configs/metafile.yml`` for OpenMIM.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 import yaml
 
 from mmext.analysis import complexity, published, subjects
-from mmext.backbones.names import PAPERS, catalogue, is_named
+from mmext.backbones.names import PAPERS, catalogue, name_of
 from mmext.detection.report.papers import paper_row
-from mmext.engine.config import read_config
-from mmext.errors import UserError
-from mmext.files import write_whole
+from mmext.engine.config import load_config
+from mmext.files import write_text
+from mmext.text import markdown_row
 
 INDEX, META, PAGE = 'model-index.yml', 'configs/metafile.yml', 'docs/model_zoo.md'
 TASKS = {'detection': 'Object Detection', 'recognition': 'Action Recognition', 'classification': 'Image Classification'}
 DATA = {'coco': 'COCO', 'kinetics400': 'Kinetics-400', 'sthv2': 'Something-Something-v2', 'cifar10': 'CIFAR-10',
         'cifar100': 'CIFAR-100', 'imagenet': 'ImageNet-1k', 'caltech101': 'Caltech-101', 'mnist': 'MNIST',
         'fashionmnist': 'FashionMNIST', 'svhn': 'SVHN', 'motion': 'generated clips of six motions'}
-USUAL_SIZE = (800, 1333)  # of images with 3:5 sides that are resized as mmdet's recipes resize them
-MADE = 'made by tools/make_model_zoo.py; change the configs, and run it'
+USUAL_INPUT = (3, 800, 1333)  # an image with sides of 3:5, resized as mmdet's recipes resize images
+MADE = 'made by tools/docs/make.py; to change it, change the configs and run that'
 INTRODUCTION = f'''# Model zoo
 
 <!-- {MADE} -->
@@ -48,7 +48,18 @@ In a config of your own, `_base_ = 'mmext::PATH'` is one of them by its path bel
 
 @dataclass(frozen=True)
 class Entry:
-    """A config, what its model costs on one input, and what its paper prints about it."""
+    """A config, what its model costs on one input, and what its paper prints about it.
+
+    Attributes:
+        path: of the config, below the root of the checkout.
+        task: a key of ``TASKS``.
+        data: a value of ``DATA``.
+        network: the name of the backbone; None where its options have no name.
+        input: the shape of one input, without the batch.
+        params: parameters of the model.
+        macs: multiply-accumulate operations on one input.
+        printed: what the paper prints; '' where it prints nothing about this config.
+    """
 
     path: str
     task: str
@@ -72,13 +83,10 @@ def entries(root: Path) -> list[Entry]:
 
 def entry(root: Path, path: Path) -> Entry:
     """Builds a config's model on the meta device and counts it."""
-    config = read_config(path)
-    try:
-        subject = subjects.from_config(path)
-    except UserError:  # its pipeline fixes no size
-        subject = subjects.from_config(path, shape=(3, *USUAL_SIZE))
-    counted = complexity.count(subject.model, subject.shape, forward=subject.forward)
+    config = load_config(path)
     network = network_of(config.model.backbone)
+    subject = subjects.of_config(config, str(path), otherwise=USUAL_INPUT)
+    counted = complexity.count(subject.model, subject.shape, forward=subject.forward)
     return Entry(str(path.relative_to(root)), task_of(config), data_of(path.stem), network, subject.shape,
                  counted.params, counted.macs, printed(config, network, subject))
 
@@ -94,9 +102,8 @@ def data_of(name: str) -> str:
 
 
 def network_of(backbone: dict) -> str | None:
-    """The name in ``mmext.list_backbones()`` of a config's backbone; None where its options have no name."""
-    flat = dict(backbone, type=backbone['type'].removesuffix('3d'))
-    return next((name for name in catalogue() if is_named(flat, name)), None)
+    """The name of a config's backbone, of one for clips the name of its form for images; None where it has none."""
+    return name_of(dict(backbone, type=backbone['type'].removesuffix('3d')))
 
 
 def printed(config: dict, network: str | None, subject: subjects.Subject) -> str:
@@ -112,7 +119,7 @@ def printed(config: dict, network: str | None, subject: subjects.Subject) -> str
 
 
 def pages(root: Path) -> dict[str, str]:
-    """The files as they should be, by their paths below ``root``."""
+    """The text of each file as it should be, by the path below ``root``."""
     found = entries(root)
     meta = dict(Collections=[collection(paper) for paper in PAPERS], Models=[model(entry) for entry in found])
     return {INDEX: f'# {MADE}\n' + yaml.safe_dump(dict(Import=[META])),
@@ -120,21 +127,16 @@ def pages(root: Path) -> dict[str, str]:
             PAGE: ''.join(f'{line}\n' for line in page(found))}
 
 
-def write(root: Path) -> list[str]:
-    """Writes the files that are stale; returns their paths below ``root``."""
+def make(root: Path) -> Iterator[Path]:
+    """Writes the files that are out of date, and yields each when it is written."""
     made = pages(root)
-    changed = stale(root, made)
-    for path in changed:
-        write_whole(root / path, partial(write_text, text=made[path]))
-    return changed
-
-
-def write_text(path: Path, text: str) -> None:
-    path.write_text(text, encoding='utf-8')
+    for path in stale(root, made):
+        write_text(root / path, made[path])
+        yield root / path
 
 
 def stale(root: Path, made: dict[str, str] | None = None) -> list[str]:
-    """The paths of the files that are missing, or are not what ``pages`` makes."""
+    """The paths below ``root`` of the files that are missing, or are not what ``pages`` makes (``made``, if given)."""
     made = made or pages(root)
     return [path for path, text in made.items()
             if not (root / path).is_file() or (root / path).read_text(encoding='utf-8') != text]
@@ -168,4 +170,4 @@ def row(entry: Entry) -> str:
     """A config's line of the page's table."""
     cells = (f'[`{entry.name}`](../{entry.path})', entry.data, f'`{entry.network}`' if entry.network else '',
              ' x '.join(map(str, entry.input)), f'{entry.params / 1e6:.2f}', f'{entry.macs / 1e9:.2f}', entry.printed)
-    return f'| {" | ".join(cells)} |'
+    return markdown_row(cells)

@@ -11,7 +11,7 @@ from pathlib import Path
 import torch
 from torch.utils.benchmark import Timer
 
-from mmext.analysis.speed.setup import DTYPES, Setup, out_of_memory
+from mmext.benchmark.setup import DTYPES, Setup, out_of_memory
 from mmext.compat import installed
 
 LIBRARIES = ('mmengine', 'mmcv', 'mmdet', 'mmaction2')

@@ -15,9 +15,9 @@ from matplotlib.figure import Figure
 from matplotlib.patches import PathPatch
 from matplotlib.path import Path
 
-from mmext.analysis.pictures.dataflow import Graph
-from mmext.analysis.pictures.layout import arrange
-from mmext.analysis.pictures.shapes import FONT, FONT_SIZE, LINE_HEIGHT, Drawing, Point, Shape, lines_of, text_width
+from network_docs.dataflow import Graph
+from network_docs.layout import arrange
+from network_docs.shapes import FONT, FONT_SIZE, LINE_HEIGHT, Drawing, Point, Shape, lines_of, text_width
 
 FILLS = {'conv': '#cfe0f2', 'norm': '#fdf1c9', 'relu': '#f6d9c8', 'pool': '#d5e8d0', 'linear': '#ddd5ec',
          'other': '#e9e9e9', 'sign': '#ffffff'}
@@ -50,17 +50,17 @@ def description_in(svg: str) -> str | None:
         return None
 
 
-def draw_svg(title: str, rows: Sequence[Sequence[Panel]]) -> str:
+def svg_text(title: str, rows: Sequence[Sequence[Panel]]) -> str:
     """The text of an SVG file: the same at every call."""
     options = {'svg.hashsalt': 'mmext', 'svg.fonttype': 'none', 'font.sans-serif': [FONT]}
     with style.context(options, after_reset=True):
         text = io.StringIO()
-        draw(rows).savefig(text, format='svg', metadata={
-            'Title': title, 'Description': describe(rows), 'Date': None, 'Creator': 'tools/make_network_docs.py'})
+        make_figure(rows).savefig(text, format='svg', metadata={
+            'Title': title, 'Description': describe(rows), 'Date': None, 'Creator': 'tools/docs/make.py'})
     return '\n'.join(line.rstrip() for line in text.getvalue().splitlines()) + '\n'
 
 
-def draw(rows: Sequence[Sequence[Panel]]) -> Figure:
+def make_figure(rows: Sequence[Sequence[Panel]]) -> Figure:
     """A figure of rows of panels; a point of it is a point of the layout."""
     drawings = [[arrange(panel.graph) for panel in row] for row in rows]
     sides = [list(map(room, *row)) for row in zip(rows, drawings)]

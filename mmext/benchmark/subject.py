@@ -14,8 +14,8 @@ from mmengine.registry import MODELS, DefaultScope
 from torch import nn
 
 from mmext.analysis import complexity
-from mmext.analysis.speed.inputs import kind_of, made_up_batch, sample_shape
 from mmext.backbones.weights import require_match
+from mmext.benchmark.inputs import kind_of, made_up_batch, sample_shape
 from mmext.checkpoints import read_checkpoint, weights_of
 from mmext.engine.config import load_config
 from mmext.errors import UserError

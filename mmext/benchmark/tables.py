@@ -7,9 +7,9 @@ from collections.abc import Iterator, Sequence
 from rich.console import Console
 from rich.table import Table
 
-from mmext.analysis.speed.machine import LIBRARIES
-from mmext.analysis.speed.setup import Setup
-from mmext.analysis.speed.steps import PARTS
+from mmext.benchmark.machine import LIBRARIES
+from mmext.benchmark.setup import Setup
+from mmext.benchmark.steps import PARTS
 
 RATIO = 'ratio (range)'
 NOTE = ('ratio: time over that of the first model in the same turn, median and range of the turns; below 1 is quicker.')
@@ -32,7 +32,7 @@ def header(machine: dict, setup: Setup) -> list[str]:
     return lines
 
 
-def print_report(records: Sequence[dict], console: Console) -> None:
+def print_tables(records: Sequence[dict], console: Console) -> None:
     """Prints a table of each part that was measured."""
     for table in (models(records), throughput(records), training(records), data(records), transforms(records)):
         if table is not None:

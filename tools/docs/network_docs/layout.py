@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
-from mmext.analysis.pictures.dataflow import Graph
-from mmext.analysis.pictures.lanes import Bundle, Way, bundled, choose_lanes, longest_way, other_ways
-from mmext.analysis.pictures.shapes import Drawing, Line, Point, Shape, shape_of
+from network_docs.dataflow import Graph
+from network_docs.lanes import Bundle, Way, bundled, choose_lanes, longest_way, other_ways
+from network_docs.shapes import Drawing, Line, Point, Shape, shape_of
 
 ARROW = 13  # length of a line between two boxes
 FORK = 8  # by how much it is longer where other ways begin

@@ -14,12 +14,12 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from mmext.analysis.speed import data, memory
-from mmext.analysis.speed.machine import share_of_peak
-from mmext.analysis.speed.setup import Setup, out_of_memory
-from mmext.analysis.speed.steps import PARTS, Inference, TrainingStep, network, warmed
-from mmext.analysis.speed.subject import Subject
-from mmext.analysis.speed.timing import Clock, clock_of, in_turn, percentiles, ratio, seconds_each, seconds_mean
+from mmext.benchmark import data, memory
+from mmext.benchmark.machine import share_of_peak
+from mmext.benchmark.setup import Setup, out_of_memory
+from mmext.benchmark.steps import PARTS, Inference, TrainingStep, network, warmed
+from mmext.benchmark.subject import Subject
+from mmext.benchmark.timing import Clock, clock_of, in_turn, percentiles, ratio, seconds_each, seconds_mean
 from mmext.errors import UserError
 
 T = TypeVar('T')

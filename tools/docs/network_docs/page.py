@@ -1,6 +1,7 @@
-"""``docs/networks.md``: its tables and pictures made from the code, and found stale where the code has moved on.
+"""``docs/networks.md``: its tables and pictures are made from the code, and checked against it.
 
-The page is written by hand but for its tables, each between ``<!-- table NAME -->`` and ``<!-- end of table -->``.
+The text of the page is written by hand. Its tables are made: each is between ``<!-- table NAME -->`` and
+``<!-- end of table -->``.
 """
 
 from __future__ import annotations
@@ -16,13 +17,14 @@ from torch import Size, nn
 
 from mmext.analysis import complexity, published, subjects
 from mmext.analysis.complexity import CONVENTIONS, Call, Complexity
-from mmext.analysis.pictures import contents as pictures
-from mmext.analysis.pictures.svg import describe, description_in, draw_svg
 from mmext.backbones.names import PAPERS, catalogue, find_backbone, list_backbones
 from mmext.errors import UserError
-from mmext.files import write_whole
+from mmext.files import write_text
+from mmext.text import markdown_row
+from network_docs import contents as pictures
+from network_docs.svg import describe, description_in, svg_text
 
-PAGE, FOLDER = 'networks.md', 'networks'
+PAGE, FOLDER = 'docs/networks.md', 'networks'  # the page below the checkout, the pictures beside it
 TASKS = ('classifier', 'recognizer3d')
 COLUMNS = ('name', 'config', 'stem', 'classes', 'input', 'params, M', 'printed', 'MACs, G', 'FLOPs, G', 'printed',
            'counted as', 'Table')
@@ -93,10 +95,10 @@ def line(row: Row, counted: Complexity) -> str:
     """A row of a table, as Markdown."""
     params, macs, flops = (number / unit for number, unit in
                            ((counted.params, 1e6), (counted.macs, 1e9), (counted.flops, 1e9)))
-    return markdown(f'`{row.name}`', f'`{config(row)}`', row.stem, row.num_classes, '×'.join(map(str, row.input[1:])),
-                    f'{params:.3f}', compared(row.params_M, params), f'{macs:.3f}',
-                    f'{flops:.3f}' if row.convention else '', compared(row.gflops, flops), row.convention or '',
-                    row.table)
+    return markdown_row((
+        f'`{row.name}`', f'`{config(row)}`', row.stem, row.num_classes, '×'.join(map(str, row.input[1:])),
+        f'{params:.3f}', compared(row.params_M, params), f'{macs:.3f}', f'{flops:.3f}' if row.convention else '',
+        compared(row.gflops, flops), row.convention or '', row.table))
 
 
 def config(row: Row) -> str:
@@ -121,14 +123,10 @@ def compared(printed: float | None, counted: float) -> str:
     return text if agrees else rf'{text} \*'
 
 
-def markdown(*cells: object) -> str:
-    return f'| {" | ".join(map(str, cells))} |'
-
-
 def table(paper: str) -> str:
     """A whole table, its rows in the order of ``rows_of``."""
     counted = dict(count(rows_of(paper)))
-    return '\n'.join([markdown(*COLUMNS), '|' + '---|' * len(COLUMNS),
+    return '\n'.join([markdown_row(COLUMNS), '|' + '---|' * len(COLUMNS),
                       *(line(row, counted[row]) for row in rows_of(paper))]) + '\n'
 
 
@@ -137,13 +135,13 @@ def with_tables(page: str, make: Callable[[str], str]) -> str:
     return MARKED.sub(lambda match: match[1] + make(match[2]) + match[3], page)
 
 
-def read_page(docs: Path) -> str:
+def read_page(root: Path) -> str:
     """The page as it is.
 
     Raises:
         UserError: it can't be read, or lacks the place of a table or a picture.
     """
-    path = docs / PAGE
+    path = root / PAGE
     try:
         page = path.read_text(encoding='utf-8')
     except (OSError, UnicodeDecodeError) as error:
@@ -158,63 +156,65 @@ def read_page(docs: Path) -> str:
     return page
 
 
-def make(docs: Path) -> Iterator[Path]:
+def make(root: Path) -> Iterator[Path]:
     """Writes the pictures and the page's tables, and yields each file when it is written.
 
     Raises:
         UserError: the page lacks the place of a table or a picture.
     """
-    page = read_page(docs)
-    (docs / FOLDER).mkdir(exist_ok=True)
+    page = read_page(root)
     for name, (title, _) in pictures.PICTURES.items():
-        yield write_text(docs / FOLDER / f'{name}.svg', draw_svg(title, pictures.panels(name)))
-    yield write_text(docs / PAGE, with_tables(page, table))
+        path = picture_path(root, name)
+        write_text(path, svg_text(title, pictures.panels(name)))
+        yield path
+    write_text(root / PAGE, with_tables(page, table))
+    yield root / PAGE
 
 
-def write_text(path: Path, text: str) -> Path:
-    write_whole(path, lambda temporary: temporary.write_text(text, encoding='utf-8'))
-    return path
+def picture_path(root: Path, name: str) -> Path:
+    """Where a picture of the page is."""
+    return (root / PAGE).parent / FOLDER / f'{name}.svg'
 
 
-def stale(docs: Path) -> list[str]:
-    """What is not as the code says; the tables, which take long to count, are looked at where the pictures are right.
+def stale(root: Path) -> list[str]:
+    """What differs from the code, in words. The tables take long to count: they are checked if no picture differs.
 
     Raises:
         UserError: the page lacks the place of a table or a picture.
     """
-    read_page(docs)
-    return list(stale_pictures(docs)) or list(stale_tables(docs))
+    read_page(root)
+    return list(stale_pictures(root)) or list(stale_tables(root))
 
 
-def stale_pictures(docs: Path) -> Iterator[str]:
-    """Which pictures are missing, show what the code no longer computes, or are drawn by nothing."""
+def stale_pictures(root: Path) -> Iterator[str]:
+    """Which pictures are missing, show what the code no longer computes, or are not made by this tool."""
     for name in pictures.PICTURES:
-        path = docs / FOLDER / f'{name}.svg'
+        path = picture_path(root, name)
         if not path.is_file():
             yield f'{path}: missing'
         elif description_in(path.read_text(encoding='utf-8')) != describe(pictures.panels(name)):
             yield f'{path}: not what the code computes'
-    for path in sorted((docs / FOLDER).glob('*')):
+    for path in sorted(picture_path(root, '').parent.glob('*')):
         if path.suffix != '.svg' or path.stem not in pictures.PICTURES:
-            yield f'{path}: drawn by nothing, delete it'
+            yield f'{path}: no picture of the page, delete it'
 
 
-def stale_tables(docs: Path, chosen: Callable[[Row], bool] = lambda row: True) -> Iterator[str]:
-    """Which tables lack a network, have one that there is not, or say other figures than the code counts.
+def stale_tables(root: Path, chosen: Callable[[Row], bool] = lambda row: True) -> Iterator[str]:
+    """Which tables lack a network, list one that does not exist, or give other figures than the code counts.
 
     Args:
-        docs: the folder of the page.
+        root: the checkout.
         chosen: the rows whose figures are counted.
     """
-    for paper, lines in lines_in(read_page(docs)).items():
+    for paper, lines in lines_in(read_page(root)).items():
         rows = rows_of(paper)
         if [found.split('`')[1] for found in lines] != [row.name for row in rows]:
-            yield f'{docs / PAGE}: table {paper} has other rows than the code'
+            yield f'{root / PAGE}: table {paper} has other rows than the code'
             continue
         found = dict(zip(rows, lines))
         for row, counted in count(filter(chosen, rows)):
             if found[row] != line(row, counted):
-                yield f'{docs / PAGE}: {row.name} in table {paper}'
+                yield f'{root / PAGE}: {row.name} in table {paper}'
 
 
 def lines_in(page: str) -> dict[str, list[str]]:

@@ -10,10 +10,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from mmext.analysis.pictures.dataflow import Graph, record, tensors_in
-from mmext.analysis.pictures.svg import Panel
 from mmext.backbones import create_backbone
 from mmext.backbones.recursion import History
+from network_docs.dataflow import Graph, record, tensors_in
+from network_docs.svg import Panel
 
 
 @dataclass(frozen=True)

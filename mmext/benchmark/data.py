@@ -18,9 +18,9 @@ from mmengine.registry import DefaultScope
 from mmengine.runner import Runner
 from torch.utils.data import DataLoader, Dataset, Sampler
 
-from mmext.analysis.speed.steps import PARTS, TrainingStep
-from mmext.analysis.speed.subject import Subject
-from mmext.analysis.speed.timing import Clock, Stopwatch, seconds_each
+from mmext.benchmark.steps import PARTS, TrainingStep
+from mmext.benchmark.subject import Subject
+from mmext.benchmark.timing import Clock, Stopwatch, seconds_each
 from mmext.errors import UserError
 
 T = TypeVar('T')

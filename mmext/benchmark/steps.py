@@ -10,9 +10,9 @@ from mmengine.optim import build_optim_wrapper
 from mmengine.registry import DefaultScope
 from torch import nn
 
-from mmext.analysis.speed.setup import DTYPES, Setup, out_of_memory
-from mmext.analysis.speed.subject import Subject
-from mmext.analysis.speed.timing import Stopwatch
+from mmext.benchmark.setup import DTYPES, Setup, out_of_memory
+from mmext.benchmark.subject import Subject
+from mmext.benchmark.timing import Stopwatch
 from mmext.errors import UserError
 
 PARTS = ('forward', 'backward', 'optimiser')

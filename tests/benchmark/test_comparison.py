@@ -8,9 +8,9 @@ from itertools import count
 import pytest
 import torch
 
-from mmext.analysis.speed import machine, plot, report, timing
-from mmext.analysis.speed.compare import OUT_OF_MEMORY, Comparison, Plan, add_shares
-from mmext.analysis.speed.setup import Setup, out_of_memory
+from mmext.benchmark import machine, plot, tables, timing
+from mmext.benchmark.compare import OUT_OF_MEMORY, Comparison, Plan, add_shares
+from mmext.benchmark.setup import Setup, out_of_memory
 from mmext.errors import UserError
 
 
@@ -190,7 +190,7 @@ def test_a_busy_machine_is_told():
 
 def test_the_header_states_what_it_ran_on():
     described = machine.describe(Setup())
-    text = '\n'.join(report.header(dict(described, cudnn=91500, matrix_peak=2.5e12),
+    text = '\n'.join(tables.header(dict(described, cudnn=91500, matrix_peak=2.5e12),
                                    Setup(dtype='bf16', memory_format='channels_last', compile='default')))
     for part in (torch.__version__, 'cuDNN 91500', described['device'], f'{torch.get_num_threads()} of ', 'bf16',
                  'channels last', 'torch.compile (default)', '2.5 TFLOP/s'):
@@ -232,8 +232,8 @@ def test_accuracies_that_can_not_be_drawn(accuracy: dict, said: str):
 
 
 def test_numbers_keep_their_digits():
-    assert [report.number(value) for value in (None, 0.123, 12.346, 123.46, 12345.6)] == ['-', '0.12', '12.35', '123.5',
+    assert [tables.number(value) for value in (None, 0.123, 12.346, 123.46, 12345.6)] == ['-', '0.12', '12.35', '123.5',
                                                                                          '12,346']
-    assert report.ratio_cell(dict(median=1.0, min=1.0, max=1.0)) == '1'
-    assert report.ratio_cell(dict(median=1.0, min=0.9, max=1.2)) == '1.000 (0.90 to 1.20)'
-    assert (report.flops(3.21e12), report.flops(98.7e9)) == ('3.2 TFLOP/s', '98.7 GFLOP/s')
+    assert tables.ratio_cell(dict(median=1.0, min=1.0, max=1.0)) == '1'
+    assert tables.ratio_cell(dict(median=1.0, min=0.9, max=1.2)) == '1.000 (0.90 to 1.20)'
+    assert (tables.flops(3.21e12), tables.flops(98.7e9)) == ('3.2 TFLOP/s', '98.7 GFLOP/s')

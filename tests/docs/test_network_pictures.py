@@ -11,14 +11,14 @@ import torch
 from torch import Tensor, fx, nn
 
 from mmext.analysis.complexity import COUNTED
-from mmext.analysis.pictures import contents as pictures
-from mmext.analysis.pictures.contents import PICTURES, Piece, graph_of
-from mmext.analysis.pictures.dataflow import Graph, Node, Source, layer_label, record
-from mmext.analysis.pictures.lanes import Bundle, Way, choose_lanes, longest_way, other_ways
-from mmext.analysis.pictures.layout import arrange
-from mmext.analysis.pictures.shapes import Drawing
-from mmext.analysis.pictures.svg import Panel, describe, description_in, draw_svg
 from mmext.backbones import cresnet, formula, names, residual
+from network_docs import contents as pictures
+from network_docs.contents import PICTURES, Piece, graph_of
+from network_docs.dataflow import Graph, Node, Source, layer_label, record
+from network_docs.lanes import Bundle, Way, choose_lanes, longest_way, other_ways
+from network_docs.layout import arrange
+from network_docs.shapes import Drawing
+from network_docs.svg import Panel, describe, description_in, svg_text
 from tests.backbones.helpers import on_meta
 
 PIECES = {f'{picture} {i}: {piece.title}, {piece.note}': piece for picture, (_, rows) in PICTURES.items()
@@ -243,8 +243,8 @@ def test_nothing_is_over_anything_else_wherever_ways_lead(ways: list[tuple[int, 
 @pytest.mark.parametrize('name', ['cresnet_b', 'rir'])
 def test_a_picture_is_small_the_same_each_time_and_says_what_it_shows(name: str) -> None:
     rows = pictures.panels(name)
-    svg = draw_svg('A & B', rows)
-    assert svg == draw_svg('A & B', rows)
+    svg = svg_text('A & B', rows)
+    assert svg == svg_text('A & B', rows)
     assert len(svg) < 60_000
     assert description_in(svg) == describe(rows)
     assert 'A & B' in ElementTree.fromstring(svg).itertext()
@@ -264,6 +264,6 @@ def test_a_way_with_a_convolution_is_dashed(piece: Piece, dashed: bool) -> None:
 
 
 def test_a_damaged_picture_shows_nothing() -> None:
-    svg = draw_svg('x', [[Panel('a', 'b', graph_of(Piece('', '', 'resnet18')))]])
+    svg = svg_text('x', [[Panel('a', 'b', graph_of(Piece('', '', 'resnet18')))]])
     assert description_in(svg[:-20]) is None
     assert description_in('<svg/>') is None

@@ -8,7 +8,7 @@ from functools import cache
 from matplotlib.font_manager import FontProperties
 from matplotlib.textpath import TextPath
 
-from mmext.analysis.pictures.dataflow import Node
+from network_docs.dataflow import Node
 
 FONT = 'DejaVu Sans'
 FONT_SIZE = 7.5

@@ -19,7 +19,7 @@ SHORT = ('--size', 32, 32, '--synthetic', *QUICK)
 
 @pytest.fixture(autouse=True)
 def small_matrices(monkeypatch: pytest.MonkeyPatch):
-    from mmext.analysis.speed import machine
+    from mmext.benchmark import machine
     monkeypatch.setitem(machine.MATRIX_SIZES, 'cpu', (64, ))
 
 
@@ -78,7 +78,7 @@ def test_data_of_a_detector(shapes: Path, tmp_path: Path):
 
 def test_memory_of_a_recognizer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     """The third kind; without the seconds that a process of its own takes."""
-    from mmext.analysis.speed import memory
+    from mmext.benchmark import memory
     monkeypatch.setattr(memory, 'peaks', lambda *arguments: list(memory.measured(*arguments)))
     out = tmp_path / 'memory.json'
     printed = succeeded(here('benchmark.py', CLIPS, '--backbone', 'resnet18', '--frames', 4, *SHORT, '--only', 'memory',
@@ -111,7 +111,7 @@ def test_data_that_are_not_there_are_left_out():
     ([IMAGES, '--cfg-options', 'model.num_class=3'], 'num_classes'),
     ([CONFIG, '--synthetic', '--only', 'train', '--train-batch', 1], '--train-batch 2')])
 def test_mistakes_end_in_one_line(arguments: list, said: str, monkeypatch: pytest.MonkeyPatch):
-    from mmext.analysis.speed import machine
+    from mmext.benchmark import machine
     monkeypatch.setattr(machine, 'matrix_peak', lambda setup: pytest.fail('the work began'))
     assert said in error_line(here('benchmark.py', *arguments))
     assert not Path('speed.txt').exists()

@@ -21,9 +21,9 @@ import torch
 from mmengine.logging import MMLogger
 
 import mmext  # noqa: F401  repairs the stack before anything else is imported
-from mmext.analysis.speed.setup import Setup
-from mmext.analysis.speed.steps import Inference, TrainingStep, network, warmed
-from mmext.analysis.speed.subject import Spec, Subject
+from mmext.benchmark.setup import Setup
+from mmext.benchmark.steps import Inference, TrainingStep, network, warmed
+from mmext.benchmark.subject import Spec, Subject
 from mmext.engine import cli
 from mmext.engine.allocator import VARIABLE
 from mmext.errors import UserError

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import combinations, product
 
-from mmext.analysis.pictures.dataflow import Graph, Source
+from network_docs.dataflow import Graph, Source
 
 
 @dataclass

@@ -12,14 +12,14 @@ import torch
 from mmengine.optim import build_optim_wrapper
 from mmengine.registry import DefaultScope
 
-from mmext.analysis.speed import data, memory
-from mmext.analysis.speed.inputs import BOXES, made_up_batch, picture_size
-from mmext.analysis.speed.setup import Setup
-from mmext.analysis.speed.steps import RATE, Inference, TrainingStep, network, warmed
-from mmext.analysis.speed.subject import Spec, Subject, subjects_of
-from mmext.analysis.speed.timing import Stopwatch
+from mmext.benchmark import data, memory
+from mmext.benchmark.inputs import BOXES, made_up_batch, picture_size
+from mmext.benchmark.setup import Setup
+from mmext.benchmark.steps import RATE, Inference, TrainingStep, network, warmed
+from mmext.benchmark.subject import Spec, Subject, subjects_of
+from mmext.benchmark.timing import Stopwatch
 from mmext.errors import UserError
-from tests.analysis.test_speed import Clock
+from tests.benchmark.test_comparison import Clock
 
 SSD = 'configs/ssd300_iresnet50_coco.py'
 IMAGES = 'configs/classification/rir_cifar10.py'

@@ -9,7 +9,7 @@ import yaml
 from mmengine.config import Config
 from mmengine.hub import get_config
 
-from mmext.analysis import model_zoo
+import model_zoo
 
 ROOT = Path(__file__).resolve().parents[2]
 SAMPLE = {'ssd300_iresnet50_coco', 'faster_rcnn_rir18_wide_fpn_coco', 'iresnet3d18_motion', 'rir_cifar100'}
@@ -29,7 +29,7 @@ def test_every_config_is_in_it(meta: dict[str, dict]):
 
 @pytest.mark.parametrize('name', sorted(SAMPLE))
 def test_what_it_says_is_what_the_configs_are(meta: dict[str, dict], name: str):
-    """``tools/make_model_zoo.py --check`` looks at all of them, in half a minute."""
+    """``tools/docs/make.py --check`` looks at all of them, in half a minute."""
     entry = model_zoo.entry(ROOT, ROOT / meta[name]['Config'])
     assert model_zoo.model(entry) == meta[name]
     assert model_zoo.row(entry) in (ROOT / model_zoo.PAGE).read_text().splitlines()
