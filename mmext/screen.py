@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
@@ -52,3 +53,15 @@ def print_kinds(title: str, kinds: dict[str, list[str]], unnamed: Sequence[str] 
         lines = videos[:NAMED] + ([f'and {len(videos) - NAMED} more'] if len(videos) > NAMED else [])
         table.add_row(kind, str(len(videos)), *([escape('\n'.join(lines)) if kind in named else ''] if named else []))
     Console(width=max(120, Console().width), highlight=False).print(table)
+
+
+def bar(title: str, unit: str, items: Sequence | None = None, total: int | None = None) -> tqdm:
+    """A progress bar, shown only on a terminal, that is left out again when it is done.
+
+    Args:
+        title: what is done.
+        unit: what the items are.
+        items: to iterate over; without them, call the bar's ``update`` for each of ``total``.
+    """
+    return tqdm(items, desc=title, unit=unit, total=total, leave=False, dynamic_ncols=True,
+                disable=not sys.stderr.isatty())

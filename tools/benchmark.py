@@ -65,6 +65,7 @@ def main() -> None:
 
     from mmext.benchmark import machine, plot, tables
     from mmext.benchmark.compare import Comparison, add_shares
+    from mmext.figures import write_figure
     from mmext.files import write_json
 
     MMLogger.get_current_instance().setLevel('WARNING')  # every weight's initialisation is told otherwise
@@ -88,7 +89,7 @@ def main() -> None:
                                   plan=dataclasses.asdict(plan), accuracy=args.accuracy, models=records))
         print(f'figures: {args.out}')
     if args.plot:
-        plot.draw(args.plot, records, args.accuracy, f'{described["device"]}, {lines[2]}')
+        write_figure(args.plot, plot.make_figure(records, args.accuracy, f'{described["device"]}, {lines[2]}'))
         print(f'plot: {args.plot}')
 
 
@@ -104,6 +105,7 @@ def checked(args: argparse.Namespace) -> tuple:
     from mmext.benchmark.compare import Plan
     from mmext.benchmark.setup import Setup
     from mmext.benchmark.subject import subjects_of
+    from mmext.figures import require_suffix
     from mmext.files import require_target
 
     parts = parts_of(args)
@@ -111,7 +113,7 @@ def checked(args: argparse.Namespace) -> tuple:
         if path:
             require_target(path, option)
     if args.plot:
-        plot.check_target(args.plot)
+        require_suffix(args.plot, '--plot')
         if 'throughput' not in parts:
             raise UserError('--plot: it draws throughput; add that to --only')
     setup = Setup(args.device, args.dtype, args.memory_format, args.compile, args.threads, args.predict)

@@ -1,27 +1,22 @@
-"""A picture: accuracy, or multiply-accumulates, against throughput."""
+"""The figure of a benchmark: accuracy, or multiply-accumulates, against throughput."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from mmext.errors import UserError, nearest, shorten
-from mmext.files import write_whole
+from mmext.figures import COLOURS
 
-SUFFIXES = ('.png', '.pdf', '.svg')
-
-
-def check_target(path: str) -> None:
-    """Raises a UserError where the name is of no kind of picture."""
-    if not path.lower().endswith(SUFFIXES):
-        raise UserError(f'--plot {path}: need a file name that ends in {", ".join(SUFFIXES)}')
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 
 def check_accuracy(accuracy: Mapping[str, float], names: Sequence[str]) -> None:
-    """Every subject has one, and nobody else.
+    """Checks the accuracies that a user gives: one for each model, or none at all.
 
     Raises:
-        UserError: otherwise, or one is no number.
+        UserError: a model has none, one is of a model that is not measured, or one is not a number.
     """
     for name, value in accuracy.items():
         if name not in names:
@@ -46,21 +41,23 @@ def points(records: Sequence[dict], accuracy: Mapping[str, float]) -> dict[str, 
     return found
 
 
-def draw(path: str | Path, records: Sequence[dict], accuracy: Mapping[str, float], caption: str) -> None:
-    """Writes the picture, whole or not at all; its kind is that of the file name.
+def make_figure(records: Sequence[dict], accuracy: Mapping[str, float], caption: str) -> Figure:
+    """Draws one point for each model.
 
     Args:
-        path: ends in one of ``SUFFIXES``.
-        records: with throughput.
-        accuracy: name -> value; where it is empty, MACs take its place.
-        caption: below the title, what it was measured on.
+        records: of ``Comparison.measure``, with throughput.
+        accuracy: model -> value; if it is empty, multiply-accumulates are drawn instead.
+        caption: stands above the axes; says on which machine and how it was measured.
+
+    Returns:
+        A matplotlib figure that pyplot does not know of.
     """
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(6.4, 4.4), layout='constrained')
     axes = figure.add_subplot()
     for i, (name, (speed, value, batch)) in enumerate(points(records, accuracy).items()):
-        axes.scatter([speed], [value], color=f'C{i % 10}', zorder=3)
+        axes.scatter([speed], [value], color=COLOURS[i % len(COLOURS)], zorder=3)
         axes.annotate(f'{name}\nbatch {batch}', (speed, value), xytext=(7, 0), textcoords='offset points',
                       va='center', fontsize=8)
     axes.set_xlabel('samples/s, at the best batch size')
@@ -68,5 +65,4 @@ def draw(path: str | Path, records: Sequence[dict], accuracy: Mapping[str, float
     axes.set_title(caption, fontsize=8, color='0.35')
     axes.margins(x=0.35, y=0.2)
     axes.grid(alpha=0.3)
-    suffix = Path(path).suffix.lower()[1:]
-    write_whole(path, lambda temporary: figure.savefig(temporary, format=suffix, dpi=160))
+    return figure

@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image
 
 from mmext.detection.report.analysis import Box, ImageResult
-from mmext.detection.report.history import training_lines
+from mmext.detection.report.page import training_curves
 from mmext.detection.report.pictures import choose, draw_boxes, draw_pair, told
 
 FOUND, WRONG, CROWD = (0, 0x72, 0xb2), (0xd5, 0x5e, 0), (0x6b, 0x72, 0x80)
@@ -68,12 +68,12 @@ def test_labels_do_not_hide_each_other():
     assert orange[52:68, 20:50].mean() > 0.6
 
 
-def test_training_lines():
+def test_training_curves():
     records = [dict(mode='train', iter=10, loss=5.0, loss_cls=3.0, lr=0.1),
                dict(mode='train', iter=20, loss=float('nan'), loss_cls=2.0, lr=0.1),
                dict(mode='val', iter=20, **{'coco/bbox_mAP': 0.3, 'coco/AR1': 0.2}),
                dict(mode='train', iter=30, loss=4.0, loss_cls=1.0, lr=0.01)]
-    assert training_lines(records) == dict(
-        loss=dict(total=([10, 30], [5.0, 4.0]), classes=([10, 20, 30], [3.0, 2.0, 1.0])),
-        lr={'learning rate': ([10, 20, 30], [0.1, 0.1, 0.01])}, AP=dict(AP=([20], [30.0])))
-    assert training_lines([]) == {}
+    assert training_curves(records) == {
+        'Loss': dict(total=([10, 30], [5.0, 4.0]), classes=([10, 20, 30], [3.0, 2.0, 1.0])),
+        'Learning rate': {'learning rate': ([10, 20, 30], [0.1, 0.1, 0.01])}, 'Validation': dict(AP=([20], [0.3]))}
+    assert training_curves([]) == {}

@@ -1,22 +1,24 @@
-"""What a detector does right and wrong: one evaluation by hotcoco, from every side."""
+"""What a detector does right and wrong: all that the report says is derived from one evaluation by hotcoco."""
 
 from __future__ import annotations
 
-import contextlib
-import io
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from mmext.detection.evaluation import NAMES
-from mmext.detection.report.progress import bar
+from mmext.detection.evaluation import (
+    NAMES,
+    Evaluation,
+    GroundTruth,
+    HotcocoTruth,
+    class_metrics,
+    evaluation_of,
+    ground_truth_of,
+)
 from mmext.errors import UserError, shorten
-
-if TYPE_CHECKING:
-    from hotcoco import COCOeval
+from mmext.screen import bar
 
 IOUS = tuple(round(0.5 + 0.05 * i, 2) for i in range(10))
 BINS = 10
@@ -111,25 +113,25 @@ def analyse(content: dict, detections: Sequence[dict], category_ids: Sequence[in
         UserError: a detection is of an image or a category that the annotations do not have.
     """
     check_detections(content, detections, category_ids)
-    content = keep_categories(content, category_ids)
-    strong = [detection for detection in detections if detection['score'] >= score]
-    with bar('evaluation', 'step', total=4) as progress:
-        evaluation = evaluate(content, detections)
-        with contextlib.redirect_stdout(io.StringIO()):
-            evaluation.summarize()
+    truth = replace(ground_truth_of(content, 'the annotations'), category_ids=list(category_ids))
+    numbers = HotcocoTruth(truth)
+    with bar('report: evaluation', 'step', total=3) as progress:
+        evaluator = numbers.evaluate([{key: detection[key] for key in KEYS} for detection in detections])
         progress.update()
-        errors, calibration = evaluation.tide_errors(), evaluation.calibration(n_bins=BINS)
+        errors, calibration = evaluator.tide_errors(), evaluator.calibration(n_bins=BINS)
         progress.update()
-        counting, diagnostics = diagnose(content, strong)
+        diagnostics = evaluator.image_diagnostics()
+        counting = [detection for i, detection in enumerate(detections, 1)
+                    if detection['score'] >= score and i in diagnostics['dt_status']]  # the others lie in crowds
+        matrix = confusion_matrix(numbers, counting, category_ids)
         progress.update()
-        matrix = confusion(content, counting, category_ids)
-    order = [list(evaluation.params.cat_ids).index(category) for category in category_ids]
-    precision = np.asarray(evaluation.eval['precision'])[:, :, :, 0, -1][:, :, order]
+    evaluation = evaluation_of(evaluator, truth)
+    order = [evaluation.category_ids.index(category) for category in category_ids]
     return Analysis(
-        metrics=dict(zip(NAMES, map(float, evaluation.stats))), precision=precision,
-        recalls=np.asarray(evaluation.params.rec_thrs), classes=class_results(content, detections, precision),
+        metrics=dict(zip(NAMES, map(float, evaluation.stats))), precision=evaluation.precision[:, :, order, 0, -1],
+        recalls=np.asarray(evaluator.params.rec_thrs), classes=class_results(truth, detections, evaluation),
         errors=errors, confusion=matrix, calibration=calibration,
-        images=image_results(content, strong, diagnostics), score=score)
+        images=image_results(truth, detections, diagnostics, score), score=score)
 
 
 def check_detections(content: dict, detections: Sequence[dict], category_ids: Sequence[int]) -> None:
@@ -152,71 +154,48 @@ def check_detections(content: dict, detections: Sequence[dict], category_ids: Se
                             'another data set?')
 
 
-def keep_categories(content: dict, category_ids: Sequence[int]) -> dict:
-    """The content with these categories alone, in this order."""
-    categories = {category['id']: category for category in content['categories']}
-    wanted = set(category_ids)
-    return dict(images=content['images'], categories=[categories[category] for category in category_ids],
-                annotations=[annotation for annotation in content['annotations']
-                             if annotation['category_id'] in wanted])
-
-
-def evaluate(content: dict, detections: Sequence[dict]) -> COCOeval:
-    """The evaluation, accumulated; detections have the ids 1, 2, ... in their order."""
-    from hotcoco import COCO, COCOeval
-
-    truth = COCO(content)
-    found = truth.load_res([{key: detection[key] for key in KEYS} for detection in detections])
-    evaluation = COCOeval(truth, found, 'bbox')
-    evaluation.evaluate()
-    evaluation.accumulate()
-    return evaluation
-
-
-def diagnose(content: dict, detections: Sequence[dict]) -> tuple[list[dict], dict]:
-    """The detections that count, which are those outside crowds of their class; and hotcoco's diagnosis of each."""
-    diagnostics = evaluate(content, detections).image_diagnostics()
-    return [detection for i, detection in enumerate(detections, 1) if i in diagnostics['dt_status']], diagnostics
-
-
-def confusion(content: dict, detections: Sequence[dict], category_ids: Sequence[int]) -> np.ndarray:
-    """Counts (classes + 1, classes + 1), see ``Analysis``."""
-    result = evaluate(content, detections).confusion_matrix()
-    order = [list(result['cat_ids']).index(category) for category in category_ids] + [len(category_ids)]
+def confusion_matrix(numbers: HotcocoTruth, detections: Sequence[dict], category_ids: Sequence[int]) -> np.ndarray:
+    """Counts (classes + 1, classes + 1), see ``Analysis``. hotcoco needs no evaluation for them."""
+    result = numbers.evaluator([{key: detection[key] for key in KEYS} for detection in detections]).confusion_matrix()
+    order = [list(result['cat_ids']).index(numbers.categories[category]) for category in category_ids]
+    order.append(len(category_ids))
     return np.asarray(result['matrix']).astype(int)[np.ix_(order, order)]
 
 
-def class_results(content: dict, detections: Sequence[dict], precision: np.ndarray) -> list[ClassResult]:
+def class_results(truth: GroundTruth, detections: Sequence[dict], evaluation: Evaluation) -> list[ClassResult]:
+    """The result of each class, in the order of the labels."""
     found = Counter(detection['category_id'] for detection in detections)
-    objects: dict[int, list[int]] = {category['id']: [] for category in content['categories']}
-    for annotation in content['annotations']:
-        if not annotation.get('iscrowd'):
-            objects[annotation['category_id']].append(annotation['image_id'])
-    results = []
-    for i, category in enumerate(content['categories']):
-        images = objects[category['id']]
-        ap, ap50, ap75 = (float(np.mean(precision[rows, :, i])) for rows in (slice(None), 0, 5))
-        results.append(ClassResult(str(category['name']), len(set(images)), len(images), found[category['id']],
-                                   ap, ap50, ap75))
-    return results
+    metrics = class_metrics(truth, evaluation)
+    return [ClassResult(truth.categories[category], metrics[f'{truth.categories[category]}/images'],
+                        metrics[f'{truth.categories[category]}/objects'], found[category],
+                        *(metrics[f'{truth.categories[category]}/{name}'] for name in ('AP', 'AP50', 'AP75')))
+            for category in truth.category_ids]
 
 
-def image_results(content: dict, detections: Sequence[dict], diagnostics: dict) -> list[ImageResult]:
-    names = {category['id']: str(category['name']) for category in content['categories']}
-    objects: dict[int, list[Box]] = {image['id']: [] for image in content['images']}
-    found: dict[int, list[Box]] = {image['id']: [] for image in content['images']}
-    for annotation in content['annotations']:
-        status = diagnostics['gt_status'].get(annotation['id'])
-        good = None if annotation.get('iscrowd') else status == 'matched'
-        objects[annotation['image_id']].append(Box(annotation['bbox'], names[annotation['category_id']], good))
-    for i, detection in sorted(enumerate(detections, 1), key=lambda item: item[1]['score']):
+def image_results(truth: GroundTruth, detections: Sequence[dict], diagnostics: dict,
+                  score: float) -> list[ImageResult]:
+    """The result of each image, with the detections of at least this score.
+
+    Matching goes by score, strongest first, so weaker detections do not change what the others match. Only objects that
+    a weaker one has found count as missed.
+    """
+    objects: dict[int, list[Box]] = {image['id']: [] for image in truth.images}
+    found: dict[int, list[Box]] = {image['id']: [] for image in truth.images}
+    for annotation in truth.evaluated:
+        match = diagnostics['gt_match'].get(annotation['id'])
+        matched = match is not None and detections[match - 1]['score'] >= score
+        objects[annotation['image_id']].append(Box(annotation['bbox'], truth.categories[annotation['category_id']],
+                                                   None if annotation['iscrowd'] else matched))
+    strong = [(i, detection) for i, detection in enumerate(detections, 1) if detection['score'] >= score]
+    for i, detection in sorted(strong, key=lambda item: item[1]['score']):
         status = diagnostics['dt_status'].get(i)
-        found[detection['image_id']].append(Box(detection['bbox'], names[detection['category_id']],
+        found[detection['image_id']].append(Box(detection['bbox'], truth.categories[detection['category_id']],
                                                 None if status is None else status == 'tp', detection['score']))
-    return [image_result(image, objects[image['id']], found[image['id']]) for image in content['images']]
+    return [image_result(image, objects[image['id']], found[image['id']]) for image in truth.images]
 
 
 def image_result(image: dict, objects: list[Box], detections: list[Box]) -> ImageResult:
+    """Counts what was found, missed and wrong in one image; without objects and detections its F1 is 1."""
     tp = sum(box.good is True for box in detections)
     fp = sum(box.good is False for box in detections)
     fn = sum(box.good is False for box in objects)

@@ -1,7 +1,13 @@
-"""The report's plots, each drawn into an empty figure."""
+"""The report's plots, each drawn into an empty figure.
+
+``hotcoco.plot`` has plots of most of these quantities. They are not used because they show less on this page: IoUs in
+colours without an order, no counts in the confusion matrix and the reliability diagram, shares of less than 1 % left
+out, numbers on top of each other with 80 classes, and titles that repeat the page's headings.
+"""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -11,7 +17,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import NullFormatter, StrMethodFormatter
 
 from mmext.detection.report.analysis import IOUS, cut
-from mmext.detection.report.svg import BLUE, GREEN, GREY, ORANGE
+from mmext.detection.report.svg import BLUE, GREY, ORANGE
+from mmext.figures import Curve, draw_curve, finish_panel, line_styles
 
 ERRORS = {'Cls': 'classification', 'Loc': 'localisation', 'Both': 'both', 'Dupe': 'duplicate', 'Bkg': 'background',
           'Miss': 'missed'}
@@ -101,13 +108,19 @@ def heat_map(figure: Figure, counts: np.ndarray, names: Sequence[str]) -> None:
         bar.set_ticks((0.01, 0.1, 1), labels=('1 %', '10 %', '100 %'))
 
 
-def series(figure: Figure, lines: dict[str, tuple[list[float], list[float]]], ylabel: str, log: bool = False) -> None:
-    """One or a few quantities against the iteration: name -> (iterations, values)."""
+def training_curves(figure: Figure, curves: dict[str, Curve], ylabel: str, share: bool) -> None:
+    """One or a few quantities of a training against the iteration.
+
+    Args:
+        figure: empty.
+        curves: name -> (iterations, values).
+        ylabel: of the axis.
+        share: the values are fractions of 1, shown as percentages.
+    """
     axes = figure.add_subplot()
-    for (name, (x, y)), color in zip(lines.items(), (BLUE, ORANGE, GREEN)):
-        axes.plot(x, y, color=color, lw=1.4, marker='o' if len(x) < 40 else None, ms=3, label=name)
-    axes.set(xlabel='iterations', ylabel=ylabel, yscale='log' if log else 'linear')
-    if not log:
-        axes.set_ylim(bottom=0)
-    if len(lines) > 1:
+    for (name, (x, y)), style in zip(curves.items(), line_styles(len(curves))):
+        draw_curve(axes, x, y, style, markers=share, label=name)
+    finish_panel(axes, [value for _, y in curves.values() for value in y if math.isfinite(value)], share=share)
+    axes.set(xlabel='iterations', ylabel=ylabel)
+    if len(curves) > 1:
         axes.legend(fontsize=9)

@@ -12,12 +12,14 @@ from markupsafe import Markup
 from matplotlib import rc_context
 from matplotlib.figure import Figure
 
-# Okabe and Ito's palette, told apart with any colour vision.
-BLUE, ORANGE, GREEN, GREY = '#0072b2', '#d55e00', '#009e73', '#6b7280'
+from mmext.figures import COLOURS
+
+BLUE, ORANGE, *_ = COLOURS
+GREY = '#6b7280'
 STYLE = {
     'svg.fonttype': 'none', 'font.family': 'DejaVu Sans', 'font.size': 10, 'axes.titlesize': 10,
     'axes.spines.top': False, 'axes.spines.right': False, 'axes.edgecolor': '#9ca3af', 'axes.labelcolor': '#374151',
-    'axes.grid': True, 'axes.axisbelow': True, 'axes.prop_cycle': "cycler('color', ['#0072b2', '#d55e00', '#009e73'])",
+    'axes.grid': True, 'axes.axisbelow': True,
     'grid.color': '#e5e7eb', 'text.color': '#1f2937', 'xtick.color': '#4b5563', 'ytick.color': '#4b5563',
     'legend.frameon': False, 'figure.facecolor': 'none', 'axes.facecolor': 'none', 'savefig.facecolor': 'none',
     'path.simplify_threshold': 0.05, 'text.parse_math': False, 'axes.formatter.useoffset': False,
@@ -25,15 +27,16 @@ STYLE = {
 NO_METADATA = dict.fromkeys(('Creator', 'Date', 'Format', 'Type'))
 
 
-def draw(name: str, alt: str, size: tuple[float, float], paint: Callable[[Figure], None], grow: float = 1.5) -> Markup:
-    """One picture as an <svg> element that fits the width it is given.
+def inline_svg(name: str, alt: str, size: tuple[float, float], paint: Callable[[Figure], None],
+               grow: float = 1.5) -> Markup:
+    """One plot as an <svg> element that fits the width it is given.
 
     Args:
-        name: unlike that of any other picture of the page; the ids of what the picture refers to start with it.
-        alt: what it shows, for those who do not see it.
+        name: unique on the page; the ids inside the element start with it.
+        alt: what the plot shows, for readers who do not see it.
         size: (width, height) in CSS pixels.
         paint: draws into an empty figure.
-        grow: how many times its width it may become where there is room.
+        grow: up to how many times its width the element may grow if there is room.
     """
     buffer = io.StringIO()
     with rc_context({**STYLE, 'svg.hashsalt': name}), warnings.catch_warnings():
