@@ -1,1 +1,1 @@
-"""How fast a config's model is: latency, throughput, memory, training step and data, several models side by side."""
+"""Benchmarks of the models of configs, side by side: latency, throughput, memory, training step and data loading."""

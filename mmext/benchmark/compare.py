@@ -1,4 +1,4 @@
-"""The measurements of one run: several subjects, in turn, and their ratios to the first."""
+"""Measures several models alternately, and their ratios to the first one."""
 
 from __future__ import annotations
 
@@ -30,16 +30,16 @@ OUT_OF_MEMORY = 'out of memory'
 
 @dataclass(frozen=True)
 class Plan:
-    """What to measure, and how often.
+    """What is measured, and how often.
 
     Attributes:
-        parts: of ``MEASUREMENTS``.
-        batches: for throughput, and memory of inference.
-        train_batch: samples of a training step, and of the loader's batches.
-        repeats: how often each subject has its turn; a turn of latency is several calls.
-        warmup: calls before, for every subject and batch size.
-        turn: least seconds of a turn for throughput; short calls are repeated in it.
-        samples: how many go through the transforms.
+        parts: some of ``MEASUREMENTS``.
+        batches: batch sizes of inference, for throughput and memory.
+        train_batch: batch size of the training step and of the loader.
+        repeats: how many turns each model has. A turn of latency has ``LATENCY_CALLS`` calls.
+        warmup: calls before the first turn, for each model and batch size.
+        turn: seconds that a turn of throughput lasts at least; short calls are repeated.
+        samples: how many samples are sent through the transforms.
     """
 
     parts: tuple[str, ...] = MEASUREMENTS
@@ -51,29 +51,29 @@ class Plan:
     samples: int = 64
 
     def check(self, setup: Setup) -> None:
-        """Raises a UserError where a number is none, or the machine does not tell what is asked."""
+        """Raises a UserError if a number is below 1 or repeated, or memory can not be measured on this machine."""
         for option, numbers in (('--batches', self.batches), ('--train-batch', [self.train_batch]),
                                 ('--repeats', [self.repeats]), ('--warmup', [self.warmup])):
             if not numbers or min(numbers) < 1:
                 raise UserError(f'{option} {" ".join(map(str, numbers))}: need 1 or more')
         repeated = sorted({batch for batch in self.batches if self.batches.count(batch) > 1})
         if repeated:
-            raise UserError(f'--batches: {repeated[0]} stands there twice')
+            raise UserError(f'--batches: {repeated[0]} is given twice')
         if 'memory' in self.parts and setup.device == 'cpu' and not Path('/proc/self/clear_refs').exists():
-            raise UserError("memory: a processor's is read from Linux's /proc, which is not here; choose others with "
-                            '--only')
+            raise UserError("memory: on a processor it is read from Linux's /proc, which this system does not have; "
+                            'choose other parts with --only')
 
 
 class Comparison:
-    """Measures subjects side by side.
+    """Measures models side by side.
 
     Args:
-        subjects: the first is what the others are compared with.
-        setup: how all are run; already applied.
+        subjects: the models; the others are compared with the first.
+        setup: how all of them are run; it has been applied.
         plan: what is measured.
-        loaders: the training loader of each subject, or None where its data are left out.
-        clock: seconds, when the device is done; of the setup's device by default.
-        quiet: no progress bars.
+        loaders: the training loader of each model, or None where loading is not measured.
+        clock: returns seconds once the device has finished its work; by default the clock of the setup's device.
+        quiet: show no progress bars.
     """
 
     def __init__(self, subjects: Sequence[Subject], setup: Setup, plan: Plan, loaders: Sequence | None = None,
@@ -86,9 +86,9 @@ class Comparison:
         self.quiet = quiet
 
     def measure(self) -> list[dict]:
-        """A record of each subject: what it is, and under the name of each part what was measured."""
+        """One record for each model: its ``facts``, and under the name of each part the result of that part."""
         records = [self.facts(subject) for subject in self.subjects]
-        # Data first, where mistakes may yet show; memory before there is anything else on a GPU.
+        # Data come first, because they may reveal mistakes, and memory before anything else is on a GPU.
         measurements = dict(data=self.data, memory=self.memory, latency=self.latency, throughput=self.throughput,
                             train=self.train)
         for part, measurement in measurements.items():
@@ -99,12 +99,13 @@ class Comparison:
         return records
 
     def facts(self, subject: Subject) -> dict:
+        """What a subject is: names, input shape, parameters and multiply-accumulates of one sample."""
         counted = subject.complexity()
         return dict(name=subject.name, config=subject.spec.path, backbone=subject.spec.backbone, kind=subject.kind,
                     input=list(subject.shape), params=counted.params, macs=counted.macs)
 
     def memory(self) -> list[dict]:
-        """Bytes at the peak, of inference with each batch size and of a training step."""
+        """Peak memory in bytes, of inference with each batch size and of a training step."""
         found = []
         for subject in self.bar('memory', self.subjects):
             peaks = memory.peaks(subject.spec, self.setup, False, self.plan.batches)
@@ -116,7 +117,7 @@ class Comparison:
         return found
 
     def latency(self) -> list[dict]:
-        """Seconds of single calls with one sample; ratios are of the medians of each repeat."""
+        """Seconds of single calls with one sample. Ratios are between the medians of the turns."""
         calls, = self.inferences([1])
         turns = self.in_turn('latency', [call and partial(seconds_each, call, self.clock, LATENCY_CALLS)
                                          for call in calls])
@@ -127,7 +128,7 @@ class Comparison:
         return found
 
     def throughput(self) -> list[list[dict]]:
-        """Samples a second with each batch size; seconds are of a call in a row of calls."""
+        """Samples per second with each batch size. Seconds are those of one call among calls that follow each other."""
         found: list[list[dict]] = [[] for _ in self.subjects]
         for batch, calls in zip(self.plan.batches, self.inferences(self.plan.batches)):
             turns = self.in_turn(f'throughput, batch {batch}', [call and self.row_of_calls(call) for call in calls])
@@ -141,7 +142,7 @@ class Comparison:
         return found
 
     def train(self) -> list[dict]:
-        """Seconds of a training step and its parts on made-up batches, and of a real loop where there are data."""
+        """Seconds of a training step and its parts on synthetic batches, and of a loop over real data, if any."""
         batch = self.plan.train_batch
         steps, works = [], []
         for subject in self.subjects:
@@ -164,13 +165,13 @@ class Comparison:
             record = dict(batch=batch, median=median, samples_per_s=batch / median, **parts, ratio=against,
                           seconds=turn)
             if loader is not None:
-                record['with_data'] = self.attempt(partial(data.waiting, step, loader, self.plan.repeats,
+                record['with_data'] = self.attempt(partial(data.measure_waiting, step, loader, self.plan.repeats,
                                                            self.plan.warmup))
             found.append(record)
         return found
 
     def data(self) -> list[dict | None]:
-        """The loader on its own, and its transforms; once for subjects that are fed alike."""
+        """The loader without training, and its transforms; measured once for models that share a loader."""
         found: dict[int, dict | None] = {id(None): None}
         for loader in self.bar('data', self.loaders):
             if id(loader) not in found:
@@ -178,15 +179,16 @@ class Comparison:
         return [found[id(loader)] for loader in self.loaders]
 
     def data_of(self, loader: torch.utils.data.DataLoader) -> dict:
+        """The figures of one loader: batches a second, and the seconds of each transform of its data set."""
         batch = self.plan.train_batch
-        seconds = data.loading(loader, self.plan.repeats, self.plan.warmup, self.clock)
-        rows = data.transforms(loader.dataset, self.plan.samples, batch, self.clock)
+        seconds = data.measure_loading(loader, self.plan.repeats, self.plan.warmup, self.clock)
+        rows = data.measure_transforms(loader.dataset, self.plan.samples, batch, self.clock)
         return dict(batch=batch, workers=loader.num_workers, median=float(np.median(seconds)),
                     samples_per_s=batch * len(seconds) / sum(seconds), seconds=seconds, transforms=rows,
                     decode_per_s=data.rate(rows, 'decode'), augment_per_s=data.rate(rows, 'augment'))
 
     def inferences(self, batches: Sequence[int]) -> Iterator[list[Inference | None]]:
-        """For each batch size the warm calls of all subjects, None where memory does not suffice; one after another."""
+        """For each batch size the calls of all models, after the warm-up; None for a model that runs out of memory."""
         models = [network(subject, self.setup) for subject in self.subjects]
         for batch in batches:
             calls = []
@@ -198,12 +200,12 @@ class Comparison:
             self.tidy()
 
     def row_of_calls(self, call: Callable[[], object]) -> Callable[[], float]:
-        """A turn: as many calls as fill the plan's seconds."""
+        """One turn: as many calls as are needed to last as long as the plan says; returns the seconds of a call."""
         once = seconds_mean(call, self.clock, 1)
         return partial(seconds_mean, call, self.clock, max(1, math.ceil(self.plan.turn / max(once, 1e-6))))
 
     def in_turn(self, title: str, works: Sequence[Callable[[], T] | None]) -> list[list[T] | None]:
-        """The results of each work, one a repeat; None for one that is None or runs out of memory."""
+        """The results of each work, one for each turn; None for a work that is None or runs out of memory."""
         there = [work for work in works if work]
         with self.bar(title, total=len(there) * self.plan.repeats) as bar:
             results = iter(in_turn([partial(self.attempt, work) for work in there], self.plan.repeats, bar.update))
@@ -212,12 +214,13 @@ class Comparison:
 
     def beside_first(self, turns: Sequence[list[T] | None],
                      figure: Callable[[T], float] = float) -> list[tuple[list[T] | None, dict | None]]:
-        """Each subject's turns, with the ratio of their figures to the first subject's, where both are."""
+        """The turns of each model, with the ratio of their figures to those of the first model, if both have any."""
         first, *_ = turns
         return [(turn, ratio(list(map(figure, turn)), list(map(figure, first))) if turn and first else None)
                 for turn in turns]
 
     def attempt(self, work: Callable[[], T]) -> T | None:
+        """The result of some work, or None if it runs out of memory."""
         try:
             return work()
         except Exception as error:
@@ -227,16 +230,18 @@ class Comparison:
         return None
 
     def bar(self, title: str, items: Sequence | None = None, total: int | None = None) -> tqdm:
+        """A progress bar, unless the comparison is quiet."""
         return tqdm(items, desc=title, total=total, leave=False, dynamic_ncols=True, disable=self.quiet)
 
     def tidy(self) -> None:
+        """Frees what is no longer used, on a GPU too."""
         gc.collect()
         if self.setup.device == 'cuda':
             torch.cuda.empty_cache()
 
 
 def add_shares(records: Sequence[dict], peak: float) -> None:
-    """Enters into each throughput which share of the machine's matrix peak, in FLOP/s, the multiply-accumulates get."""
+    """Adds to each throughput the share of the machine's peak (``matrix_peak``, in FLOP/s) that the model reaches."""
     for record in records:
         for row in record.get('throughput', []):
             if 'samples_per_s' in row:

@@ -1,4 +1,4 @@
-"""What feeds training: the loader, the time a step waits for it, and each transform of its pipeline."""
+"""Measures data loading: the loader, the time that a training step waits for it, and each transform."""
 
 from __future__ import annotations
 
@@ -28,7 +28,9 @@ DECODES = re.compile(r'LoadImage|Decode|OpenVideo|(Decord|PyAV|OpenCV|PIMS)Init'
 
 
 class EndlessSampler(Sampler):
-    """Every sample once in random order, and again; each iteration anew, unlike mmengine's InfiniteSampler."""
+    """Endless passes over the samples, each in a new random order. Every ``iter`` starts from the beginning, unlike
+    that of mmengine's InfiniteSampler.
+    """
 
     def __init__(self, dataset: Dataset, seed: int = 0) -> None:
         self.size = len(dataset)
@@ -41,35 +43,37 @@ class EndlessSampler(Sampler):
 
 
 def endless_loader(subject: Subject, batch: int) -> DataLoader:
-    """The config's training loader, drawing at random without an end.
+    """The training loader of a model's config, with random order and without an end.
 
     Args:
-        subject: whose config.
-        batch: samples it gives at once.
+        subject: the model.
+        batch: samples in a batch.
 
     Raises:
-        UserError: the config has no training data, they are not there, or are not of the subject's shape.
+        UserError: the config has no training data, they do not exist, or their samples have another shape than the
+            model is measured with.
     """
     config = copy.deepcopy(subject.config.get('train_dataloader'))
     if not config:
         raise UserError(f'{subject.spec.path}: no train_dataloader')
     if not subject.fed_alike:
-        raise UserError(f'{subject.spec.path}: its training pipeline makes other samples than --size and --frames ask')
+        raise UserError(f'{subject.spec.path}: its training pipeline makes samples of another shape than --size and '
+                        '--frames')
     config.batch_size, config.sampler = batch, dict(type=EndlessSampler)
     for key in ('batch_sampler', 'num_batch_per_epoch', 'drop_last', 'persistent_workers'):
         config.pop(key, None)
     try:
         with DefaultScope.overwrite_default_scope(subject.scope):
-            loader = quietly(partial(Runner.build_dataloader, config, seed=0))
+            loader = without_output(partial(Runner.build_dataloader, config, seed=0))
     except OSError as error:
-        raise UserError(f'{subject.spec.path}: its training data are not there ({error}); give --data-root') from None
+        raise UserError(f'{subject.spec.path}: its training data do not exist ({error}); give --data-root') from None
     if not len(loader.dataset):
         raise UserError(f'{subject.spec.path}: its training set is empty')
     return loader
 
 
 def loaders_of(subjects: Sequence[Subject], batch: int) -> list[DataLoader | UserError]:
-    """Each subject's ``endless_loader``, the same one where they are fed alike, or why there is none."""
+    """The ``endless_loader`` of each model, or the error that prevents it. Models with the same data share one."""
     found: dict[str, DataLoader | UserError] = {}
     for subject in subjects:
         key = str(subject.config.get('train_dataloader'))
@@ -81,32 +85,33 @@ def loaders_of(subjects: Sequence[Subject], batch: int) -> list[DataLoader | Use
     return [found[str(subject.config.get('train_dataloader'))] for subject in subjects]
 
 
-def quietly(work: Callable[[], T]) -> T:
-    """Without what pycocotools prints."""
+def without_output(work: Callable[[], T]) -> T:
+    """Calls a function and discards what it prints on stdout, as pycocotools does."""
     with contextlib.redirect_stdout(io.StringIO()):
         return work()
 
 
-def loading(loader: DataLoader, batches: int, warmup: int, clock: Clock) -> list[float]:
-    """Seconds of each batch when nothing else is done than taking them.
+def measure_loading(loader: DataLoader, batches: int, warmup: int, clock: Clock) -> list[float]:
+    """Seconds that each batch takes when nothing but loading is done.
 
     Args:
         loader: of ``endless_loader``.
-        batches: to be timed.
-        warmup: batches before.
+        batches: how many are timed.
+        warmup: how many are taken before.
+        clock: returns seconds.
     """
-    next_batch = taking(loader)
+    next_batch = batch_source(loader)
     for _ in range(warmup):
         next_batch()
     return seconds_each(next_batch, clock, batches)
 
 
-def waiting(step: TrainingStep, loader: DataLoader, steps: int, warmup: int) -> dict[str, float]:
-    """A real training loop: mean seconds of a step's parts, of the wait for its batch before them, and its share.
+def measure_waiting(step: TrainingStep, loader: DataLoader, steps: int, warmup: int) -> dict[str, float]:
+    """Mean seconds of the parts of a step in a real training loop, of the wait for its batch, and the share of that.
 
-    Nothing waits for a GPU between two steps, so that loading goes on beside it, as in training.
+    Steps are not synchronised with a GPU, so that batches are loaded while it computes, as in a training.
     """
-    next_batch = taking(loader)
+    next_batch = batch_source(loader)
     watches = []
     for _ in range(warmup + steps):
         watches.append(Stopwatch(step.setup.device))
@@ -117,10 +122,10 @@ def waiting(step: TrainingStep, loader: DataLoader, steps: int, warmup: int) -> 
     return dict(parts, step=float(laps.sum()), waiting_share=float(laps[0] / laps.sum()))
 
 
-def taking(loader: DataLoader) -> Callable[[], dict]:
-    """A function that gives the next batch; the workers end when nobody holds it any more.
+def batch_source(loader: DataLoader) -> Callable[[], dict]:
+    """A function that returns the next batch. The workers of the loader end when it is deleted.
 
-    As many batches as the workers prepare in advance are already taken: they would come quicker than all others.
+    As many batches as the workers prepare in advance have already been taken, because these come faster than others.
     """
     iterator = iter(loader)
     for _ in range(loader.num_workers * (loader.prefetch_factor or 0)):
@@ -128,8 +133,8 @@ def taking(loader: DataLoader) -> Callable[[], dict]:
     return partial(next, iterator)
 
 
-class Timed:
-    """A transform that notes how long it takes."""
+class TimedTransform:
+    """A transform that adds up the seconds it takes."""
 
     def __init__(self, transform: Callable, clock: Clock) -> None:
         self.transform = transform
@@ -143,19 +148,19 @@ class Timed:
         return data
 
 
-def transforms(dataset: Dataset, samples: int, batch: int, clock: Clock, seed: int = 0) -> list[dict]:
-    """Times each transform of a data set's pipeline, one thread, in this process.
+def measure_transforms(dataset: Dataset, samples: int, batch: int, clock: Clock, seed: int = 0) -> list[dict]:
+    """Times each transform of a data set's pipeline in this process, with one thread.
 
     Args:
-        dataset: as a loader has it, wrapped in others or not.
-        samples: how many are drawn at random.
-        batch: of a data set that transforms whole batches.
-        clock: seconds.
-        seed: of what is drawn, and of the transforms' randomness.
+        dataset: a data set of a loader; it may be wrapped in others.
+        samples: how many random samples are read.
+        batch: batch size of a data set that transforms whole batches.
+        clock: returns seconds.
+        seed: of the choice of samples and of random transforms.
 
     Returns:
-        dict(transform, kind, seconds (of one sample), share) of each, in order; first what comes before them all,
-        called 'data set' and, as the rest is, of the kind 'decode', 'augment' or 'other'.
+        A dict(transform, kind, seconds (per sample), share) for each transform, in order. The first entry, 'data set',
+        is what is done before all of them. Kinds are 'decode', 'augment' and 'other'.
     """
     inner = dataset
     while not hasattr(inner, 'pipeline') and hasattr(inner, 'dataset'):
@@ -167,26 +172,27 @@ def transforms(dataset: Dataset, samples: int, batch: int, clock: Clock, seed: i
     rng = np.random.default_rng(seed)
     indices = rng.integers(len(inner), size=samples).tolist()
     originals = inner.pipeline.transforms
-    timed = inner.pipeline.transforms = [Timed(transform, clock) for transform in originals]
+    timed = inner.pipeline.transforms = [TimedTransform(transform, clock) for transform in originals]
     np.random.seed(seed)
     try:
         with one_thread():
-            draw(inner, indices[:batch], batch, whole)  # the first opens files and fills caches
+            read_samples(inner, indices[:batch], batch, whole)  # warm-up: opens files and fills caches
             for transform in timed:
                 transform.seconds = 0.0
             started = clock()
-            draw(inner, indices, batch, whole)
+            read_samples(inner, indices, batch, whole)
             total = clock() - started
     finally:
         inner.pipeline.transforms = originals
     names = [type(transform).__name__ for transform in originals]
     seconds = [transform.seconds for transform in timed]
-    rows = [('data set', 'other', total - sum(seconds)), *zip(names, map(kind_of, names), seconds)]
+    rows = [('data set', 'other', total - sum(seconds)), *zip(names, map(kind_of_transform, names), seconds)]
     return [dict(transform=name, kind=kind, seconds=spent / samples, share=spent / total)
             for name, kind, spent in rows]
 
 
-def draw(dataset: Dataset, indices: Sequence[int], batch: int, whole: bool) -> None:
+def read_samples(dataset: Dataset, indices: Sequence[int], batch: int, whole: bool) -> None:
+    """Reads samples by their indices, in batches if the data set transforms ``whole`` batches."""
     if whole:
         for i in range(0, len(indices), batch):
             dataset.__getitems__(indices[i:i + batch])
@@ -195,7 +201,7 @@ def draw(dataset: Dataset, indices: Sequence[int], batch: int, whole: bool) -> N
             dataset[i]
 
 
-def kind_of(name: str) -> str:
+def kind_of_transform(name: str) -> str:
     """What a transform does: 'decode', 'augment', or 'other' (annotations, sampling, packing)."""
     if DECODES.search(name):
         return 'decode'
@@ -203,14 +209,14 @@ def kind_of(name: str) -> str:
 
 
 def rate(rows: Sequence[dict], kind: str) -> float | None:
-    """Samples a second of all transforms of a kind together; None where there is none."""
+    """Samples per second of all transforms of a kind together; None if there is no such transform."""
     seconds = sum(row['seconds'] for row in rows if row['kind'] == kind)
     return 1 / seconds if seconds else None
 
 
 @contextmanager
 def one_thread() -> Iterator[None]:
-    """As in a loader's worker."""
+    """Limits torch and OpenCV to one thread, as in a worker of a loader."""
     threads, opencv = torch.get_num_threads(), cv2.getNumThreads()
     torch.set_num_threads(1)
     cv2.setNumThreads(0)

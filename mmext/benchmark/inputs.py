@@ -57,6 +57,7 @@ def sample_shape(config: Config, kind: str, size: Sequence[int] | None = None,
 
 
 def training_pipeline(config: Config) -> list[dict]:
+    """The steps of the config's training pipeline; those of the test if it has no other."""
     datasets = datasets_of(config, 'train_dataloader')
     return datasets[0]['pipeline'] if datasets else config.get('train_pipeline') or config.get('test_pipeline') or []
 
@@ -121,5 +122,6 @@ def detection_sample(rng: np.random.Generator, shape: Sequence[int], num_classes
 
 
 def action_sample(rng: np.random.Generator, shape: Sequence[int], num_classes: int) -> object:
+    """The label of a clip."""
     from mmaction.structures import ActionDataSample
     return ActionDataSample(metainfo=dict(img_shape=tuple(shape[-2:]))).set_gt_label(int(rng.integers(num_classes)))

@@ -1,4 +1,4 @@
-"""What a measurement was taken on: versions, device, threads, and the fastest matrix product there."""
+"""The machine of a measurement: versions, device, threads, and its fastest matrix product."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ MATRIX_SIZES = {'cpu': (512, 1024, 2048), 'cuda': (4096, 8192, 16384)}
 
 
 def describe(setup: Setup) -> dict:
-    """Versions and devices, for the header and the JSON."""
+    """Versions and device, for the printed header and the JSON file."""
     cuda = setup.device == 'cuda'
     return dict(
         torch=str(torch.__version__),
@@ -35,6 +35,7 @@ def describe(setup: Setup) -> dict:
 
 
 def version(distribution: str) -> str | None:
+    """The installed version of a distribution or of its OneDL fork; None if neither is installed."""
     for name in (distribution, f'onedl-{distribution}'):
         try:
             return importlib.metadata.version(name)
@@ -44,14 +45,14 @@ def version(distribution: str) -> str | None:
 
 
 def processor() -> str:
-    """The processor's name, as far as the system tells it."""
+    """The name of the processor, as far as the system gives it."""
     info = Path('/proc/cpuinfo')
     found = re.search(r'model name\s*: (.+)', info.read_text()) if info.is_file() else None
     return found[1] if found else platform.processor() or platform.machine()
 
 
 def warnings(machine: dict, setup: Setup) -> list[str]:
-    """What makes figures of this machine misleading, a sentence each.
+    """What may make measurements on this machine misleading, one sentence for each cause.
 
     Args:
         machine: of ``describe``.
@@ -62,31 +63,32 @@ def warnings(machine: dict, setup: Setup) -> list[str]:
         found.append('torch 2.9 with cuDNN below 9.15: Conv3d under fp16 and bf16 takes about four times as long and '
                      "more memory (pytorch issues 166122, 166643); pip install 'nvidia-cudnn-cu12>=9.15'")
     if setup.device == 'cpu' and setup.dtype == 'bf16' and not torch.ops.mkldnn._is_mkldnn_bf16_supported():
-        found.append('this processor has no bf16 arithmetic: it is emulated, and slow')
+        found.append('this processor has no bf16 arithmetic: bf16 is emulated, which is slow')
     if machine['load'] is not None and setup.device == 'cpu' and machine['load'] > machine['cores'] / 2:
-        found.append(f'other work keeps the machine busy (load {machine["load"]} on {machine["cores"]} cores): read '
-                     'the ratios, not the seconds')
+        found.append(f'the machine is busy with other work (load {machine["load"]} on {machine["cores"]} cores): rely '
+                     'on the ratios, not on the seconds')
     if setup.device == 'cuda' and installed('mmcv') and not built_for_cuda():
-        found.append('mmcv was built without CUDA ops: a detector that needs them fails')
+        found.append('mmcv was built without CUDA operators: a detector that needs them fails')
     return found
 
 
 def slow_conv3d(torch_version: str, cudnn: int | None) -> bool:
-    """Whether this pair is the one of pytorch issues 166122 and 166643; cuDNN 9.15.0 is 91500."""
+    """Whether these versions have the defect of pytorch issues 166122 and 166643; cuDNN 9.15.0 is 91500."""
     return bool(re.match(r'2\.9(\D|$)', torch_version)) and cudnn is not None and cudnn < 91500
 
 
 def built_for_cuda() -> bool:
+    """Whether mmcv was compiled with CUDA operators."""
     from mmcv.ops import get_compiling_cuda_version
     return get_compiling_cuda_version() != 'not available'
 
 
 def matrix_peak(setup: Setup, seconds: float = 0.5) -> float:
-    """FLOP/s of the quickest product of two square matrices in the run's number format and on its threads.
+    """FLOP/s of the fastest product of two square matrices, in the number format and with the threads of the setup.
 
     Args:
-        setup: already applied.
-        seconds: for each of several sizes.
+        setup: it has been applied.
+        seconds: how long each size of matrix is timed.
     """
     best = 0.0
     for size in MATRIX_SIZES[setup.device]:
@@ -104,5 +106,5 @@ def matrix_peak(setup: Setup, seconds: float = 0.5) -> float:
 
 
 def share_of_peak(macs: int, samples_per_s: float, peak: float) -> float:
-    """Achieved over possible: a multiply-accumulate is two operations."""
+    """The share of ``peak`` (FLOP/s) that is reached. A multiply-accumulate is two operations."""
     return 2 * macs * samples_per_s / peak

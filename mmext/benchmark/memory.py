@@ -1,7 +1,7 @@
-"""Peak memory of inference and training, from the allocator on a GPU, of a process of its own on a processor.
+"""Peak memory of inference and training: from torch's allocator on a GPU, of a separate process on a processor.
 
-A figure is what the model holds (weights, and in training the optimiser's state) and what a step needs on top of it at
-its peak, after one warm-up step: neither libraries nor compiled code are in it.
+It is the sum of what the model holds (weights, and in training the state of the optimiser) and of what a step after the
+warm-up needs in addition at its peak. Libraries and compiled code do not count.
 """
 
 from __future__ import annotations
@@ -28,16 +28,22 @@ from mmext.engine import cli
 from mmext.engine.allocator import VARIABLE
 from mmext.errors import UserError
 
-# glibc gives freed tensors back at once.
+# With these settings glibc returns the memory of a freed tensor to the system at once.
 EXACT_ALLOCATOR = {'MALLOC_MMAP_THRESHOLD_': '65536', VARIABLE: '0'}
-STEPS = 2  # the optimiser's state is there from the second on
+STEPS = 2  # the state of the optimiser exists from the second step on
 
 
 def peaks(spec: Spec, setup: Setup, training: bool, batches: Sequence[int]) -> list[int | None]:
-    """Bytes at the peak of a step with each batch size; None where memory does not suffice.
+    """Peak memory in bytes of a step with each batch size; None for a batch size that runs out of memory.
+
+    Args:
+        spec: of the model.
+        setup: how it is run.
+        training: measure a training step, not inference.
+        batches: the batch sizes.
 
     Raises:
-        UserError: the subject can't be run.
+        UserError: the model can not be run.
     """
     if setup.device != 'cpu':
         return list(measured(spec, setup, training, batches))
@@ -50,11 +56,11 @@ def peaks(spec: Spec, setup: Setup, training: bool, batches: Sequence[int]) -> l
         last = done.stderr.decode().strip().splitlines()[-1]
         raise UserError(last.removeprefix('error: ') if done.returncode == 2 else
                         f'{spec.path}: the process that measures memory ended with code {done.returncode} ({last})')
-    return found + [None] * (len(batches) - len(found))  # the system ends a process that takes too much
+    return found + [None] * (len(batches) - len(found))  # the system kills a process that uses too much memory
 
 
 def measured(spec: Spec, setup: Setup, training: bool, batches: Sequence[int]) -> Iterator[int | None]:
-    """The figures of ``peaks``, in this process."""
+    """As ``peaks``, measured in this process."""
     setup.apply()
     subject = Subject(spec)
     if training:
@@ -78,7 +84,7 @@ def measured(spec: Spec, setup: Setup, training: bool, batches: Sequence[int]) -
 
 
 def held(model: torch.nn.Module, optimizer: torch.optim.Optimizer | None) -> int:
-    """Bytes of weights, buffers and the optimiser's state."""
+    """Bytes of the weights, the buffers and the state of the optimiser."""
     tensors = [*model.parameters(), *model.buffers()]
     for state in optimizer.state.values() if optimizer else ():
         tensors += [value for value in state.values() if isinstance(value, torch.Tensor)]
@@ -86,7 +92,7 @@ def held(model: torch.nn.Module, optimizer: torch.optim.Optimizer | None) -> int
 
 
 class Gauge:
-    """How far memory rises above what it is now."""
+    """Measures how far memory rises above its present level."""
 
     def __init__(self, device: str) -> None:
         self.device = device
@@ -101,23 +107,25 @@ class Gauge:
             self.before = torch.cuda.memory_allocated()
 
     def growth(self) -> int:
+        """Bytes by which memory has risen at most since the gauge was made."""
         if self.device == 'cpu':
-            return max(0, status('VmHWM') - self.before)  # Linux's two counts differ by some pages
+            return max(0, status('VmHWM') - self.before)  # the two counters of Linux differ by some pages
         torch.cuda.synchronize()
         return torch.cuda.max_memory_allocated() - self.before
 
 
 def status(key: str) -> int:
-    """Bytes of this process, as Linux tells them. ru_maxrss would begin at what the parent process had."""
+    """A number of bytes from Linux's /proc/self/status, such as VmRSS. (ru_maxrss starts with the parent's.)"""
     return 1024 * int(re.search(rf'{key}:\s*(\d+) kB', Path('/proc/self/status').read_text())[1])
 
 
 def forget_peak() -> None:
-    """Lets VmHWM begin anew at what memory is now."""
+    """Resets VmHWM, the peak, to the present level."""
     Path('/proc/self/clear_refs').write_text('5')
 
 
 def main() -> None:
+    """Measures in this process what the parent asks for on stdin, and prints a line for each batch size."""
     spec, setup, training, batches = pickle.loads(sys.stdin.buffer.read())
     MMLogger.get_current_instance().setLevel('WARNING')
     for peak in measured(spec, setup, training, batches):

@@ -30,7 +30,7 @@ def check_accuracy(accuracy: Mapping[str, float], names: Sequence[str]) -> None:
 
 
 def points(records: Sequence[dict], accuracy: Mapping[str, float]) -> dict[str, tuple[float, float, int]]:
-    """Name -> (samples a second at the best batch size, accuracy or GMACs, that batch size)."""
+    """Model -> (samples per second at the best batch size, accuracy or GMACs of a sample, that batch size)."""
     found = {}
     for record in records:
         rows = [row for row in record['throughput'] if 'samples_per_s' in row]

@@ -1,4 +1,4 @@
-"""What all measurements of one run have in common: device, number format, memory layout, threads, compilation."""
+"""Settings of all measurements of one run: device, number format, memory layout, threads, compilation."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ class Setup:
 
     Attributes:
         device: 'cpu' or 'cuda'.
-        dtype: a key of ``DTYPES``. In bf16 and fp16 inference has weights of that format, training has fp32 weights
-            and autocast, as mmengine's AmpOptimWrapper.
+        dtype: a key of ``DTYPES``. With bf16 and fp16, weights have that format in inference; in training they are
+            fp32 and autocast is used, as by mmengine's AmpOptimWrapper.
         memory_format: one of ``MEMORY_FORMATS``; channels_last means channels_last_3d for clips.
-        compile: a mode of ``torch.compile``: of a whole model for inference, of its network alone for training, as by
-            ``tools/train.py --compile``; None runs eagerly.
-        threads: of the processor; None leaves torch's choice.
-        predict: inference goes on to predictions (a detector's: with non-maximum suppression).
-        cudnn_benchmark: cuDNN tries its algorithms on every new shape.
+        compile: a mode of ``torch.compile``, or None for eager execution. For inference the whole model is compiled,
+            for training only its network, as by ``tools/train.py --compile``.
+        threads: number of threads on a processor; None leaves it to torch.
+        predict: inference includes predictions (of a detector: non-maximum suppression).
+        cudnn_benchmark: let cuDNN choose the fastest algorithm for each new shape.
     """
 
     device: str = 'cpu'
@@ -42,14 +42,15 @@ class Setup:
 
     @property
     def half(self) -> bool:
+        """Whether the number format has 16 bits."""
         return self.dtype in ('bf16', 'fp16')
 
     def check(self) -> None:
-        """Raises a UserError where this machine has no such device or number format."""
+        """Raises a UserError if this machine does not have the device or the number format."""
         if self.threads is not None and self.threads < 1:
             raise UserError(f'--threads {self.threads}: need 1 or more')
         if self.device == 'cuda' and not torch.cuda.is_available():
-            raise UserError('--device cuda: torch sees no GPU; python -m mmext.doctor says more')
+            raise UserError('--device cuda: torch finds no GPU; python -m mmext.doctor says more')
         if self.device == 'cpu' and self.dtype in ('tf32', 'fp16'):
             raise UserError(f'--dtype {self.dtype}: not on a processor; use fp32 or bf16, or --device cuda')
         if self.device == 'cuda' and self.dtype in ('tf32', 'bf16') and torch.cuda.get_device_capability() < (8, 0):
@@ -57,27 +58,28 @@ class Setup:
                             'fp16')
 
     def apply(self) -> None:
-        """Sets torch's global switches accordingly."""
+        """Changes torch's global settings accordingly."""
         if self.threads:
             torch.set_num_threads(self.threads)
         torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = self.dtype == 'tf32'
         torch.backends.cudnn.benchmark = self.cudnn_benchmark
 
     def autocast(self) -> AbstractContextManager:
+        """The context in which a forward pass runs: autocast for formats of 16 bits."""
         return torch.autocast(self.device, DTYPES[self.dtype]) if self.half else nullcontext()
 
     def place(self, model: nn.Module) -> nn.Module:
-        """Moves a model to the device, its weights in the memory format."""
+        """Moves a model to the device and puts its weights into the memory format."""
         model = model.to(self.device)
         arrange_weights(model, self.memory_format)
         return model
 
     def arrange(self, tensor: Tensor) -> Tensor:
-        """The same tensor in the memory format, see ``memory_format.arrange``."""
+        """The tensor in the memory format, see ``mmext.backbones.memory_format.arrange``."""
         return arrange(tensor, self.memory_format)
 
     def compiled(self, model: nn.Module, training: bool = False) -> nn.Module:
-        """Compiles in its place a whole forward, with a graph for each shape, or for training the network alone."""
+        """Compiles a model in place, with a graph for each shape; for training only its network. Returns the model."""
         if not self.compile:
             return model
         for name in ('recompile_limit', 'cache_size_limit'):  # of torch >= 2.7, and before
@@ -90,13 +92,13 @@ class Setup:
         return model
 
     def synchronize(self) -> None:
-        """Waits until the device has done what it was given."""
+        """Waits until the device has finished its work."""
         if self.device == 'cuda':
             torch.cuda.synchronize()
 
 
 def out_of_memory(error: BaseException) -> bool:
-    """Whether this is how torch says that memory is used up, on a GPU or on a processor."""
+    """Whether an error of torch means that a GPU or the processor is out of memory."""
     text = str(error)
     return isinstance(error, (MemoryError, torch.OutOfMemoryError)) or (
         isinstance(error, RuntimeError) and ("can't allocate memory" in text or 'not enough memory' in text))

@@ -16,24 +16,24 @@ from mmext.benchmark.timing import Stopwatch
 from mmext.errors import UserError
 
 PARTS = ('forward', 'backward', 'optimiser')
-RATE = 1e-6  # a net that learns one batch by heart gets gradients so small that processors slow down on them
-SETTLING = 30  # steps in which the loss scale of fp16 must have come down
+RATE = 1e-6  # near zero: gradients of a memorised batch become so small that processors slow down
+SETTLING = 30  # steps after which the loss scale of fp16 must be low enough
 
 
 def network(subject: Subject, setup: Setup) -> nn.Module:
-    """A subject's model as it infers: eval mode, weights in the run's number format."""
+    """A model for inference: in eval mode, with weights in the number format of the setup."""
     model = setup.place(subject.model().eval().to(DTYPES[setup.dtype]))
     return setup.compiled(model.requires_grad_(False))
 
 
 class Inference:
-    """A call of it sends one ready batch through a network, or on to predictions where the setup says so.
+    """Inference on one batch: a call computes the output of the network, or predictions if the setup says so.
 
     Args:
-        subject: whose network it is.
+        subject: the model that is measured.
         model: of ``network``.
         setup: how it is run.
-        batch: number of samples; they are normalised and laid out here, once.
+        batch: number of samples; they are synthetic, and are normalised and arranged here, once.
     """
 
     def __init__(self, subject: Subject, model: nn.Module, setup: Setup, batch: int) -> None:
@@ -50,14 +50,14 @@ class Inference:
 
 
 class TrainingStep:
-    """A call of it is mmengine's train_step, with a mark of a stopwatch after each part.
+    """A training step: a call does what mmengine's train_step does, and marks a stopwatch after each part.
 
-    Forward is the data preprocessor (the copy to a GPU, and normalising) with the network and the loss. The optimiser
-    is the config's, gradient clipping included, at a learning rate near zero; every step updates the weights.
+    'forward' includes the data preprocessor (copy to a GPU, normalisation), the network and the loss. The optimiser is
+    that of the config, with gradient clipping, at a learning rate near zero. Every step updates the weights.
 
     Args:
-        subject: what to train.
-        setup: how.
+        subject: the model that is measured.
+        setup: how it is run.
     """
 
     def __init__(self, subject: Subject, setup: Setup) -> None:
@@ -77,8 +77,8 @@ class TrainingStep:
         """One step.
 
         Args:
-            batch: as a loader gives it.
-            stopwatch: marked before the step and after each of ``PARTS``.
+            batch: a batch of a loader.
+            stopwatch: is marked before the step and after each of ``PARTS``.
         """
         stopwatch.mark()
         with self.optimizer.optim_context(self.model), self.setup.autocast():
@@ -94,6 +94,7 @@ class TrainingStep:
         stopwatch.mark()
 
     def losses(self, data: dict) -> dict:
+        """The losses of a batch. UserError where batch norm does not train on a batch of one."""
         try:
             return self.model._run_forward(data, mode='loss')
         except ValueError as error:
@@ -109,7 +110,7 @@ class TrainingStep:
         return stopwatch.laps()
 
     def settle(self, batch: dict) -> None:
-        """Steps until one is not skipped; the loss scale of fp16 begins so high that some are."""
+        """Repeats steps until one is not skipped; the loss scale of fp16 starts so high that the first ones are."""
         scaler = getattr(self.optimizer, 'loss_scaler', None)
         for _ in range(SETTLING if scaler else 0):
             before = scaler.get_scale()
@@ -122,10 +123,10 @@ class TrainingStep:
 
 
 def warmed(name: str, call: Callable[[], object], setup: Setup, times: int) -> bool:
-    """Calls something some times before it is timed; False where memory does not suffice.
+    """Warms up a call before it is timed; returns False if it runs out of memory.
 
     Raises:
-        UserError: ``torch.compile`` can't do it, or post-processing does not take the number format.
+        UserError: ``torch.compile`` fails on it, or post-processing does not support the number format.
     """
     try:
         for _ in range(times):
@@ -145,6 +146,6 @@ def warmed(name: str, call: Callable[[], object], setup: Setup, times: int) -> b
 
 
 def reason(error: BaseException) -> str:
-    """An error's kind and the first line of its text that says something."""
+    """The type of an error and the first line of its text that is not empty."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return ': '.join([type(error).__name__, *lines[:1]])[:300]

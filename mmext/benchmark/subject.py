@@ -70,6 +70,7 @@ class Subject:
         self.num_classes = min(numbers(self.config.model, 'num_classes'), default=1)
 
     def fed_with(self, shape: tuple[int, ...]) -> bool:
+        """Whether the training pipeline makes samples of this shape, or fixes no size."""
         try:
             return sample_shape(self.config, self.kind) == shape
         except UserError:  # it fixes no size
@@ -77,14 +78,17 @@ class Subject:
 
     @cached_property
     def on_meta(self) -> nn.Module:
+        """The model on the meta device, without memory for its weights; built once."""
         with torch.device('meta'):
             return self.new_model()
 
     @cached_property
     def scope(self) -> str:
+        """The config's registry scope: 'mmdet', 'mmaction' or 'mmengine'."""
         return self.config.get('default_scope') or 'mmengine'
 
     def new_model(self) -> nn.Module:
+        """Builds the model, without the pretrained weights that the config may name for its backbone."""
         model = copy.deepcopy(self.config.model)
         if model.get('backbone'):
             model.backbone['init_cfg'] = None  # weights that need not be there
@@ -108,6 +112,7 @@ class Subject:
 
     @property
     def extras(self) -> dict:
+        """Arguments that the plain forward of this kind of model needs."""
         return EXTRAS.get(self.kind, {})
 
     def complexity(self) -> complexity.Complexity:

@@ -1,4 +1,4 @@
-"""The measurements as tables on the screen."""
+"""Measurements as tables on the screen."""
 
 from __future__ import annotations
 
@@ -12,11 +12,12 @@ from mmext.benchmark.setup import Setup
 from mmext.benchmark.steps import PARTS
 
 RATIO = 'ratio (range)'
-NOTE = ('ratio: time over that of the first model in the same turn, median and range of the turns; below 1 is quicker.')
+NOTE = ('ratio: time divided by that of the first model in the same turn, median and range of the turns; below 1 is '
+        'faster.')
 
 
 def header(machine: dict, setup: Setup) -> list[str]:
-    """Where and how it was measured, line by line."""
+    """The lines that say on which machine and how it was measured."""
     cudnn = f'cuDNN {machine["cudnn"]}' if machine['cudnn'] else 'no cuDNN'
     versions = ', '.join(f'{name} {machine[name]}' for name in LIBRARIES if machine[name])
     formats = 'channels last' if setup.memory_format == 'channels_last' else 'contiguous'
@@ -41,6 +42,7 @@ def print_tables(records: Sequence[dict], console: Console) -> None:
 
 
 def new_table(title: str, *columns: str, left: int = 1) -> Table:
+    """An empty table whose first ``left`` columns are aligned to the left, the others to the right."""
     table = Table(title=title, title_justify='left')
     for i, column in enumerate(columns):
         table.add_column(column, justify='left' if i < left else 'right', no_wrap=True)
@@ -48,7 +50,7 @@ def new_table(title: str, *columns: str, left: int = 1) -> Table:
 
 
 def models(records: Sequence[dict]) -> Table:
-    """What the subjects are, and their latency."""
+    """What the models are, and their latency."""
     timed = 'latency' in records[0]
     title, columns = 'models', ['model', 'input', 'params, M', 'MACs, G']
     if timed:
@@ -66,7 +68,7 @@ def models(records: Sequence[dict]) -> Table:
 
 
 def throughput(records: Sequence[dict]) -> Table | None:
-    """A row for each batch size and subject: throughput, and the memory of inference."""
+    """A row for each batch size and model: throughput, and memory of inference."""
     parts = [part for part in ('throughput', 'memory') if part in records[0]]
     if not parts:
         return None
@@ -86,11 +88,13 @@ def throughput(records: Sequence[dict]) -> Table | None:
 
 
 def batches_of(record: dict) -> Iterator[int]:
+    """The batch sizes of a record, from throughput or memory."""
     rows = record.get('throughput') or record['memory']['inference']
     return (row['batch'] for row in rows)
 
 
 def throughput_cells(row: dict) -> list[str]:
+    """Samples/s, milliseconds of a batch, share of the matrix peak, and ratio."""
     if 'error' in row:
         return [row['error'], '-', '-', '-']
     time, against = times(row, 'median')
@@ -99,7 +103,7 @@ def throughput_cells(row: dict) -> list[str]:
 
 
 def training(records: Sequence[dict]) -> Table | None:
-    """A training step and its parts, with the wait for data where there are any."""
+    """A training step and its parts, with the wait for data if data were measured."""
     if 'train' not in records[0]:
         return None
     fed = any('with_data' in record['train'] for record in records)
@@ -124,7 +128,7 @@ def training(records: Sequence[dict]) -> Table | None:
 
 
 def data(records: Sequence[dict]) -> Table | None:
-    """What the loader gives on its own, and one process's decoding and augmentation."""
+    """The speed of the loader without training, and of decoding and augmentation in one process."""
     if not any(record.get('data') for record in records):
         return None
     table = new_table('training data on their own, samples/s', 'model', 'loader', 'workers', 'decoding, one process',
@@ -138,36 +142,38 @@ def data(records: Sequence[dict]) -> Table | None:
 
 
 def transforms(records: Sequence[dict]) -> Table | None:
-    """Each transform of each training pipeline."""
-    told: list[list[dict]] = []
+    """Each transform of each training pipeline; of pipelines with the same figures only the first."""
+    shown: list[list[dict]] = []
     table = new_table('transforms of the training pipeline, one process', 'model', 'transform', 'kind', 'ms a sample',
                       'samples/s', 'share', left=3)
     for record in records:
         rows = (record.get('data') or {}).get('transforms') or []
-        if not rows or rows in told:  # fed like one before
+        if not rows or rows in shown:  # shares the data of an earlier model
             continue
-        told.append(rows)
+        shown.append(rows)
         for i, row in enumerate(rows):
             table.add_row('' if i else record['name'], row['transform'], row['kind'],
                           f'{1000 * row["seconds"]:.3f}', number(1 / row['seconds'] if row['seconds'] > 0 else None),
                           f'{100 * row["share"]:.1f} %', end_section=i == len(rows) - 1)
-    return table if told else None
+    return table if shown else None
 
 
 def times(row: dict, *keys: str) -> list[str]:
-    """These seconds of a row in ms, and its ratio; what did not fit into memory says so."""
+    """Cells of some seconds of a row, in ms, and of its ratio; of its error if it has one."""
     if 'error' in row:
         return [row['error'], *['-'] * len(keys)]
     return [*(milliseconds(row[key]) for key in keys), ratio_cell(row['ratio'])]
 
 
 def ratio_cell(ratio: dict | None) -> str:
+    """'0.950 (0.90 to 1.20)'; '1' for the first model, '-' where there is no ratio."""
     if ratio is None or ratio['min'] == ratio['max'] == 1:
         return '1' if ratio else '-'
     return f'{ratio["median"]:.3f} ({ratio["min"]:.2f} to {ratio["max"]:.2f})'
 
 
 def milliseconds(seconds: float) -> str:
+    """Seconds as milliseconds."""
     return number(1000 * seconds)
 
 
@@ -179,10 +185,11 @@ def number(value: float | None) -> str:
 
 
 def mebibytes(count: int | None) -> str:
+    """Bytes in MiB; None is 'out of memory'."""
     return 'out of memory' if count is None else f'{count / 2**20:,.1f}'
 
 
 def flops(value: float) -> str:
-    """FLOP/s with the unit that suits."""
+    """FLOP/s in GFLOP/s or TFLOP/s."""
     unit, size = ('TFLOP/s', 1e12) if value >= 1e12 else ('GFLOP/s', 1e9)
     return f'{value / size:.1f} {unit}'

@@ -1,4 +1,4 @@
-"""Clocks, several things measured in turn, and the figures that follow: percentiles and ratios."""
+"""Clocks, alternating measurements, and statistics of them: percentiles and ratios."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ FUSION_REPEATS = 7
 
 
 def clock_of(setup: Setup) -> Clock:
-    """Seconds, read when the device has done all it was given."""
+    """A clock that returns seconds, after the device has finished its work."""
     def now() -> float:
         setup.synchronize()
         return time.perf_counter()
@@ -27,9 +27,9 @@ def clock_of(setup: Setup) -> Clock:
 
 
 class Stopwatch:
-    """Marks between the parts of a piece of work, and the seconds from each to the next.
+    """Measures the parts of some work: marks are set between them, and ``laps`` are the seconds from mark to mark.
 
-    On a GPU the marks are events among its work, so that nothing waits for it before ``laps`` is asked.
+    On a GPU the marks are CUDA events, so that nothing waits for the GPU before ``laps`` is called.
     """
 
     def __init__(self, device: str = 'cpu', clock: Clock = time.perf_counter) -> None:
@@ -38,6 +38,7 @@ class Stopwatch:
         self.marks: list = []
 
     def mark(self) -> None:
+        """Notes the time."""
         if self.device == 'cpu':
             self.marks.append(self.clock())
             return
@@ -46,6 +47,7 @@ class Stopwatch:
         self.marks.append(event)
 
     def laps(self) -> list[float]:
+        """Seconds between each two successive marks."""
         pairs = zip(self.marks, self.marks[1:])
         if self.device == 'cpu':
             return [after - before for before, after in pairs]
@@ -54,7 +56,7 @@ class Stopwatch:
 
 
 def seconds_each(call: Callable[[], object], clock: Clock, calls: int) -> list[float]:
-    """The seconds of each of several calls, waited for one by one: latency."""
+    """The seconds of each of several calls, each of which is waited for: latency."""
     found = []
     for _ in range(calls):
         started = clock()
@@ -64,7 +66,7 @@ def seconds_each(call: Callable[[], object], clock: Clock, calls: int) -> list[f
 
 
 def seconds_mean(call: Callable[[], object], clock: Clock, calls: int) -> float:
-    """Seconds of a call in a row of them, waited for at the end: throughput."""
+    """The mean seconds of a call, when only the last of several calls is waited for: throughput."""
     started = clock()
     for _ in range(calls):
         call()
@@ -72,10 +74,15 @@ def seconds_mean(call: Callable[[], object], clock: Clock, calls: int) -> float:
 
 
 def in_turn(works: Sequence[Callable[[], T]], repeats: int, tick: Callable[[], object] = lambda: None) -> list[list[T]]:
-    """Does each work once a repeat, A B A B ..., so that a machine that slows down slows all of them.
+    """Does some works alternately, A B A B ..., so that a machine that slows down affects all of them.
+
+    Args:
+        works: functions.
+        repeats: how often each is called.
+        tick: is called after each call.
 
     Returns:
-        The results of each work, one a repeat.
+        The results of each work, in order.
     """
     found: list[list[T]] = [[] for _ in works]
     for _ in range(repeats):
@@ -86,13 +93,13 @@ def in_turn(works: Sequence[Callable[[], T]], repeats: int, tick: Callable[[], o
 
 
 def percentiles(seconds: Sequence[float]) -> dict[str, float]:
-    """Median, p90 and p99, between samples linearly."""
+    """Median, 90th and 99th percentile, interpolated linearly."""
     median, p90, p99 = np.percentile(seconds, (50, 90, 99))
     return dict(median=float(median), p90=float(p90), p99=float(p99))
 
 
 def ratio(values: Sequence[float], reference: Sequence[float]) -> dict[str, float]:
-    """Of the values of each repeat to the reference's of the same repeat: median, least and greatest."""
+    """Median, min and max of the ratios of values to the reference of the same repeat."""
     ratios = np.divide(values, reference)
     return dict(median=float(np.median(ratios)), min=float(ratios.min()), max=float(ratios.max()))
 

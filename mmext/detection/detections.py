@@ -92,9 +92,11 @@ def fault(detection: object, images: set[int], evaluated: set[int], truth: Groun
 
 
 def finite(value: object) -> bool:
+    """Whether a value is a finite int or float, and not a bool."""
     return type(value) in (int, float) and -sys.float_info.max <= value <= sys.float_info.max
 
 
 def brief(value: object) -> str:
+    """A value as JSON, cut to 80 characters."""
     text = json.dumps(value)
     return text if len(text) <= 80 else text[:77] + '...'

@@ -232,6 +232,7 @@ def evaluate_with_pycocotools(truth: GroundTruth, detections: list[dict]) -> Any
 
 @functools.cache
 def warn_about_slow_evaluation() -> None:
+    """Warns, once in a process, that hotcoco is not installed."""
     print_log('hotcoco is not installed: pycocotools evaluates, which takes many times as long; pip install '
               'hotcoco', 'current', logging.WARNING)
 

@@ -230,7 +230,7 @@ def test_each_transform_is_timed(whole: bool):
     wrapper = type('Wrapper', (), {})()
     wrapper.dataset = inner = Data()
     originals = inner.pipeline.transforms
-    rows = data.transforms(wrapper, samples=7, batch=4, clock=clock)
+    rows = data.measure_transforms(wrapper, samples=7, batch=4, clock=clock)
     samples = 4 if whole else 1  # that share a call
     assert [(row['transform'], row['kind'], row['seconds'] * samples, row['share']) for row in rows] == [
         ('data set', 'other', 1.0, 1 / 8), ('LoadImage', 'decode', 4.0, 4 / 8), ('RandomFlip', 'augment', 1.0, 1 / 8),
@@ -245,7 +245,7 @@ def test_each_transform_is_timed(whole: bool):
     ('RawFrameDecode', 'decode'), ('LoadAnnotations', 'other'), ('SampleFrames', 'other'), ('PackDetInputs', 'other'),
     ('Resize', 'augment'), ('MultiScaleCrop', 'augment')])
 def test_the_kinds_of_transforms(name: str, kind: str):
-    assert data.kind_of(name) == kind
+    assert data.kind_of_transform(name) == kind
 
 
 def test_the_sampler_has_no_end_and_begins_anew():
@@ -281,10 +281,10 @@ def test_the_wait_is_a_part_of_a_real_step(shapes: Path, monkeypatch: pytest.Mon
 
     loader.collate_fn = slowly
     monkeypatch.setattr(data, 'Stopwatch', lambda device: Stopwatch(device, clock))
-    found = data.waiting(FakeStep(), loader, steps=3, warmup=2)
+    found = data.measure_waiting(FakeStep(), loader, steps=3, warmup=2)
     assert seen == [2] * 5
     assert found == dict(data=8, forward=1, backward=2, optimiser=5, step=16, waiting_share=0.5)
-    assert data.loading(loader, 4, 1, clock) == [8] * 4
+    assert data.measure_loading(loader, 4, 1, clock) == [8] * 4
 
 
 def test_memory_rises_by_what_is_taken():

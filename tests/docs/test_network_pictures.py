@@ -13,8 +13,8 @@ from torch import Tensor, fx, nn
 from mmext.analysis.complexity import COUNTED
 from mmext.backbones import cresnet, formula, names, residual
 from network_docs import contents as pictures
-from network_docs.contents import PICTURES, Piece, graph_of
-from network_docs.dataflow import Graph, Node, Source, layer_label, record
+from network_docs.contents import PICTURES, Piece, data_flow_of
+from network_docs.dataflow import DataFlow, Node, NodeOutput, layer_label, record
 from network_docs.lanes import Bundle, Way, choose_lanes, longest_way, other_ways
 from network_docs.layout import arrange
 from network_docs.shapes import Drawing
@@ -113,7 +113,7 @@ def test_a_block_is_what_symbolic_tracing_finds(name: str, stage: int, block: in
             assert number in (0, len(nodes) - 1) or node.target in (operator.add, operator.iadd)
         sources = ', '.join(str(nodes.index(source)) for source in node.all_input_nodes)
         lines.append(f'{number} {kind}: {label} of {sources}')
-    assert graph_of(Piece('', '', name, stage, block)).text().splitlines()[1:-1] == lines[1:-1]
+    assert data_flow_of(Piece('', '', name, stage, block)).text().splitlines()[1:-1] == lines[1:-1]
 
 
 MUTATIONS = {
@@ -139,10 +139,10 @@ MUTATIONS = {
 def test_another_block_is_another_graph(mutation: str, monkeypatch: pytest.MonkeyPatch) -> None:
     name, mutate = MUTATIONS[mutation]
     piece = Piece('', '', name)
-    before = graph_of(piece).text()
-    assert graph_of(piece).text() == before
+    before = data_flow_of(piece).text()
+    assert data_flow_of(piece).text() == before
     mutate(monkeypatch)
-    assert graph_of(piece).text() != before
+    assert data_flow_of(piece).text() != before
 
 
 def test_every_family_has_a_picture() -> None:
@@ -152,13 +152,13 @@ def test_every_family_has_a_picture() -> None:
 
 
 def test_the_column_is_the_longest_way_and_the_others_leave_it() -> None:
-    chain = Graph((Node('input', 'x'), Node('conv', 'side', (Source(0), )), Node('conv', 'a', (Source(0), )),
-                   Node('norm', 'b', (Source(2), )), Node('sign', '+', (Source(3), Source(1))),
-                   Node('sign', '+', (Source(4), Source(2))), Node('output', 'y', (Source(5), ))))
+    chain = DataFlow((Node('input', 'x'), Node('conv', 'side', (NodeOutput(0), )), Node('conv', 'a', (NodeOutput(0), )),
+                   Node('norm', 'b', (NodeOutput(2), )), Node('sign', '+', (NodeOutput(3), NodeOutput(1))),
+                   Node('sign', '+', (NodeOutput(4), NodeOutput(2))), Node('output', 'y', (NodeOutput(5), ))))
     column = longest_way(chain)
     assert column == [0, 2, 3, 4, 5, 6]
-    assert other_ways(chain, column) == [Way(Source(0), (1, ), 4), Way(Source(2), (), 5)]
-    forked = Graph((*chain.nodes[:5], Node('sign', '+', (Source(4), Source(1))), chain.nodes[6]))
+    assert other_ways(chain, column) == [Way(NodeOutput(0), (1, ), 4), Way(NodeOutput(2), (), 5)]
+    forked = DataFlow((*chain.nodes[:5], Node('sign', '+', (NodeOutput(4), NodeOutput(1))), chain.nodes[6]))
     with pytest.raises(ValueError, match='no place for'):
         other_ways(forked, longest_way(forked))
 
@@ -170,7 +170,7 @@ def test_the_column_is_the_longest_way_and_the_others_leave_it() -> None:
     ([(0, 5), (3, 9), (7, 12)], [(1, 0), (-1, 0), (1, 0)]),
 ])
 def test_lanes(spans: list, expected: list) -> None:
-    bundles = [Bundle([Way(Source(i), (), 9, *span)]) for i, span in enumerate(spans)]
+    bundles = [Bundle([Way(NodeOutput(i), (), 9, *span)]) for i, span in enumerate(spans)]
     choose_lanes(bundles)
     assert [(bundle.side, bundle.lane) for bundle in bundles] == expected
 
@@ -186,7 +186,7 @@ def rectangles(drawing: Drawing) -> list[tuple]:
             for shape in drawing.shapes]
 
 
-def assert_clear(drawn: Graph) -> None:
+def assert_clear(drawn: DataFlow) -> None:
     """All nodes are there, no shape is over another, and no line over a shape."""
     drawing = arrange(drawn)
     assert sorted(shape.node.label for shape in drawing.shapes) == sorted(node.label for node in drawn.nodes)
@@ -201,16 +201,16 @@ def assert_clear(drawn: Graph) -> None:
 
 @pytest.mark.parametrize('piece', PIECES)
 def test_nothing_is_over_anything_else(piece: str) -> None:
-    assert_clear(graph_of(PIECES[piece]))
+    assert_clear(data_flow_of(PIECES[piece]))
 
 
-def column_with(ways: list[tuple[int, int, int]]) -> Graph:
+def column_with(ways: list[tuple[int, int, int]]) -> DataFlow:
     """A column of nine times conv, norm, ReLU, and ways (start, layers, end) from after one to a sum after another."""
     nodes = [Node('input', 'x')]
     ends = [0]  # the number of the node that ends each piece of the column
 
     def add(kind: str, label: str, *sources: int) -> int:
-        nodes.append(Node(kind, label, tuple(map(Source, sources))))
+        nodes.append(Node(kind, label, tuple(map(NodeOutput, sources))))
         return len(nodes) - 1
 
     for piece in range(1, 10):
@@ -227,7 +227,7 @@ def column_with(ways: list[tuple[int, int, int]]) -> Graph:
             end = add('sign', '+', end, source)
         ends.append(end)
     add('output', 'y', end)
-    return Graph(tuple(nodes))
+    return DataFlow(tuple(nodes))
 
 
 @pytest.mark.parametrize('ways', [
@@ -260,10 +260,10 @@ def test_a_picture_is_small_the_same_each_time_and_says_what_it_shows(name: str)
     (Piece('', '', 'cresnet27_a'), True), (pictures.formula('', 'eq20'), False),
     (Piece('', '', 'seresnet18', block=1), False)])
 def test_a_way_with_a_convolution_is_dashed(piece: Piece, dashed: bool) -> None:
-    assert any(line.dashed for line in arrange(graph_of(piece)).lines) == dashed
+    assert any(line.dashed for line in arrange(data_flow_of(piece)).lines) == dashed
 
 
 def test_a_damaged_picture_shows_nothing() -> None:
-    svg = svg_text('x', [[Panel('a', 'b', graph_of(Piece('', '', 'resnet18')))]])
+    svg = svg_text('x', [[Panel('a', 'b', data_flow_of(Piece('', '', 'resnet18')))]])
     assert description_in(svg[:-20]) is None
     assert description_in('<svg/>') is None

@@ -20,6 +20,7 @@ PARTS = ('networks', 'model_zoo')
 
 
 def parse_args() -> argparse.Namespace:
+    """The arguments of the command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument('parts', nargs='*', metavar='PART', help=f'{" or ".join(PARTS)} (default: both)')
     parser.add_argument('--check', action='store_true', help='write nothing; exit with 1 where a file is out of date')
@@ -33,6 +34,7 @@ def parse_args() -> argparse.Namespace:
 
 
 def main() -> int:
+    """Makes or checks the parts; returns the exit code."""
     args = parse_args()
     import model_zoo
     from network_docs import page

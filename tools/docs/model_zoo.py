@@ -72,6 +72,7 @@ class Entry:
 
     @property
     def name(self) -> str:
+        """The file name without its suffix."""
         return Path(self.path).stem
 
 

@@ -27,7 +27,9 @@ KEYS = ('image_id', 'category_id', 'bbox', 'score')
 
 @dataclass(frozen=True)
 class ClassResult:
-    """One class: its objects (crowds aside), its detections of any score; AP as fractions of 1, -1 without objects."""
+    """The results of one class: numbers of images, objects (without crowds) and detections (of any score), and AP as
+    fractions of 1, -1 if the class has no objects.
+    """
 
     name: str
     images: int
@@ -39,16 +41,20 @@ class ClassResult:
 
 
 def cut(name: str, limit: int = 18) -> str:
-    """A name short enough for a picture."""
+    """A name, shortened to ``limit`` characters."""
     return name if len(name) <= limit else name[:limit - 1] + '…'
 
 
 @dataclass(frozen=True)
 class Box:
-    """One box of a picture, [x, y, width, height] in pixels.
+    """One box of an image, in pixels.
 
-    ``good``: an object that was found, or a detection that is right; None for what does not count: a crowd, and what
-    lies in one. ``score`` is None for an object.
+    Attributes:
+        box: [x, y, width, height].
+        name: of the class.
+        good: whether an object was found, or a detection is correct; None for what does not count, which are crowds and
+            detections inside them.
+        score: of a detection; None for an object.
     """
 
     box: Sequence[float]
@@ -59,7 +65,7 @@ class Box:
 
 @dataclass(frozen=True)
 class ImageResult:
-    """One image at IoU .5, with the detections of at least the report's score, the strongest last."""
+    """The results of one image at IoU .50, with the detections of at least the report's score, the strongest last."""
 
     image_id: int
     file_name: str
@@ -77,16 +83,16 @@ class Analysis:
     """All numbers of a report.
 
     Attributes:
-        metrics: the twelve, by ``NAMES``.
-        precision: (IoU, recall, class), interpolated as COCO does it; -1 for a class without objects.
-        recalls: (recall, ), 0 to 1.
+        metrics: the twelve COCO metrics, by ``NAMES``.
+        precision: (10 IoUs, 101 recalls, classes), interpolated as COCO does; -1 for a class without objects.
+        recalls: (101, ), from 0 to 1.
         classes: in the order of ``precision``.
         errors: hotcoco's ``tide_errors``: ``ap_base`` at IoU .5, ``delta_ap`` and ``counts`` by type.
         confusion: (classes + 1, classes + 1) counts at IoU .5, rows truth, columns detections, the last of each
             background.
         calibration: hotcoco's ``calibration`` at IoU .5: ``ece``, ``mce``, ``bins``.
-        images: of the whole set, in the file's order.
-        score: the least score of a detection in ``confusion`` and ``images``; all other numbers are of all scores.
+        images: all of them, in the order of the annotation file.
+        score: detections with a lower score are left out of ``confusion`` and ``images``, and of nothing else.
     """
 
     metrics: dict[str, float]
@@ -105,8 +111,8 @@ def analyse(content: dict, detections: Sequence[dict], category_ids: Sequence[in
 
     Args:
         content: of a COCO annotation file, as ``read_annotations`` returns it.
-        detections: COCO's result format.
-        category_ids: the classes that count, in the order of the tables.
+        detections: in COCO's result format.
+        category_ids: the classes that are evaluated, in the order of the tables.
         score: see ``Analysis``.
 
     Raises:
@@ -135,7 +141,7 @@ def analyse(content: dict, detections: Sequence[dict], category_ids: Sequence[in
 
 
 def check_detections(content: dict, detections: Sequence[dict], category_ids: Sequence[int]) -> None:
-    """Detections are of these images and categories."""
+    """Raises a UserError if a detection is of another image or category, or lacks a key."""
     wanted = set(category_ids)
     images = {image['id'] for image in content['images']}
     known = {category['id'] for category in content['categories']}

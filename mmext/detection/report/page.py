@@ -1,4 +1,4 @@
-"""Numbers and pictures -> one HTML text."""
+"""Makes the HTML page of an analysis."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from mmext.figures import Curve, curve_of
 from mmext.screen import bar
 from mmext.text import printable
 
-PICTURES = 6  # of the best, and of the worst
-MAX_CLASSES = 100  # with a picture of their own, or a row in one
+PICTURES = 6  # best images, and as many worst ones
+MAX_CLASSES = 100  # that have a plot of their own, or a row of the confusion matrix
 TEMPLATES = Path(__file__).parent / 'template'
 MEANINGS = dict(zip(NAMES, (
     'mean of IoU .50 to .95', 'IoU .50', 'IoU .75', 'objects below 32² pixels', '32² to 96² pixels', 'above 96² pixels',
@@ -39,12 +39,12 @@ TRAINING = {
 
 
 def percent(value: float | None) -> str:
-    """A fraction of 1 as '69.44'; '–' where there is nothing to measure."""
+    """A fraction of 1 in percent, '69.44'; '–' if there is nothing to measure."""
     return '–' if value is None or value < 0 else f'{100 * value:.2f}'
 
 
 def points(value: float | None, other: float | None) -> str:
-    """How much more one fraction is than another, in points: '+1.54'."""
+    """The difference of two fractions in percentage points, '+1.54'; '–' if one of them is not there."""
     if value is None or other is None or min(value, other) < 0:
         return '–'
     return f'{100 * (value - other):+.2f}'.replace('-', '−')
@@ -52,14 +52,14 @@ def points(value: float | None, other: float | None) -> str:
 
 def render(title: str, analysis: Analysis, image_root: Path, paper: dict | None, note: str,
            history: Sequence[dict]) -> str:
-    """The page.
+    """The HTML of the page.
 
     Args:
-        title: its heading.
-        analysis: its numbers.
-        image_root: where the images' file names start.
-        paper: a row to stand beside the metrics: ``source`` and ``metrics``.
-        note: what is to be said of that row.
+        title: the heading.
+        analysis: the numbers.
+        image_root: the folder that the file names of images start from.
+        paper: ``source`` and ``metrics`` of a paper, to be shown beside the metrics; None for none.
+        note: a remark about that paper's metrics.
         history: records of a training, see ``training_section``; without them the page has no such section.
     """
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
@@ -77,13 +77,14 @@ def render(title: str, analysis: Analysis, image_root: Path, paper: dict | None,
 
 
 def metric_rows(metrics: dict[str, float], paper: dict | None) -> list[tuple[str, ...]]:
-    """(name, meaning, ours, the paper's, difference), as they are printed."""
+    """The rows of the table of metrics as text: name, meaning, this model, the paper, difference."""
     printed = paper['metrics'] if paper else {}
     return [(name, MEANINGS[name], percent(metrics[name]), percent(printed.get(name)),
              points(metrics[name], printed.get(name))) for name in NAMES]
 
 
 def error_section(analysis: Analysis) -> dict:
+    """The plot and the table of the types of errors."""
     lost = analysis.errors['delta_ap']
     rows = [(name, ERROR_MEANINGS[kind], analysis.errors['counts'][kind], f'{100 * lost[kind]:.2f}')
             for kind, name in plots.ERRORS.items()]
@@ -93,7 +94,7 @@ def error_section(analysis: Analysis) -> dict:
 
 
 def curve_section(analysis: Analysis) -> dict:
-    """Mean curves, AP of each IoU, and small curves of each class that has objects, or the most frequent ones."""
+    """Curves of precision over recall: the mean over classes, and small ones of the most frequent classes."""
     present = [i for i, cls in enumerate(analysis.classes) if cls.objects]
     mean = analysis.precision[:, :, present].mean(2) if present else np.zeros(analysis.precision.shape[:2])
     by_iou = [(f'{iou:.2f}', percent(float(curve.mean()))) for iou, curve in zip(IOUS, mean)]
@@ -111,6 +112,7 @@ def curve_section(analysis: Analysis) -> dict:
 
 
 def confusion_section(analysis: Analysis) -> dict:
+    """The confusion matrix of all classes, or of those most often confused, and the most frequent confusions."""
     names = [cls.name for cls in analysis.classes]
     shown = most_confused(analysis.confusion, MAX_CLASSES)
     counts = submatrix(analysis.confusion, shown)
@@ -132,6 +134,7 @@ def calibration_section(analysis: Analysis) -> dict:
 
 
 def picture_section(analysis: Analysis, image_root: Path) -> dict:
+    """The images with the best and the worst F1, and which of them could not be read."""
     best, worst = choose(analysis.images, PICTURES)
     pairs = [draw_pair(image_root, result) for result in bar('report: images', 'image', [*worst, *best])]
     groups: list[tuple[str, list[Pair]]] = [('Worst', pairs[:len(worst)]), ('Best', pairs[len(worst):])]

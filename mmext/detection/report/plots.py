@@ -27,7 +27,7 @@ IOU_COLORS = [colormaps['viridis'](x) for x in np.linspace(0, 0.88, len(IOUS))]
 
 
 def unit_axes(axes, xlabel: str = '', ylabel: str = '') -> None:
-    """A square from 0 to 1."""
+    """Sets both axes to the range from 0 to 1."""
     axes.set(xlim=(0, 1), ylim=(0, 1.02), xlabel=xlabel, ylabel=ylabel)
     ticks = (0, 0.5, 1) if not xlabel else (0, 0.2, 0.4, 0.6, 0.8, 1)
     axes.set_xticks(ticks, [f'{tick:g}' for tick in ticks])
@@ -35,7 +35,7 @@ def unit_axes(axes, xlabel: str = '', ylabel: str = '') -> None:
 
 
 def mean_curves(figure: Figure, precision: np.ndarray, recalls: np.ndarray) -> None:
-    """Precision (IoU, recall), the mean of the classes, against recall; a line an IoU."""
+    """Precision (IoUs, recalls), the mean over classes, against recall; one line for each IoU."""
     axes = figure.add_subplot()
     for iou, color, curve in zip(IOUS, IOU_COLORS, precision):
         axes.plot(recalls, curve, color=color, lw=1.6, label=f'{iou:.2f}', clip_on=False)
@@ -45,8 +45,8 @@ def mean_curves(figure: Figure, precision: np.ndarray, recalls: np.ndarray) -> N
 
 
 def class_curves(figure: Figure, precision: np.ndarray, recalls: np.ndarray) -> None:
-    """The same of one class, small."""
-    figure.set_layout_engine('none')  # slow, and would place each axes elsewhere
+    """As ``mean_curves``, of one class, small and without a legend."""
+    figure.set_layout_engine('none')  # it is slow, and would place the axes of each class differently
     axes = figure.add_axes((0.15, 0.15, 0.81, 0.8))
     for color, curve in zip(IOU_COLORS, precision):
         axes.plot(recalls, curve, color=color, lw=1.1)
@@ -54,7 +54,7 @@ def class_curves(figure: Figure, precision: np.ndarray, recalls: np.ndarray) -> 
 
 
 def error_bars(figure: Figure, delta_ap: dict[str, float]) -> None:
-    """How much AP50 each type of error costs, in points."""
+    """By how many percentage points each type of error lowers AP50."""
     axes = figure.add_subplot()
     values = [100 * delta_ap[kind] for kind in ERRORS]
     bars = axes.barh(list(ERRORS.values()), values, color=BLUE, height=0.62)
@@ -66,7 +66,7 @@ def error_bars(figure: Figure, delta_ap: dict[str, float]) -> None:
 
 
 def reliability(figure: Figure, bins: Sequence[dict]) -> None:
-    """Share of right detections against score, and how many detections have that score."""
+    """The share of correct detections against the score, and the number of detections with that score."""
     above, below = figure.subplots(2, sharex=True, height_ratios=(3, 1))
     filled = [entry for entry in bins if entry['count']]
     middle = [(entry['bin_lower'] + entry['bin_upper']) / 2 for entry in filled]
@@ -85,7 +85,7 @@ def reliability(figure: Figure, bins: Sequence[dict]) -> None:
 
 
 def heat_map(figure: Figure, counts: np.ndarray, names: Sequence[str]) -> None:
-    """Confusion: shares of a row, with the counts where there is room for them."""
+    """The confusion matrix: colours are shares of a row; counts are written where there is room for them."""
     axes = figure.add_subplot()
     shares = counts / np.maximum(counts.sum(1, keepdims=True), 1)
     few = len(names) <= 12

@@ -1,4 +1,4 @@
-"""Plots as inline SVG: drawn by matplotlib without pyplot, text kept as text, nothing that points outside."""
+"""Plots as inline SVG, drawn by matplotlib without pyplot. Text stays text, and nothing is loaded from elsewhere."""
 
 from __future__ import annotations
 
@@ -40,12 +40,12 @@ def inline_svg(name: str, alt: str, size: tuple[float, float], paint: Callable[[
     """
     buffer = io.StringIO()
     with rc_context({**STYLE, 'svg.hashsalt': name}), warnings.catch_warnings():
-        warnings.filterwarnings('ignore', 'Glyph .* missing')  # the browser, not this font, draws the text
+        warnings.filterwarnings('ignore', 'Glyph .* missing')  # the browser draws the text, with another font
         figure = Figure(figsize=(size[0] / 72, size[1] / 72), layout='constrained')
         paint(figure)
         figure.savefig(buffer, format='svg', metadata=NO_METADATA)
     text = buffer.getvalue()
-    body = re.sub(r'<style.*?</style>', '', text[text.index('>', text.index('<svg')) + 1:])  # it is the page's
+    body = re.sub(r'<style.*?</style>', '', text[text.index('>', text.index('<svg')) + 1:])  # else for the whole page
     box = re.search(r'viewBox="([^"]+)"', text)[1]
     opening = (f'<svg role="img" aria-label="{html.escape(alt)}" viewBox="{box}" '
                f'style="max-width:{round(size[0] * grow)}px">')
@@ -53,13 +53,13 @@ def inline_svg(name: str, alt: str, size: tuple[float, float], paint: Callable[[
 
 
 def own_ids(body: str, name: str) -> str:
-    """Drops ids that nothing refers to, and puts the name before the others: pictures of one page share its ids."""
+    """Removes ids that are not used, and prefixes the others, because ids must be unique on the whole page."""
     used = set(re.findall(r'(?:url\(#|href="#)([^")]+)', body))
     body = re.sub(r' id="([^"]*)"', lambda match: f' id="{name}-{match[1]}"' if match[1] in used else '', body)
     return re.sub(r'(url\(#|href="#)', rf'\g<1>{name}-', body)
 
 
 def shorten_paths(body: str) -> str:
-    """Coordinates of paths to a hundredth of a pixel, no indents."""
+    """Cuts coordinates of paths to hundredths of a pixel, and removes indentation."""
     body = re.sub(r' d="[^"]+"', lambda match: re.sub(r'(\.\d\d)\d+', r'\1', match[0]), body)
     return re.sub(r'\n\s*', '\n', body)

@@ -1,1 +1,1 @@
-"""Pictures of networks, drawn from what the built modules do: data flow, lanes, layout, SVG."""
+"""The page docs/networks.md, and its pictures, which are drawn from what the built networks compute."""

@@ -1,4 +1,4 @@
-"""Which pieces of which networks are drawn: one picture a family."""
+"""Which parts of which networks are drawn; there is one picture for each family."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from torch import Tensor
 
 from mmext.backbones import create_backbone
 from mmext.backbones.recursion import History
-from network_docs.dataflow import Graph, record, tensors_in
+from network_docs.dataflow import DataFlow, record, tensors_in
 from network_docs.svg import Panel
 
 
 @dataclass(frozen=True)
 class Piece:
-    """A panel: some blocks of a network, or its stem (stage 0).
+    """The part of a network that a panel shows: some blocks, or the stem (stage 0).
 
     ``stage`` counts from 1, ``block`` from 0, as the parameter names ``layer{stage}.{block}`` do.
     """
@@ -33,11 +33,12 @@ class Piece:
 
 
 def stem(name: str, note: str, network: str, **options) -> Piece:
+    """A panel of the stem of a network."""
     return Piece(name, note, network, stage=0, options=options)
 
 
 def formula(title: str, name: str) -> Piece:
-    """Two blocks in the middle of a stage, so that what one hands on to the other is seen."""
+    """A panel of two blocks in the middle of a stage, which shows what one passes to the other."""
     return Piece(title, f"formula='{name}'", 'resnet34_recursive', 1, 1, 2, dict(formula=name))
 
 
@@ -126,13 +127,13 @@ PICTURES: dict[str, tuple[str, list[list[Piece]]]] = {
 
 
 def panels(picture: str) -> list[list[Panel]]:
-    """The rows of a picture, traced from the networks as they are built now."""
+    """The panels of a picture, in rows, recorded from the networks as they are built now."""
     _, rows = PICTURES[picture]
-    return [[Panel(piece.title, piece.note, graph_of(piece)) for piece in row] for row in rows]
+    return [[Panel(piece.title, piece.note, data_flow_of(piece)) for piece in row] for row in rows]
 
 
-def graph_of(piece: Piece) -> Graph:
-    """Builds the network on the meta device, runs it up to the piece, and records that."""
+def data_flow_of(piece: Piece) -> DataFlow:
+    """Builds the network on the meta device, runs it up to the part that is drawn, and records that."""
     with torch.device('meta'):
         network = create_backbone(piece.network, **{'num_stages': max(1, piece.stage), **piece.options}).eval()
         image = torch.empty(1, 3, 64, 64)
@@ -149,7 +150,7 @@ def graph_of(piece: Piece) -> Graph:
 
 
 def names_of(state: Any, back: int = 0) -> dict[str, Tensor]:
-    """What the tensors of a state are called, after the block that is ``back`` blocks before the last one drawn."""
+    """The names of the tensors of a state after the block that is ``back`` blocks before the last one drawn."""
     if isinstance(state, Tensor):
         return {f'{state.shape[1]} channels': state}
     if not isinstance(state, History):
@@ -160,4 +161,5 @@ def names_of(state: Any, back: int = 0) -> dict[str, Tensor]:
 
 
 def step(back: int) -> str:
+    """'i', or 'i−2' for two blocks before."""
     return f'i−{back}' if back else 'i'

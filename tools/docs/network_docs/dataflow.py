@@ -1,4 +1,4 @@
-"""What a piece of a network computes, as a graph: recorded while the built modules run on the meta device."""
+"""The data flow of a part of a network, recorded while the built modules run on the meta device."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ SIGNS = {'add': '+', 'radd': '+', 'sub': '−', 'mul': '×', 'rmul': '×', 'div'
 RESHAPES = {'flatten', 'unflatten', 'reshape', 'view', 'contiguous', 'squeeze', 'unsqueeze'}
 
 
-class Source(NamedTuple):
-    """The node that made a tensor; which of its outputs, counted from 1, where it made several."""
+class NodeOutput(NamedTuple):
+    """The node that made a tensor, and if it made several, which of them, counted from 1."""
 
     node: int
     part: int | None = None
@@ -34,18 +34,18 @@ class Node:
 
     kind: str
     label: str
-    sources: tuple[Source, ...] = ()
+    sources: tuple[NodeOutput, ...] = ()
 
 
 @dataclass(frozen=True)
-class Graph:
+class DataFlow:
     """Nodes in the order in which they ran: the inputs first, the outputs last."""
 
     nodes: tuple[Node, ...]
 
     def text(self) -> str:
         """One line a node: its number, what it is, the numbers of what it reads (3.2 is the second output of 3)."""
-        def name(source: Source) -> str:
+        def name(source: NodeOutput) -> str:
             return str(source.node) if source.part is None else f'{source.node}.{source.part}'
 
         return '\n'.join(f'{number} {node.kind}: {node.label}' +
@@ -54,7 +54,7 @@ class Graph:
 
 
 def record(steps: Sequence[Callable], value: Any, modules: Iterable[nn.Module],
-           names: Sequence[Callable[[Any], Mapping[str, Tensor]]]) -> Graph:
+           names: Sequence[Callable[[Any], Mapping[str, Tensor]]]) -> DataFlow:
     """Runs ``steps[0](value)``, gives the result to the next step and so on, and records what they do.
 
     The layers that ``complexity`` counts are nodes, and so is every function of torch outside them. A tensor is known
@@ -85,17 +85,17 @@ def record(steps: Sequence[Callable], value: Any, modules: Iterable[nn.Module],
     finally:
         for hook in hooks:
             hook.remove()
-    return Graph(tuple(needed(recorder.nodes)))
+    return DataFlow(tuple(needed(recorder.nodes)))
 
 
 class Recorder(TorchFunctionMode):
-    """Notes every function of torch that is called outside a layer, and every layer."""
+    """Records every layer, and every function of torch that is called outside of layers."""
 
     def __init__(self) -> None:
         super().__init__()
         self.nodes: list[Node] = []
-        self.makers: dict[int, Source] = {}
-        self.alive: list[Tensor] = []  # an identity is that of one tensor only while the tensor exists
+        self.makers: dict[int, NodeOutput] = {}
+        self.alive: list[Tensor] = []  # an id may be reused once its tensor is deleted
         self.layers_entered = 0
 
     def __torch_function__(self, function: Callable, types: Any, args: tuple = (), kwargs: dict | None = None) -> Any:
@@ -110,14 +110,16 @@ class Recorder(TorchFunctionMode):
         return result
 
     def enter(self, layer: nn.Module, given: tuple) -> None:
+        """Called before a layer runs: the functions inside it are not recorded."""
         self.layers_entered += 1
 
     def leave(self, layer: nn.Module, given: tuple, made: Tensor) -> None:
+        """Called after a layer has run: records it."""
         self.layers_entered -= 1
         self.add(Node(*layer_label(layer), self.sources(given)), made)
 
-    def sources(self, value: Any) -> tuple[Source, ...]:
-        """Who made the tensors in a value; parameters, which nobody made, are left out."""
+    def sources(self, value: Any) -> tuple[NodeOutput, ...]:
+        """Which nodes made the tensors in a value; parameters, which no node made, are left out."""
         return tuple(self.makers[id(tensor)] for tensor in tensors_in(value) if id(tensor) in self.makers)
 
     def is_named(self, tensor: Tensor) -> bool:
@@ -125,11 +127,13 @@ class Recorder(TorchFunctionMode):
         return self.nodes[self.makers[id(tensor)].node].kind in ('input', 'state')
 
     def add(self, node: Node, *made: Tensor) -> None:
+        """Records a node, and that it made these tensors."""
         self.nodes.append(node)
         for part, tensor in enumerate(made, 1):
-            self.know(tensor, Source(len(self.nodes) - 1, part if len(made) > 1 else None))
+            self.know(tensor, NodeOutput(len(self.nodes) - 1, part if len(made) > 1 else None))
 
-    def know(self, tensor: Tensor, maker: Source) -> None:
+    def know(self, tensor: Tensor, maker: NodeOutput) -> None:
+        """Remembers which node made a tensor."""
         self.makers[id(tensor)] = maker
         self.alive.append(tensor)
 
@@ -144,14 +148,14 @@ def tensors_in(value: Any) -> Iterator[Tensor]:
 
 
 def needed(nodes: list[Node]) -> list[Node]:
-    """The inputs, the outputs, and what lies on a way to an output, numbered anew."""
+    """The inputs, the outputs, and the nodes that an output depends on, with new numbers."""
     keep = {number for number, node in enumerate(nodes) if node.kind in ('input', 'output')}
     for number in reversed(range(len(nodes))):
         if number in keep:
             keep.update(source.node for source in nodes[number].sources)
     renumbered = {number: new for new, number in enumerate(sorted(keep))}
     return [Node(nodes[number].kind, nodes[number].label,
-                 tuple(Source(renumbered[source.node], source.part) for source in nodes[number].sources))
+                 tuple(NodeOutput(renumbered[source.node], source.part) for source in nodes[number].sources))
             for number in renumbered]
 
 

@@ -10,14 +10,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import combinations, product
 
-from network_docs.dataflow import Graph, Source
+from network_docs.dataflow import DataFlow, NodeOutput
 
 
 @dataclass
 class Way:
     """From a node past some layers of its own to another node; ``start`` and ``end`` are heights."""
 
-    source: Source
+    source: NodeOutput
     layers: tuple[int, ...]
     target: int
     start: float = 0.
@@ -34,13 +34,16 @@ class Bundle:
 
     @property
     def start(self) -> float:
+        """The height at which its ways begin."""
         return self.ways[0].start
 
     @property
     def end(self) -> float:
+        """The height at which the longest of its ways ends."""
         return max(way.end for way in self.ways)
 
     def overlaps(self, other: Bundle) -> bool:
+        """Whether two bundles are on the same side and at the same heights, so that they need different lanes."""
         return self.side == other.side and self.start < other.end and other.start < self.end
 
     def crossings(self, other: Bundle) -> list[float]:
@@ -48,7 +51,7 @@ class Bundle:
         return [y for y in {self.start, *(way.end for way in self.ways)} if other.start < y < other.end]
 
 
-def longest_way(graph: Graph) -> list[int]:
+def longest_way(graph: DataFlow) -> list[int]:
     """The numbers of the nodes from the first input to the first output; the first operand where two are as long."""
     lengths, before = {0: 1}, {}
     for number, node in enumerate(graph.nodes):
@@ -62,7 +65,7 @@ def longest_way(graph: Graph) -> list[int]:
     return way[::-1]
 
 
-def other_ways(graph: Graph, column: Sequence[int]) -> list[Way]:
+def other_ways(graph: DataFlow, column: Sequence[int]) -> list[Way]:
     """The ways beside the column, in the order in which they end.
 
     Raises:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
-from network_docs.dataflow import Graph
+from network_docs.dataflow import DataFlow
 from network_docs.lanes import Bundle, Way, bundled, choose_lanes, longest_way, other_ways
 from network_docs.shapes import Drawing, Line, Point, Shape, shape_of
 
@@ -26,7 +26,7 @@ class Span:
     reach: float
 
 
-def arrange(graph: Graph) -> Drawing:
+def arrange(graph: DataFlow) -> Drawing:
     """Lays a graph out."""
     return Layout(graph).drawing()
 
@@ -34,7 +34,7 @@ def arrange(graph: Graph) -> Drawing:
 class Layout:
     """The shapes of a graph's column, and the lanes of its other ways."""
 
-    def __init__(self, graph: Graph) -> None:
+    def __init__(self, graph: DataFlow) -> None:
         self.nodes = graph.nodes
         self.column = longest_way(graph)
         self.ways = other_ways(graph, self.column)
@@ -82,6 +82,7 @@ class Layout:
             way.end = target.y if way.target in self.shapes else target.top
 
     def drawing(self) -> Drawing:
+        """All shapes and lines, laid out."""
         drawing = Drawing(list(self.shapes.values()))
         for before, number in pairwise(self.column):
             upper, lower = self.shapes[before], self.shapes[number]
@@ -91,7 +92,7 @@ class Layout:
             beside = sorted((bundle for bundle in self.bundles if bundle.side == side), key=lambda bundle: bundle.lane)
             taken = self.taken_by_column()
             for bundle in beside:
-                self.draw(bundle, side, beside, taken, drawing)
+                self.add_bundle(bundle, side, beside, taken, drawing)
         return drawing
 
     def taken_by_column(self) -> list[Span]:
@@ -101,8 +102,9 @@ class Layout:
         spans = [Span(shape.top, shape.bottom, shape.width / 2) for shape in (first, last)]
         return [*spans, Span(inner[0].top, inner[-1].bottom, max(shape.width for shape in inner) / 2)]
 
-    def draw(self, bundle: Bundle, side: int, beside: Sequence[Bundle], taken: list[Span], drawing: Drawing) -> None:
-        """Adds a bundle as near to the column as what is taken allows, and takes its room."""
+    def add_bundle(self, bundle: Bundle, side: int, beside: Sequence[Bundle], taken: list[Span],
+                   drawing: Drawing) -> None:
+        """Adds a bundle to a drawing, as close to the column as possible, and its spans to those taken."""
         layers = self.stack(bundle.ways[0].layers)
         x, down = self.place(bundle, layers, beside, taken)
         for shape in layers:

@@ -33,7 +33,7 @@ MARKED = re.compile(r'(<!-- table (\w+) -->\n).*?(<!-- end of table -->)', re.DO
 
 @dataclass(frozen=True)
 class Row:
-    """A network with a classifier on it; what its paper printed, where it did."""
+    """A row of a table: a network with a classifier, and what its paper prints about it, if anything."""
 
     name: str
     stem: str
@@ -46,14 +46,15 @@ class Row:
 
     @property
     def network(self) -> tuple[str, str, tuple[int, ...]]:
+        """What decides how the network is built: name, stem and shape of the input."""
         return self.name, self.stem, self.input
 
 
 @cache
 def rows_of(paper: str) -> tuple[Row, ...]:
-    """What the paper printed, in its order, then our other networks of that paper.
+    """The networks whose figures a paper prints, in its order, then our other networks of that paper.
 
-    Those are counted as the first printed row on the same stem is.
+    The latter are counted in the same way as the first printed row with the same stem.
     """
     printed = [Row(row['name'], row['stem'], row['num_classes'], tuple(row['input']), row['flops'], row['params_M'],
                    row['gflops'], row['table'])
@@ -71,19 +72,20 @@ def rows_of(paper: str) -> tuple[Row, ...]:
 
 @cache
 def default_stem(name: str) -> str:
+    """The stem of a network unless another one is asked for."""
     cls, arguments = find_backbone(name)
     with torch.device('meta'):
         return cls(**arguments, num_stages=1).stem
 
 
 def count(rows: Iterable[Row]) -> Iterator[tuple[Row, Complexity]]:
-    """Counts classifiers; a network that stands in several rows is built once, and its linear layer exchanged."""
+    """Counts classifiers. A network of several rows is built once, and its linear layer is exchanged."""
     rows = list(rows)
     for network in dict.fromkeys(row.network for row in rows):
         same = [row for row in rows if row.network == network]
         name, stem, shape = network
         subject = subjects.classifier(name, same[0].num_classes, shape, stem)
-        *calls, last = complexity.trace(subject.model.eval(), shape, subject.forward)
+        *calls, last = complexity.layer_calls(subject.model.eval(), shape, subject.forward)
         for row in same:
             subject.model.fc = nn.Linear(last.given[1], row.num_classes, device='meta')
             params = sum(parameter.numel() for parameter in subject.model.parameters())
@@ -114,7 +116,7 @@ def config(row: Row) -> str:
 
 
 def compared(printed: float | None, counted: float) -> str:
-    """A printed figure; starred where ours neither rounds nor is cut to it."""
+    """A printed figure, with a star if the counted one is neither rounded nor truncated to it."""
     if printed is None:
         return ''
     text = f'{printed:g}'
@@ -131,15 +133,15 @@ def table(paper: str) -> str:
 
 
 def with_tables(page: str, make: Callable[[str], str]) -> str:
-    """The page with its tables made anew."""
+    """The page with new tables; ``make`` returns the table of a paper."""
     return MARKED.sub(lambda match: match[1] + make(match[2]) + match[3], page)
 
 
 def read_page(root: Path) -> str:
-    """The page as it is.
+    """Reads the page.
 
     Raises:
-        UserError: it can't be read, or lacks the place of a table or a picture.
+        UserError: it can't be read, or does not have a place for each table and picture.
     """
     path = root / PAGE
     try:
@@ -157,7 +159,7 @@ def read_page(root: Path) -> str:
 
 
 def make(root: Path) -> Iterator[Path]:
-    """Writes the pictures and the page's tables, and yields each file when it is written.
+    """Writes the pictures and the tables of the page, and yields each file when it is written.
 
     Raises:
         UserError: the page lacks the place of a table or a picture.
@@ -218,6 +220,6 @@ def stale_tables(root: Path, chosen: Callable[[Row], bool] = lambda row: True) -
 
 
 def lines_in(page: str) -> dict[str, list[str]]:
-    """The rows of each table, by the paper."""
+    """The lines of the table of each paper."""
     return {match[2]: [text for text in match[0].splitlines() if text.startswith('| `')]
             for match in MARKED.finditer(page)}

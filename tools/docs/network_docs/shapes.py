@@ -31,14 +31,17 @@ class Shape:
 
     @property
     def top(self) -> float:
+        """The height of the upper edge."""
         return self.y - self.height / 2
 
     @property
     def bottom(self) -> float:
+        """The height of the lower edge."""
         return self.y + self.height / 2
 
     @property
     def is_box(self) -> bool:
+        """Whether it is drawn as a box: not a circle or a text."""
         return self.node.kind not in (*TEXTS, 'sign')
 
 
@@ -60,16 +63,19 @@ class Drawing:
     dots: set[Point] = field(default_factory=set)
 
     def reach(self, side: int) -> float:
+        """How far the drawing extends from x = 0 to the right (side 1) or to the left (-1)."""
         xs = [side * x for line in self.lines for x, _ in line.points]
         return max([*xs, *(side * shape.x + shape.width / 2 for shape in self.shapes)])
 
     @property
     def height(self) -> float:
+        """The height of the lowest edge."""
         return max(shape.bottom for shape in self.shapes)
 
 
 @cache
 def text_width(text: str) -> float:
+    """The width of a text in points."""
     return TextPath((0, 0), text, prop=FontProperties(family=FONT, size=FONT_SIZE)).get_extents().width.round(1)
 
 
@@ -79,6 +85,7 @@ def lines_of(label: str) -> list[str]:
 
 
 def shape_of(node: Node, x: float = 0., top: float = 0.) -> Shape:
+    """The shape of a node, as large as its label needs, with its upper edge at ``top``."""
     lines = lines_of(node.label)
     width = height = SIGN
     if node.kind != 'sign':

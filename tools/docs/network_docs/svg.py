@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import PathPatch
 from matplotlib.path import Path
 
-from network_docs.dataflow import Graph
+from network_docs.dataflow import DataFlow
 from network_docs.layout import arrange
 from network_docs.shapes import FONT, FONT_SIZE, LINE_HEIGHT, Drawing, Point, Shape, lines_of, text_width
 
@@ -34,7 +34,7 @@ class Panel:
 
     title: str
     note: str
-    graph: Graph
+    graph: DataFlow
 
 
 def describe(rows: Sequence[Sequence[Panel]]) -> str:
@@ -115,6 +115,7 @@ def draw_panel(axes: Axes, panel: Panel, drawing: Drawing, x: float, top: float)
 
 
 def write(axes: Axes, text: str, x: float, y: float, size: float = FONT_SIZE, **options) -> None:
+    """Writes one centred line of text; y is the middle of its height."""
     axes.text(x, y + .36 * size, text, size=size, ha='center', va='baseline', **options)
 
 
