@@ -93,7 +93,7 @@ def print_left_out(folder: str | Path, names: Iterable[str], what: str = 'videos
 
 
 def require_writable(folder: str | Path, option: str = '--work-dir') -> None:
-    """Creates a folder and tries to write there. UserError if that fails; it names ``option``, which sets the folder."""
+    """Creates a folder and tries to write there. UserError if that fails; it names the ``option`` for it."""
     try:
         os.makedirs(folder, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder):
