@@ -20,7 +20,7 @@ import time
 import torch
 
 import mmext
-from mmext.analysis.speed.memory import EXACT_ALLOCATOR, Gauge
+from mmext.benchmark.memory import EXACT_ALLOCATOR, Gauge
 from mmext.classification import Classifier
 from mmext.engine import cli
 from mmext.errors import UserError

@@ -24,10 +24,10 @@ from rich.console import Console
 from rich.table import Table
 
 import mmext  # noqa: F401  repairs the stack before anything else is imported
-from mmext.analysis.speed.memory import status
-from mmext.analysis.speed.setup import Setup
-from mmext.analysis.speed.steps import Inference, TrainingStep, network
-from mmext.analysis.speed.subject import Spec, Subject
+from mmext.benchmark.memory import status
+from mmext.benchmark.setup import Setup
+from mmext.benchmark.steps import Inference, TrainingStep, network
+from mmext.benchmark.subject import Spec, Subject
 from mmext.engine import cli
 from mmext.engine.allocator import VARIABLE
 from mmext.errors import UserError

@@ -27,11 +27,11 @@ import torch
 from mmengine.logging import MMLogger
 from mmengine.registry import DATASETS, DefaultScope
 
-from mmext.analysis.speed.data import endless_loader, quietly, transforms, waiting
-from mmext.analysis.speed.setup import DTYPES, MEMORY_FORMATS, Setup
-from mmext.analysis.speed.steps import TrainingStep
-from mmext.analysis.speed.subject import Spec, Subject
-from mmext.analysis.speed.timing import in_turn, ratio
+from mmext.benchmark.data import endless_loader, measure_transforms, measure_waiting, without_output
+from mmext.benchmark.setup import DTYPES, MEMORY_FORMATS, Setup
+from mmext.benchmark.steps import TrainingStep
+from mmext.benchmark.subject import Spec, Subject
+from mmext.benchmark.timing import in_turn, ratio
 from mmext.engine import cli
 from mmext.errors import UserError
 from mmext.files import write_json
@@ -99,7 +99,7 @@ def tell_ratios(subject: Subject, args: argparse.Namespace) -> None:
     for name, expand in (("the config's", False), ('Expand before it', True)):
         sets = [dataset_of(subject, steps) for steps in pipelines(subject, expand).values()]
         seeds = [iter(range(args.repeats + 1)) for _ in sets]  # a repeat has its own draws, the same for both
-        works = [lambda data=data, seed=seed: transforms(data, args.samples, 1, time.process_time, next(seed))
+        works = [lambda data=data, seed=seed: measure_transforms(data, args.samples, 1, time.process_time, next(seed))
                  for data, seed in zip(sets, seeds)]
         mmdets, ours = (repeats[1:] for repeats in in_turn(works, args.repeats + 1))  # the first one warms up
         for part, kinds in (('augmentation', ['augment']), ('whole', ['augment', 'decode', 'other'])):
@@ -121,7 +121,7 @@ def seconds(repeats: Sequence[list[dict]], kinds: Sequence[str]) -> list[float]:
 def dataset_of(subject: Subject, pipeline: list[dict]) -> object:
     config = dict(subject.config.train_dataloader.dataset, pipeline=pipeline)
     with DefaultScope.overwrite_default_scope(subject.scope):
-        return quietly(lambda: DATASETS.build(config))
+        return without_output(lambda: DATASETS.build(config))
 
 
 def tell_waiting(subject: Subject, setup: Setup, args: argparse.Namespace) -> None:
@@ -134,7 +134,7 @@ def tell_waiting(subject: Subject, setup: Setup, args: argparse.Namespace) -> No
         for name, pipeline in pipelines(subject, expand=False).items():
             subject.config.train_dataloader.update(num_workers=workers)
             subject.config.train_dataloader.dataset.pipeline = pipeline
-            found = waiting(step, endless_loader(subject, args.batch), args.steps, args.warmup)
+            found = measure_waiting(step, endless_loader(subject, args.batch), args.steps, args.warmup)
             print(f'{workers:8}  {name:10}{1000 * found["data"]:10.1f}{1000 * found["step"]:10.1f}'
                   f'{found["waiting_share"]:10.1%}', flush=True)
 

@@ -1,4 +1,4 @@
-"""Text and JSON that are read or refused in one line, and writing that fails early or leaves a whole file."""
+"""Reads text and JSON with errors of one line; writes files atomically."""
 
 from __future__ import annotations
 
@@ -17,22 +17,22 @@ from pathlib import Path
 
 from mmext.errors import DiskFull, UserError, shorten
 
-PART = '.part'  # ends the names of files that are being written
+PART = '.part'  # suffix of the temporary files of write_whole
 MARKS = {codecs.BOM_UTF8: 'utf-8-sig', codecs.BOM_UTF32_LE: 'utf-32', codecs.BOM_UTF32_BE: 'utf-32',
          codecs.BOM_UTF16_LE: 'utf-16', codecs.BOM_UTF16_BE: 'utf-16'}  # UTF-32's begins with UTF-16's
-NO_INPUTS = ('thumbs.db', 'desktop.ini')  # what systems leave in folders
+NO_INPUTS = ('thumbs.db', 'desktop.ini')  # files that operating systems put into folders
 
 
 def read_text(path: str | Path, kind: str = 'file', advice: str = '') -> str:
-    """Reads text: UTF-8, or what a byte-order mark says, UTF-16 or UTF-32; lines end with a newline whatever they had.
+    """Reads a text file in UTF-8, or in the encoding of its byte-order mark (UTF-16, UTF-32). Line endings become \\n.
 
     Args:
         path: of the file.
-        kind: what it should be, for the message where there is none.
-        advice: ends that message.
+        kind: what the file is, for the message if it does not exist.
+        advice: is appended to that message.
 
     Raises:
-        UserError: the file is missing, can't be read, or is no such text.
+        UserError: the file does not exist, can't be read, or is not text in such an encoding.
     """
     try:
         content = Path(path).read_bytes()
@@ -51,15 +51,15 @@ def read_text(path: str | Path, kind: str = 'file', advice: str = '') -> str:
 
 
 def read_json(path: str | Path, kind: str, advice: str = '') -> object:
-    """Reads JSON, in any encoding that ``read_text`` takes.
+    """Reads a JSON file in any encoding that ``read_text`` accepts.
 
     Args:
         path: of the file.
-        kind: what it should be, for the message where there is none.
-        advice: ends that message.
+        kind: what the file is, for the message if it does not exist.
+        advice: is appended to that message.
 
     Raises:
-        UserError: the file is missing, can't be read, or is not JSON.
+        UserError: the file does not exist, can't be read, or is not JSON.
     """
     try:
         return parse_json(read_text(path, kind, advice))
@@ -68,17 +68,22 @@ def read_json(path: str | Path, kind: str, advice: str = '') -> object:
 
 
 def parse_json(text: str) -> object:
-    """The value that JSON stands for, as of one line of a file. ValueError for whatever is wrong with it."""
+    """The value of a JSON text. ValueError if it is not JSON, or nested too deeply."""
     try:
         return json.loads(text)
     except RecursionError:
-        raise ValueError('its lists or objects stand too deep in each other') from None
+        raise ValueError('its lists or objects are nested too deeply') from None
 
 
-def tell_left_out(folder: str | Path, names: Iterable[str], what: str = 'videos') -> None:
-    """Says on one line of stderr which files of a folder are left out, because their suffix is not of those read.
+def print_left_out(folder: str | Path, names: Iterable[str], what: str = 'videos') -> None:
+    """Prints on one line of stderr which files of a folder are ignored because of their suffix.
 
-    Hidden files, and those that an operating system leaves in folders, are not mentioned.
+    Hidden files, and those that operating systems put into folders, are not mentioned.
+
+    Args:
+        folder: the folder.
+        names: of the files in it that are ignored.
+        what: the kind of files that are not ignored.
     """
     names = sorted(name for name in names if not os.path.basename(name).startswith('.')
                    and os.path.basename(name).lower() not in NO_INPUTS)
@@ -88,7 +93,7 @@ def tell_left_out(folder: str | Path, names: Iterable[str], what: str = 'videos'
 
 
 def require_writable(folder: str | Path, option: str = '--work-dir') -> None:
-    """Makes a folder and tries to write into it; UserError says why not, and which option names another."""
+    """Creates a folder and tries to write there. UserError if that fails; it names the ``option`` for it."""
     try:
         os.makedirs(folder, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder):
@@ -98,27 +103,39 @@ def require_writable(folder: str | Path, option: str = '--work-dir') -> None:
 
 
 def require_target(path: str | Path, option: str = '--out') -> None:
-    """A file can be written at this path, whose folder is made. UserError says why not."""
+    """Creates the folder of a file and tries to write into it. UserError if that fails, or the path is a folder."""
     if Path(path).is_dir():
         raise UserError(f"{path}: can't write there (it is a folder); give a file name with {option}")
     require_writable(Path(path).parent, option)
 
 
-def write_json(path: str | Path, content: dict) -> None:
-    """Writes JSON, whole or not at all."""
-    write_whole(path, lambda temporary: temporary.write_text(json.dumps(content, indent=1) + '\n'))
+def write_json(path: str | Path, content: object) -> None:
+    """Writes JSON with ``write_whole``."""
+    write_text(path, json.dumps(content, indent=1) + '\n')
 
 
-def write_whole(path: str | Path, write: Callable[[Path], object], durable: bool = False) -> None:
-    """Has ``write`` write a file beside ``path``, and puts it there when it is whole.
+def write_text(path: str | Path, text: str) -> None:
+    """Writes text in UTF-8 with ``write_whole``."""
+    write_bytes(path, text.encode())
 
-    What a symbolic link points to is replaced, not the link; a file keeps its permissions. A device or a pipe is
-    written as it is.
+
+def write_bytes(path: str | Path, content: bytes) -> None:
+    """Writes bytes with ``write_whole``."""
+    write_whole(path, lambda temporary: temporary.write_bytes(content))
+
+
+def write_whole(path: str | Path, write: Callable[[Path], object]) -> None:
+    """Writes a file atomically: ``path`` holds either all of the new content or what was there before.
+
+    ``write`` writes a temporary file in the same folder, which takes the name ``path`` only when all of its bytes are
+    on the disk. So neither a killed process nor a power failure leaves half a file.
+
+    If ``path`` is a symbolic link, its target is replaced and the link stays. A file that is replaced keeps its
+    permissions. A device or a pipe is written to directly.
 
     Args:
-        path: of the file; its folder is made.
-        write: writes a file, which is there and empty, at the path that it is given.
-        durable: have the bytes on the disk before the name is, so that a power failure leaves one of the two.
+        path: of the file; its folder is created if necessary.
+        write: is called with the path of the temporary file, which exists and is empty, and writes it.
 
     Raises:
         DiskFull: there is no space left.
@@ -132,10 +149,9 @@ def write_whole(path: str | Path, write: Callable[[Path], object], durable: bool
         handle, name = tempfile.mkstemp(prefix=f'.{path.name[:40]}.', suffix=PART, dir=path.parent)
         temporary = Path(name)
         try:
-            lock(handle)  # tells remove_leftovers that somebody is at it
+            lock(handle)  # so that remove_leftovers of another process leaves it alone
             write(temporary)
-            if durable:
-                os.fsync(handle)
+            os.fsync(handle)
             temporary.chmod(stat.S_IMODE(path.stat().st_mode) if path.exists() else 0o666 & ~umask())
             os.replace(temporary, path)
         finally:
@@ -145,7 +161,7 @@ def write_whole(path: str | Path, write: Callable[[Path], object], durable: bool
 
 @contextmanager
 def disk_full_told(path: str | Path) -> Iterator[None]:
-    """Turns what libraries raise where a disk is full into a ``DiskFull`` that names the file."""
+    """Raises ``DiskFull``, which names the file, in place of whatever a library raises when the disk is full."""
     try:
         yield
     except Exception as error:
@@ -155,13 +171,13 @@ def disk_full_told(path: str | Path) -> Iterator[None]:
 
 
 def is_disk_full(error: BaseException | None) -> bool:
-    """Whether an error, or one behind it, is that of a full disk, quota or file size limit."""
+    """Whether an error or one of its causes means that the disk is full, or a quota or file size limit is reached."""
     return error is not None and (getattr(error, 'errno', None) in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
                                   or is_disk_full(error.__cause__ or error.__context__))
 
 
 def nothing_free(path: str | Path) -> bool:
-    """Whether the disk of a file has less than a page left, for libraries that do not hand on the system's reason."""
+    """Whether the disk of a file has less than 4 KiB free. Some libraries do not pass on the error of the system."""
     try:
         return shutil.disk_usage(Path(path).parent).free < 4096
     except OSError:
@@ -169,10 +185,10 @@ def nothing_free(path: str | Path) -> bool:
 
 
 def remove_leftovers(folder: str | Path) -> tuple[int, int]:
-    """Removes the unfinished files that killed processes have left in a folder, but not what is being written.
+    """Removes temporary files that killed processes have left in a folder, but none that is still being written.
 
     Returns:
-        How many, and how many bytes.
+        The number of files, and of their bytes.
     """
     count = size = 0
     for path in Path(folder).glob(f'.*{PART}'):
@@ -182,13 +198,13 @@ def remove_leftovers(folder: str | Path) -> tuple[int, int]:
                     size += path.stat().st_size
                     path.unlink()
                     count += 1
-        except OSError:  # gone meanwhile, a folder, or another user's
+        except OSError:  # it has been removed meanwhile, is a folder, or belongs to another user
             continue
     return count, size
 
 
 def lock(handle: int) -> bool:
-    """Locks an open file until it is closed or the process ends; False where another one holds it."""
+    """Locks an open file until it is closed or the process ends; False if another process has locked it."""
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
@@ -197,7 +213,7 @@ def lock(handle: int) -> bool:
 
 
 def umask() -> int:
-    """The permissions that this process's new files do not get."""
+    """The umask of this process: the permissions that new files do not get."""
     mask = os.umask(0)
     os.umask(mask)
     return mask

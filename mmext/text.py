@@ -1,4 +1,4 @@
-"""Names that come from files: which ones are taken, and how they go to a screen and into Markdown."""
+"""Names that come from files: which ones are accepted, and how they are printed on screens and in Markdown."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ UNPRINTABLE = ('Cc', 'Cs', 'Zl', 'Zp')  # control characters, lone surrogates, b
 
 
 def require_names(names: Iterable[object], source: object) -> None:
-    """Raises a UserError where a name of a class is not text that fits on one line.
+    """Raises a UserError if the name of a class is not text on one line.
 
-    What passes may hold any other character: each output escapes what it has to.
+    Any other character is allowed: each kind of output escapes what it has to.
     """
     for name in names:
         if not isinstance(name, str) or not name.strip():
@@ -27,27 +27,32 @@ def require_names(names: Iterable[object], source: object) -> None:
 
 
 def printable(text: str) -> str:
-    r"""Text on one line that any encoding of Unicode takes: a line break becomes \n, a lone surrogate \udc80."""
+    r"""Text on one line that can be encoded in UTF-8: a line break becomes \n, a lone surrogate \udc80."""
     return ''.join(ascii(character)[1:-1] if unicodedata.category(character) in UNPRINTABLE else character
                    for character in text)
 
 
 def markdown_text(text: str) -> str:
-    """Text that Markdown shows as it is; ``|`` is left to the table that it stands in."""
+    """Text escaped for Markdown, except ``|``, which only matters in tables."""
     return re.sub(r'([\\`*\[\]<>&~$]|(?<![^\W_])_|_(?![^\W_]))', r'\\\1', printable(text))
 
 
-def require_inside(root: str | Path, folder: str | Path, names: Iterable[str], source: object) -> None:
-    """Raises a UserError where a file's name in annotations leads out of the data root.
+def markdown_row(cells: Iterable[object]) -> str:
+    """One row of a Markdown table. The cells must be Markdown already, with ``|`` escaped."""
+    return f'| {" | ".join(map(str, cells))} |'
 
-    Names are taken as they are written: ``../train/x.jpg`` may leave its folder and not the root; an absolute path
-    must lie in the root. Symbolic links in the data root are the user's own, and are followed.
+
+def require_inside(root: str | Path, folder: str | Path, names: Iterable[str], source: object) -> None:
+    """Raises a UserError if a file name in annotations leads out of the data root.
+
+    ``../train/x.jpg`` may leave its folder but not the root, and an absolute path must be inside the root. Symbolic
+    links inside the root are the user's own, and are followed.
 
     Args:
-        root: of the data; ``folder`` where it is empty.
+        root: of the data; if it is empty, ``folder``.
         folder: that the names start from.
         names: of files or folders.
-        source: the annotations.
+        source: the annotation file, for the message.
     """
     root = str(root) or str(folder) or '.'
     roots = {os.path.abspath(root), os.path.realpath(root)}

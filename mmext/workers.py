@@ -1,4 +1,4 @@
-"""Many jobs in many processes, of which some may crash."""
+"""Runs many jobs in several processes, of which some may crash."""
 
 from __future__ import annotations
 
@@ -18,30 +18,30 @@ from mmext.errors import DiskFull, UserError
 from mmext.files import is_disk_full
 
 Job, Result = TypeVar('Job'), TypeVar('Result')
-AHEAD = 2  # jobs handed out for each worker, so that none waits for the next
+AHEAD = 2  # jobs in the queue for each worker, so that none has to wait
 
 
 @dataclass(frozen=True)
 class Crash:
-    """What a job gives that ended in an error of no kind that is expected, or took its process with it."""
+    """The result of a job that raised an unexpected error or crashed its process."""
 
     reason: str
 
 
-def each(function: Callable[[Job], Result], jobs: Iterable[Job],
+def run_jobs(function: Callable[[Job], Result], jobs: Iterable[Job],
          workers: int) -> Generator[tuple[Job, Result | Crash], None, None]:
-    """Does every job once; gives jobs and results as they are done, in any order.
+    """Runs every job once, and yields each job and its result when it is done, in any order.
 
-    A job that ends its process is found by doing anew, one by one, all that were under way; the others go on. When the
-    generator is closed early, as by Ctrl-C, the workers are stopped, and clean up behind themselves.
+    When a process crashes, all jobs that were running are run again, one by one, to find the one that crashes. When the
+    generator is closed early, as by Ctrl-C, the workers are stopped and remove their temporary files.
 
     Args:
-        function: of a module, so that another process can import it.
-        jobs: their arguments.
-        workers: how many processes; 0 does the jobs in this one, where a crash is the end.
+        function: runs a job; it must be importable from a module.
+        jobs: the arguments of the function.
+        workers: the number of processes; with 0 the jobs run in this process, which a crash ends.
 
     Raises:
-        UserError: of a job's; or the disk is full, which ends them all.
+        UserError: a job raised it, or the disk is full; no more jobs are run then.
     """
     if not workers:
         yield from ((job, attempt(function, job)) for job in jobs)
@@ -55,7 +55,7 @@ def each(function: Callable[[Job], Result], jobs: Iterable[Job],
 
 def until_broken(function: Callable[[Job], Result], jobs: Iterator[Job],
                  workers: int) -> Generator[tuple[Job, Result | Crash], None, list[Job]]:
-    """As ``each``, until a process ends; returns the jobs that were under way then."""
+    """As ``run_jobs``, until a process crashes; returns the jobs that were running then."""
     others = set(multiprocessing.active_children())
     executor = ProcessPoolExecutor(workers, start_server(function.__module__), prepare_worker)
     running: dict[Future, Job] = {}
@@ -91,11 +91,11 @@ def until_broken(function: Callable[[Job], Result], jobs: Iterator[Job],
 
 
 def start_server(module: str) -> multiprocessing.context.BaseContext:
-    """Starts the process that workers are forked from, and waits for its imports, a module's; it has no threads."""
+    """Starts the process, without threads, that workers are forked from, and waits until it has imported a module."""
     context = multiprocessing.get_context('forkserver')
     context.set_forkserver_preload([module])
-    resource_tracker.ensure_running()  # here, since it unblocks the signal
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # all of them leave Ctrl-C to this process
+    resource_tracker.ensure_running()  # before the signal is blocked, because this unblocks it
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # only this process handles Ctrl-C
     try:
         forkserver.ensure_running()
     finally:
@@ -107,17 +107,18 @@ def start_server(module: str) -> multiprocessing.context.BaseContext:
 
 
 def prepare_worker() -> None:
+    """Leaves Ctrl-C to the parent process, and ends in order on SIGTERM."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
 
 
 def attempt(function: Callable[[Job], Result], job: Job) -> Result | Crash:
-    """The job's result, or what went wrong."""
+    """The result of a job, or a ``Crash`` that says what went wrong."""
     try:
         return function(job)
     except UserError:
         raise
-    except SystemExit:  # stopped, and its temporary files are gone; the pool would go on with the next job
+    except SystemExit:  # it was stopped and has removed its temporary files; the pool would start the next job
         os._exit(128 + signal.SIGTERM)
     except Exception as error:
         if is_disk_full(error):

@@ -13,7 +13,7 @@ from tests.conftest import ROOT
 # Each layer imports those above it, and itself.
 LAYERS = (
     ('errors', 'imports', 'font', 'registry', '__init__'),
-    ('text', 'files', 'workers', 'screen'),
+    ('text', 'files', 'workers', 'screen', 'figures'),
     ('checkpoints', 'compat', 'config_tree', 'components'),
     ('backbones', 'samples'),
     ('data', ),

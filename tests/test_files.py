@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from mmext.errors import UserError
-from mmext.files import read_json, read_text, tell_left_out
+from mmext.files import print_left_out, read_json, read_text
 from mmext.video.lists import read_classes, read_list
 
 
@@ -39,5 +39,5 @@ def test_other_encodings_are_refused(tmp_path: Path, content: bytes, says: str) 
 
 
 def test_what_is_left_out_is_told(capsys: pytest.CaptureFixture) -> None:
-    tell_left_out('in', ['a.doc', '.hidden', 'Thumbs.db', 'b.xyz'])
+    print_left_out('in', ['a.doc', '.hidden', 'Thumbs.db', 'b.xyz'])
     assert capsys.readouterr().err == 'in: left out 2 files whose suffix is not that of videos (a.doc, b.xyz)\n'

@@ -54,6 +54,13 @@ def test_the_wheel_has_every_module_config_and_page(wheel: Path):
     assert not [name for name in names if '__pycache__' in name]
 
 
+def test_the_wheel_has_nothing_that_only_makes_the_documentation(wheel: Path):
+    makers = {path.relative_to(ROOT / 'tools').as_posix() for path in (ROOT / 'tools' / 'docs').rglob('*.py')}
+    assert {'docs/make.py', 'docs/model_zoo.py', 'docs/network_docs/page.py'} <= makers
+    assert not [name for name in zipfile.ZipFile(wheel).namelist()
+                if any(part in name for part in ('tools/docs', 'network_docs', 'network_page', 'model_zoo'))]
+
+
 def test_its_description_says_who_may_use_it(wheel: Path):
     archive = zipfile.ZipFile(wheel)
     info = f'mmext-{mmext.__version__}.dist-info'

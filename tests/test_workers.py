@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from mmext.errors import UserError
-from mmext.workers import Crash, each
+from mmext.workers import Crash, run_jobs
 
 
 def work(job: tuple[str, int]) -> int:
@@ -40,7 +40,7 @@ def hold(folder: str) -> None:
 
 def test_every_job_is_done_once_whatever_crashes():
     jobs = [('kill' if i in (3, 4, 17) else 'raise' if i == 9 else 'square', i) for i in range(20)]
-    results = list(each(work, jobs, 2))
+    results = list(run_jobs(work, jobs, 2))
     assert sorted(job for job, _ in results) == sorted(jobs)
     for (kind, number), result in results:
         if kind == 'kill':
@@ -53,14 +53,14 @@ def test_every_job_is_done_once_whatever_crashes():
 def test_a_full_disk_ends_all(workers: int):
     done = []
     with pytest.raises(UserError, match=r'^out/a.mp4: no space left on that disk'):
-        for job, _ in each(work, [('square', 1), ('full', 2), *[('square', 3)] * 50], workers):
+        for job, _ in run_jobs(work, [('square', 1), ('full', 2), *[('square', 3)] * 50], workers):
             done.append(job)
     assert len(done) < 10
 
 
 def test_stopped_workers_clean_up(tmp_path: Path):
     """What Ctrl-C does: the generator is closed while jobs are under way."""
-    jobs = each(hold, ['', *[str(tmp_path)] * 6], 2)
+    jobs = run_jobs(hold, ['', *[str(tmp_path)] * 6], 2)
     job, result = next(jobs)
     assert job == '' and isinstance(result, Crash)
     while len(list(tmp_path.iterdir())) < 2:

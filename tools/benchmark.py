@@ -21,8 +21,8 @@ from mmext.errors import UserError
 
 
 def parse_args() -> argparse.Namespace:
-    from mmext.analysis.speed.compare import MEASUREMENTS, Plan
-    from mmext.analysis.speed.setup import DTYPES, MEMORY_FORMATS
+    from mmext.benchmark.compare import MEASUREMENTS, Plan
+    from mmext.benchmark.setup import DTYPES, MEMORY_FORMATS
 
     plan = Plan()
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -65,8 +65,9 @@ def main() -> None:
     from mmengine.logging import MMLogger
     from rich.console import Console
 
-    from mmext.analysis.speed import machine, plot, report
-    from mmext.analysis.speed.compare import Comparison, add_shares
+    from mmext.benchmark import machine, plot, tables
+    from mmext.benchmark.compare import Comparison, add_shares
+    from mmext.figures import write_figure
     from mmext.files import write_json
 
     MMLogger.get_current_instance().setLevel('WARNING')  # every weight's initialisation is told otherwise
@@ -77,20 +78,20 @@ def main() -> None:
     if 'throughput' in plan.parts:
         described['matrix_peak'] = machine.matrix_peak(setup)
     remarks = machine.warnings(described, setup)
-    lines = report.header(described, setup)
+    lines = tables.header(described, setup)
     console = Console(width=max(150, Console().width), highlight=False)
     for line in [*lines, *(f'warning: {remark}' for remark in remarks), *left_out]:
         console.print(line, soft_wrap=True, markup=False)
     records = Comparison(subjects, setup, plan, loaders, quiet=not sys.stderr.isatty()).measure()
     if 'throughput' in plan.parts:
         add_shares(records, described['matrix_peak'])
-    report.print_report(records, console)
+    tables.print_tables(records, console)
     if args.out:
         write_json(args.out, dict(machine=described, warnings=remarks, setup=dataclasses.asdict(setup),
                                   plan=dataclasses.asdict(plan), accuracy=args.accuracy, models=records))
         print(f'figures: {args.out}')
     if args.plot:
-        plot.draw(args.plot, records, args.accuracy, f'{described["device"]}, {lines[2]}')
+        write_figure(args.plot, plot.make_figure(records, args.accuracy, f'{described["device"]}, {lines[2]}'))
         print(f'plot: {args.plot}')
 
 
@@ -102,10 +103,11 @@ def checked(args: argparse.Namespace) -> tuple:
     """
     import dataclasses
 
-    from mmext.analysis.speed import plot
-    from mmext.analysis.speed.compare import Plan
-    from mmext.analysis.speed.setup import Setup
-    from mmext.analysis.speed.subject import subjects_of
+    from mmext.benchmark import plot
+    from mmext.benchmark.compare import Plan
+    from mmext.benchmark.setup import Setup
+    from mmext.benchmark.subject import subjects_of
+    from mmext.figures import require_suffix
     from mmext.files import require_target
 
     parts = parts_of(args)
@@ -113,7 +115,7 @@ def checked(args: argparse.Namespace) -> tuple:
         if path:
             require_target(path, option)
     if args.plot:
-        plot.check_target(args.plot)
+        require_suffix(args.plot, '--plot')
         if 'throughput' not in parts:
             raise UserError('--plot: it draws throughput; add that to --only')
     setup = Setup(args.device, args.dtype, args.memory_format, args.compile, args.threads, args.predict)
@@ -134,7 +136,7 @@ def checked(args: argparse.Namespace) -> tuple:
 
 def parts_of(args: argparse.Namespace) -> tuple[str, ...]:
     """What is to be measured."""
-    from mmext.analysis.speed.compare import MEASUREMENTS
+    from mmext.benchmark.compare import MEASUREMENTS
 
     if args.synthetic and args.only and 'data' in args.only:
         raise UserError('--only data: there are none with --synthetic; leave out one of them')
@@ -148,7 +150,7 @@ def feed(subjects: list, plan: object, args: argparse.Namespace) -> tuple[list, 
     Raises:
         UserError: they are not there, and ``--only data`` asks for them.
     """
-    from mmext.analysis.speed.data import loaders_of
+    from mmext.benchmark.data import loaders_of
 
     if args.synthetic or not {'data', 'train'} & set(plan.parts):
         return [None] * len(subjects), []

@@ -80,7 +80,7 @@ def write(path: str, args: argparse.Namespace, found: list[Checked]) -> None:
     """Writes the report, whole or not at all."""
     from dataclasses import asdict
 
-    from mmext.files import write_json, write_whole
+    from mmext.files import write_json, write_text
     from mmext.text import printable
 
     if path.endswith('.json'):
@@ -92,7 +92,7 @@ def write(path: str, args: argparse.Namespace, found: list[Checked]) -> None:
         lines.append((checked.loader, checked.place, f'{checked.samples} samples', f'{checked.files} files read'))
         lines += [(trouble.path, trouble.kind, trouble.reason) for trouble in checked.troubles]
     text = ''.join('\t'.join(map(printable, fields)) + '\n' for fields in lines)
-    write_whole(path, lambda temporary: temporary.write_text(text))
+    write_text(path, text)
 
 
 if __name__ == '__main__':

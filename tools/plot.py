@@ -30,19 +30,18 @@ def parse_args() -> argparse.Namespace:
 def main() -> None:
     args = parse_args()
     from mmext.analysis import curves
-    from mmext.analysis.speed.plot import SUFFIXES
+    from mmext.figures import require_suffix, write_figure
     from mmext.files import require_target
 
     if not 0 <= args.smooth <= MAX_SMOOTH:
         raise UserError(f'--smooth {args.smooth:g}: need a number of records from 0, which changes nothing, to '
                         f'{MAX_SMOOTH}')
     out = Path(args.out or Path(args.runs[0], 'curves.png'))
-    if out.suffix.lower() not in SUFFIXES:
-        raise UserError(f'--out {out}: need a file name that ends in {", ".join(SUFFIXES)}')
+    require_suffix(out, '--out')
     runs = curves.read_runs(args.runs)
     keys = curves.choose_keys(runs, args.keys)
     require_target(out)
-    curves.draw(out, runs, keys, args.smooth)
+    write_figure(out, curves.make_figure(runs, keys, args.smooth))
     print(f'{", ".join(keys)} of {", ".join(run.name for run in runs)}: {out}')
 
 

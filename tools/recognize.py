@@ -17,7 +17,7 @@ from mmext.engine.flags.flag import add_flags
 from mmext.engine.flags.shared import BACKBONE, OPTIONS, memory_format
 from mmext.engine.flags.testing import views_at_once
 from mmext.errors import UserError
-from mmext.files import tell_left_out
+from mmext.files import print_left_out
 
 
 def parse_args() -> argparse.Namespace:
@@ -79,7 +79,7 @@ def find_videos(paths: list[Path]) -> list[Path]:
         if path.is_dir():
             files = sorted(file for file in path.iterdir() if file.is_file() and not file.name.startswith('.'))
             inside = [file for file in files if file.suffix.lower() in SUFFIXES]
-            tell_left_out(path, (file.name for file in files if file not in inside))
+            print_left_out(path, (file.name for file in files if file not in inside))
         if not inside:
             raise UserError(f'{path}: no videos in this folder ({", ".join(SUFFIXES)})')
         if not inside[0].is_file():

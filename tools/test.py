@@ -44,11 +44,11 @@ def check_args(args: argparse.Namespace) -> None:
 
 def tell_fusion(fused: Fused) -> str:
     """What was folded, how exact it is, and how much quicker a batch is."""
-    from mmext.analysis.speed.fused import REPEATS, speed_up
+    from mmext.benchmark.timing import FUSION_REPEATS, fusion_speed_up
 
-    faster = speed_up(fused.plain, fused.fused)
-    return (f'{fused}; {faster["median"]:.2f} times as fast ({faster["min"]:.2f} to {faster["max"]:.2f} in {REPEATS} '
-            'turns of one batch)')
+    faster = fusion_speed_up(fused.plain, fused.fused)
+    return (f'{fused}; {faster["median"]:.2f} times as fast ({faster["min"]:.2f} to {faster["max"]:.2f} in '
+            f'{FUSION_REPEATS} turns of one batch)')
 
 
 def main() -> None:

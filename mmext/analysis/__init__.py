@@ -1,1 +1,1 @@
-"""What models and logs say: parameters, FLOPs, pictures of blocks, what runs reached."""
+"""What networks, formulas and runs tell: parameters, FLOPs, published figures, results and curves of trainings."""

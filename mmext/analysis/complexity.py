@@ -1,4 +1,4 @@
-"""Parameters and FLOPs, counted from the built model on the meta device, in each paper's own convention."""
+"""Parameters and FLOPs, counted on the built model on the meta device, in the convention of each paper."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ COUNTED = (*CONVOLUTIONS, nn.Linear, *NORMS, *ACTIVATIONS, *MAX_POOLS, *MEAN_POO
 
 @dataclass(frozen=True)
 class Call:
-    """One call of a layer: the layer, and the shapes that went in and came out, the batch first."""
+    """One call of a layer: the layer, and the shapes of its input and output, batch dimension included."""
 
     layer: nn.Module
     given: Size
@@ -31,33 +31,34 @@ class Call:
 
 @dataclass(frozen=True)
 class Complexity:
-    """Parameters, multiply-accumulate operations and FLOPs (in some convention) of one input."""
+    """Parameters, multiply-accumulate operations (MACs) and FLOPs (in some convention) of a model on one input."""
 
     params: int
     macs: int
     flops: int
 
     def as_dict(self) -> dict[str, int]:
+        """The three numbers by their names, for JSON."""
         return asdict(self)
 
 
 def count(model: nn.Module, shape: Sequence[int], convention: str = 'macs',
           forward: Callable | None = None) -> Complexity:
-    """Counts a model that was built on the meta device.
+    """Counts parameters and operations of a model.
 
     Args:
-        model: any module; it is put into eval mode.
-        shape: of one input, without the batch.
-        convention: a key of ``CONVENTIONS``.
-        forward: what to call with the input; the model itself by default.
+        model: any module that was built on the meta device; it is put into eval mode.
+        shape: of one input, without the batch dimension: (C, H, W) or (C, T, H, W).
+        convention: how FLOPs are counted, a key of ``CONVENTIONS``.
+        forward: is called with the input; by default the model itself.
     """
-    calls = trace(model.eval(), shape, forward or model)
+    calls = layer_calls(model.eval(), shape, forward or model)
     params = sum(parameter.numel() for parameter in model.parameters())
     return Complexity(params, macs(calls), CONVENTIONS[convention](calls))
 
 
-def trace(model: nn.Module, shape: Sequence[int], forward: Callable) -> list[Call]:
-    """Runs one meta input of the given shape through the model and lists the layers' calls in order."""
+def layer_calls(model: nn.Module, shape: Sequence[int], forward: Callable) -> list[Call]:
+    """Runs one input of the given shape on the meta device and lists the calls of layers in their order."""
     calls: list[Call] = []
 
     def record(layer: nn.Module, given: tuple, made: torch.Tensor) -> None:
@@ -74,7 +75,7 @@ def trace(model: nn.Module, shape: Sequence[int], forward: Callable) -> list[Cal
 
 
 def call_macs(call: Call) -> int:
-    """Multiply-accumulate operations of a convolution or a linear layer; nothing else has any."""
+    """Multiply-accumulate operations of one call; only convolutions and linear layers have any."""
     layer, elements = call.layer, math.prod(call.made)
     if isinstance(layer, CONVOLUTIONS):
         return elements * (layer.in_channels // layer.groups) * math.prod(layer.kernel_size)
@@ -82,21 +83,22 @@ def call_macs(call: Call) -> int:
 
 
 def macs(calls: list[Call]) -> int:
-    """Plain multiply-accumulate operations."""
+    """Multiply-accumulate operations."""
     return sum(map(call_macs, calls))
 
 
 def iresnet(calls: list[Call]) -> int:
-    """What the iResNet paper printed for ImageNet, SSD and video: thop as it was from March to July 2019.
+    """FLOPs as the iResNet paper prints them for ImageNet, SSD and video: those of thop from March to July 2019.
 
-    It multiplied a convolution's bias by the input channels, and kept of a layer that is called several times (a
-    block's one ReLU) only the last call.
+    That version multiplied the bias of a convolution by the number of input channels, and of a layer that is called
+    several times, such as the only ReLU of a block, it counted only the last call.
     """
     last_call = {id(call.layer): call for call in calls}
     return sum(map(iresnet_call, last_call.values()))
 
 
 def iresnet_call(call: Call) -> int:
+    """The operations that ``iresnet`` counts for one call of a layer."""
     layer, elements = call.layer, math.prod(call.made)
     if isinstance(layer, CONVOLUTIONS):
         kernel = math.prod(layer.kernel_size) + (layer.bias is not None)
@@ -106,7 +108,7 @@ def iresnet_call(call: Call) -> int:
     if isinstance(layer, NORMS):
         return 4 * elements
     if isinstance(layer, MAX_POOLS):
-        kernel = layer.kernel_size  # as it was given: an int counts as itself, a tuple as its product
+        kernel = layer.kernel_size  # thop counted an int as itself, and a tuple as its product
         return elements * (kernel if isinstance(kernel, int) else math.prod(kernel))
     if isinstance(layer, MEAN_POOLS):
         return elements * (math.prod(call.given[2:]) + 1)
@@ -114,23 +116,23 @@ def iresnet_call(call: Call) -> int:
 
 
 def iresnet_cifar(calls: list[Call]) -> int:
-    """What the iResNet paper printed for CIFAR: MACs, 4 per element of a norm, 1 per element of every ReLU."""
+    """FLOPs as the iResNet paper prints them for CIFAR: MACs, 4 per element of a norm, 1 per element of every ReLU."""
     return macs(calls) + 4 * elements_of(calls, NORMS) + elements_of(calls, ACTIVATIONS)
 
 
 def cresnet(calls: list[Call]) -> int:
-    """What the C-ResNet paper printed: MACs, convolution biases, 2 per element of a norm."""
+    """FLOPs as the C-ResNet paper prints them: MACs, biases of convolutions, 2 per element of a norm."""
     biased = [call for call in calls if isinstance(call.layer, CONVOLUTIONS) and call.layer.bias is not None]
     return macs(calls) + elements_of(biased, CONVOLUTIONS) + 2 * elements_of(calls, NORMS)
 
 
 def recursive(calls: list[Call]) -> int:
-    """What the recursion-formula paper printed: the MACs of a batch of 128."""
+    """FLOPs as the recursion-formula paper prints them: the MACs of a batch of 128."""
     return 128 * macs(calls)
 
 
 def elements_of(calls: list[Call], kinds: tuple) -> int:
-    """How many numbers the layers of these kinds made."""
+    """How many elements the outputs of all layers of these kinds have."""
     return sum(math.prod(call.made) for call in calls if isinstance(call.layer, kinds))
 
 

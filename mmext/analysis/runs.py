@@ -1,4 +1,4 @@
-"""What several runs of one recipe reached: best, last and mean of the last epochs, and their mean and deviation."""
+"""Results of repeated runs of a recipe: best, last, and mean of the last epochs, with mean and deviation over runs."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ LOWER_IS_BETTER = ('error', 'loss')
 
 @dataclass(frozen=True)
 class Summary:
-    """A metric over one run: at its best epoch, at its last, and its mean over the last ``averaged`` validations."""
+    """A metric of one run: at the best epoch, at the last, and its mean over the last ``averaged`` validations."""
 
     name: str
     seed: str
@@ -29,7 +29,7 @@ class Summary:
 
     @property
     def recipe(self) -> str:
-        """The run's name without its seed: runs that share it are repetitions."""
+        """The name of the run without its seed; runs of the same recipe are repetitions."""
         return re.sub(r'_seed\d+$', '', self.name)
 
 
@@ -38,15 +38,16 @@ def summarise(work_dir: str | Path, metric: str, averaged: int = 1) -> Summary:
 
     Args:
         work_dir: of the run.
-        metric: as it is logged, such as 'accuracy/top1'.
-        averaged: how many of the last validations ``mean_of_last`` is over.
+        metric: the name in the log, such as 'accuracy/top1'.
+        averaged: how many of the last validations are averaged for ``mean_of_last``.
 
     Raises:
-        UserError: there is no log, no such metric in it, or fewer validations than are to be averaged.
+        UserError: there is no log, the log has no such metric, or it has fewer validations than ``averaged``.
     """
     values = read_metric(Path(work_dir), metric)
     if len(values) < averaged:
-        raise UserError(f'{work_dir}: {len(values)} validations, {averaged} are to be averaged; is the run complete?')
+        raise UserError(f'{work_dir}: only {len(values)} validations, and {averaged} are to be averaged; is the run '
+                        'complete?')
     choose = min if any(word in metric for word in LOWER_IS_BETTER) else max
     best_epoch = choose(values, key=values.get)
     scores = list(values.values())
@@ -55,7 +56,7 @@ def summarise(work_dir: str | Path, metric: str, averaged: int = 1) -> Summary:
 
 
 def read_metric(work_dir: Path, metric: str) -> dict[int, float]:
-    """Epoch -> value, in order, of a run and of what it was resumed with, which counts from where it set in."""
+    """Epoch -> value, in order. Where a run was resumed, the values of the resumed part replace earlier ones."""
     values: dict[int, float] = {}
     known: set[str] = set()
     for record in read_scalars(work_dir):
@@ -70,7 +71,7 @@ def read_metric(work_dir: Path, metric: str) -> dict[int, float]:
 
 
 def seed_of(folders: Sequence[Path]) -> str:
-    """The seed that a run was given; it is not said again where the run was resumed."""
+    """The seed of a run; the config of a part that was resumed may not name it."""
     for folder in folders:
         match = re.search(r'^randomness = dict\([^)]*\bseed=(\d+)', config_of(folder), re.M)
         if match:
@@ -79,5 +80,5 @@ def seed_of(folders: Sequence[Path]) -> str:
 
 
 def mean_and_deviation(values: Sequence[float]) -> tuple[float, float | None]:
-    """The mean, and the sample standard deviation (n - 1), which one run alone does not have."""
+    """The mean, and the sample standard deviation (n - 1); None for a single run."""
     return statistics.fmean(values), statistics.stdev(values) if len(values) > 1 else None

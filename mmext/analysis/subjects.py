@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from mmengine.config import Config
 from mmengine.registry import MODELS, init_default_scope
 from torch import nn
 
@@ -84,7 +85,22 @@ def from_config(path: str | Path, backbone: str | None = None, options: dict | N
     Raises:
         UserError: the config is unusable, or does not say what its input is.
     """
-    config = load_config(path, backbone=backbone, options=options)
+    return of_config(load_config(path, backbone=backbone, options=options), str(path), shape)
+
+
+def of_config(config: Config, name: str, shape: Sequence[int] | None = None,
+              otherwise: Sequence[int] | None = None) -> Subject:
+    """The model of a config that has been read.
+
+    Args:
+        config: as ``load_config`` gives it; its backbone loses its ``init_cfg``.
+        name: of the subject, and for messages.
+        shape: of one input, in place of what the training pipeline makes.
+        otherwise: the shape where the training pipeline fixes none.
+
+    Raises:
+        UserError: the config does not say what its input is, and there is no ``otherwise``.
+    """
     init_default_scope(config.get('default_scope', 'mmengine'))
     config.model.backbone['init_cfg'] = None
     with on_meta():
@@ -94,7 +110,9 @@ def from_config(path: str | Path, backbone: str | None = None, options: dict | N
         try:
             shape = task.sample_shape(config)
         except UserError as error:
-            raise UserError(f'{path}: {str(error).partition(";")[0]}; give --input C H W') from None
+            if otherwise is None:
+                raise UserError(f'{name}: {str(error).partition(";")[0]}; give --input C H W') from None
+            shape = otherwise
     if task.model_kind == 'recognizer' and len(shape) == 4 and getattr(model.backbone, 'dims', 2) == 3:
         shape = (1, *shape)  # one clip
-    return Subject(str(path), model, tuple(shape), task.counted_forward(model))
+    return Subject(name, model, tuple(shape), task.counted_forward(model))

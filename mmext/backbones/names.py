@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Mapping
 from fnmatch import fnmatch
 from pathlib import Path
@@ -66,10 +67,25 @@ def list_backbones(pattern: str = '*', by_paper: bool = False) -> list[str] | di
 
 
 def is_named(backbone: Mapping, name: str) -> bool:
-    """Whether a config's ``backbone`` is the network of a name, whatever else it says."""
+    """Whether a config's ``backbone`` is the network of a name, whatever other arguments it gives.
+
+    An argument that it does not give has the value that is the default of the class.
+    """
     cls, arguments = catalogue()[name]
-    named = dict(arguments, type=f'mmext.{cls.__name__}')
-    return all(backbone.get(key) == value for key, value in named.items())
+    if backbone.get('type') != f'mmext.{cls.__name__}':
+        return False
+    known = inspect.signature(cls).parameters
+    return all(backbone.get(key, known[key].default if key in known else None) == value
+               for key, value in arguments.items())
+
+
+def name_of(backbone: Mapping) -> str | None:
+    """The name of a config's ``backbone``; None where it has none.
+
+    Where several names fit, it is the one that fixes the most arguments: ``all_cnn_c_init``, not ``all_cnn_c``.
+    """
+    matching = [name for name in catalogue() if is_named(backbone, name)]
+    return max(matching, key=lambda name: len(catalogue()[name][1]), default=None)
 
 
 def create_backbone(name: str, checkpoint_path: str | Path | None = None, **options) -> Backbone:

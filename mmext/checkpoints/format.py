@@ -13,7 +13,7 @@ from torch import Tensor
 
 from mmext.checkpoints.unpickle import load
 from mmext.errors import UserError
-from mmext.files import write_whole
+from mmext.files import write_bytes, write_whole
 
 SAFETENSORS = '.safetensors'
 
@@ -81,7 +81,7 @@ def write_weights(path: str | Path, weights: Mapping[str, Tensor], *, bare: bool
         weights = {name: value.detach().cpu().contiguous().clone() for name, value in weights.items()}
         notes = dict(format='pt', sha256=digest_of(weights), **dict(classes=json.dumps(classes)) if classes else {})
         content = save(weights, notes)
-        write_whole(path, lambda temporary: temporary.write_bytes(content), durable=True)
+        write_bytes(path, content)
         return
     content = weights if bare else dict(state_dict=weights)
     if classes and not bare:
@@ -91,7 +91,7 @@ def write_weights(path: str | Path, weights: Mapping[str, Tensor], *, bare: bool
         with open(temporary, 'wb') as file:
             torch.save(content, file)
 
-    write_whole(path, write, durable=True)
+    write_whole(path, write)
 
 
 def digest_of(weights: Mapping[str, Tensor]) -> str:

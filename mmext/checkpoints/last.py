@@ -9,7 +9,7 @@ from pathlib import Path
 from mmext.checkpoints.read import read_checkpoint
 from mmext.checkpoints.resume import require_resumable
 from mmext.errors import UserError, shorten
-from mmext.files import write_whole
+from mmext.files import write_text
 
 HINT = 'last_checkpoint'
 NUMBERED = re.compile(r'(?!best_)[^.]*?(\d+)\.pth')
@@ -18,7 +18,7 @@ NUMBERED = re.compile(r'(?!best_)[^.]*?(\d+)\.pth')
 def note_last(work_dir: str | Path, path: str | Path) -> None:
     """Writes ``last_checkpoint``: the path relative to the work dir. A hint for people; nothing here depends on it."""
     text = os.path.relpath(os.path.realpath(path), os.path.realpath(work_dir))
-    write_whole(Path(work_dir, HINT), lambda temporary: temporary.write_text(text), durable=True)
+    write_text(Path(work_dir, HINT), text)
 
 
 def numbered(folder: str | Path) -> list[list[Path]]:

@@ -13,7 +13,7 @@ from mmext.classification.image_list import ImageList
 from mmext.classification.readers import holding, require_folder
 from mmext.data.suffixes import IMAGES
 from mmext.errors import UserError, shorten
-from mmext.files import tell_left_out
+from mmext.files import print_left_out
 from mmext.registry import DATASETS
 from mmext.text import require_names
 
@@ -46,7 +46,7 @@ def class_folders(folder: Path, hint: str, ignored: Iterable[str] = (), tell: bo
         raise UserError(f'{folder}: no images in {len(empty)} of the {len(names)} class folders ({shorten(empty)}; '
                         f'{holding(folder / empty[0])}); remove what is no class, or {hint}')
     if tell:
-        tell_left_out(folder, (f'{name}/{file}' for name in names for file in other_files(folder / name)), 'images')
+        print_left_out(folder, (f'{name}/{file}' for name in names for file in other_files(folder / name)), 'images')
     return found
 
 

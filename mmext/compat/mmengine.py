@@ -158,10 +158,10 @@ def write_files_whole_or_not_at_all(module: ModuleType) -> None:
     backend = module.LocalBackend
     if 'replace' in backend.put.__code__.co_names:
         return
-    from mmext.files import write_whole
+    from mmext.files import write_bytes
 
     def put(self, obj: bytes, filepath: str | os.PathLike) -> None:
-        write_whole(filepath, lambda temporary: temporary.write_bytes(obj), durable=True)
+        write_bytes(filepath, obj)
 
     def put_text(self, obj: str, filepath: str | os.PathLike, encoding: str = 'utf-8') -> None:
         self.put(obj.encode(encoding), filepath)

@@ -42,7 +42,7 @@ def from_arrays(predictions: Iterable[tuple[int, np.ndarray, np.ndarray, np.ndar
 def write_detections(path: str | Path, detections: list[dict]) -> None:
     """Writes detections as JSON, whole or not at all; numbers come back bit for bit."""
     text = json.dumps(detections, allow_nan=False, separators=(',', ':'))
-    files.write_whole(path, lambda temporary: temporary.write_text(text))
+    files.write_text(path, text)
 
 
 def read_detections(path: str | Path, truth: GroundTruth) -> list[dict]:
@@ -92,9 +92,11 @@ def fault(detection: object, images: set[int], evaluated: set[int], truth: Groun
 
 
 def finite(value: object) -> bool:
+    """Whether a value is a finite int or float, and not a bool."""
     return type(value) in (int, float) and -sys.float_info.max <= value <= sys.float_info.max
 
 
 def brief(value: object) -> str:
+    """A value as JSON, cut to 80 characters."""
     text = json.dumps(value)
     return text if len(text) <= 80 else text[:77] + '...'

@@ -1,9 +1,7 @@
-"""The twelve COCO metrics, unrounded, and those of each class: pycocotools' numbers, several times as fast.
+"""The twelve COCO metrics, unrounded, and those of each class: pycocotools' numbers, many times as fast.
 
-faster-coco-eval evaluates where it is installed, pycocotools otherwise and on demand. Their recalls and scores are
-equal bit for bit, ties and sizes on a border included. A precision differs where one detection has counted so far, and
-is right: pycocotools divides it by 1 + 2^-52 and gets 1 - 2^-52, faster-coco-eval gets 1. Metrics, which are means,
-differ by less than 1e-15.
+hotcoco evaluates where it is installed, pycocotools otherwise and on demand. Their precisions, recalls, scores and
+metrics are equal bit for bit, ties and areas on a border included.
 """
 
 from __future__ import annotations
@@ -12,15 +10,20 @@ import contextlib
 import functools
 import io
 import logging
-from collections.abc import Sequence
-from dataclasses import dataclass
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from mmengine.logging import print_log
 
 from mmext import compat
 from mmext.detection.annotations import check_classes, read_annotations
+
+if TYPE_CHECKING:
+    from hotcoco import COCOeval
 
 NAMES = ('AP', 'AP50', 'AP75', 'APs', 'APm', 'APl', 'AR1', 'AR10', 'AR100', 'ARs', 'ARm', 'ARl')
 IOU_50, IOU_75 = 0, 5  # of the ten from .5 to .95
@@ -34,7 +37,7 @@ class GroundTruth:
         path: the annotation file.
         images: a dict an image, with ``id`` and what else the file says of it.
         annotations: a dict an object: ``id``, ``image_id``, ``category_id``, ``bbox`` [x, y, width, height] in pixels,
-            ``area``, ``iscrowd`` 0 or 1. Ids count from 1: both evaluators take an object with the id 0 for not found.
+            ``area``, ``iscrowd`` 0 or 1. Ids count from 1: pycocotools takes an object with the id 0 for not found.
         categories: id -> name, in the file's order.
         category_ids: those that are evaluated, in the order of the labels.
     """
@@ -55,7 +58,13 @@ class GroundTruth:
         if tuple(chosen.values()) != tuple(classes):
             names = [dict(name=name) for name in self.categories.values()]
             check_classes(self.path, dict(categories=names), classes)
-        return GroundTruth(self.path, self.images, self.annotations, self.categories, list(chosen))
+        return replace(self, category_ids=list(chosen))
+
+    @property
+    def evaluated(self) -> list[dict]:
+        """The annotations of the categories that are evaluated."""
+        wanted = set(self.category_ids)
+        return [annotation for annotation in self.annotations if annotation['category_id'] in wanted]
 
 
 @dataclass(frozen=True)
@@ -68,7 +77,7 @@ class Evaluation:
             detections of a class in an image).
         recall: (10, classes, 4, 3), the highest that is reached.
         scores: as ``precision``, the score at which a recall is reached.
-        category_ids: of the axis of classes.
+        category_ids: of the axis of classes, in ascending order.
     """
 
     stats: np.ndarray
@@ -84,7 +93,11 @@ def read_ground_truth(path: str | Path) -> GroundTruth:
     Raises:
         UserError: it is missing or malformed; the message names the entry.
     """
-    content = read_annotations(path)
+    return ground_truth_of(read_annotations(path), path)
+
+
+def ground_truth_of(content: dict, path: str | Path) -> GroundTruth:
+    """The ground truth of annotations that ``read_annotations`` has read from a path."""
     categories = {category['id']: category['name'] for category in content['categories']}
     annotations = [dict(id=i, image_id=annotation['image_id'], category_id=annotation['category_id'],
                         bbox=annotation['bbox'], area=annotation['area'], iscrowd=int(bool(annotation.get('iscrowd'))))
@@ -99,7 +112,7 @@ def evaluate(truth: GroundTruth, detections: list[dict], *, reference: bool = Fa
     Args:
         truth: as ``read_ground_truth`` makes it.
         detections: in COCO's result format, in any order; of equal scores the first counts as the highest.
-        reference: use pycocotools even where faster-coco-eval is installed.
+        reference: use pycocotools even where hotcoco is installed.
         per_class: add ``<class>/AP``, ``/AP50``, ``/AP75``, ``/images`` and ``/objects`` for each class.
 
     Returns:
@@ -115,12 +128,93 @@ def evaluate(truth: GroundTruth, detections: list[dict], *, reference: bool = Fa
 
 def accumulate(truth: GroundTruth, detections: list[dict], reference: bool = False) -> Evaluation:
     """``evaluate`` with all that the evaluator found: the curves of each class."""
-    api, evaluator = evaluators(reference)
+    if not reference and not compat.installed('hotcoco'):
+        warn_about_slow_evaluation()
+    elif not reference and not HotcocoTruth.threads_lost():
+        evaluated = set(truth.category_ids)
+        counting = [found for found in detections if found['category_id'] in evaluated]
+        return evaluation_of(HotcocoTruth(truth).evaluate(counting), truth)
+    return evaluation_of(evaluate_with_pycocotools(truth, detections), truth)
+
+
+def evaluation_of(evaluator: Any, truth: GroundTruth) -> Evaluation:
+    """What hotcoco's or pycocotools' ``COCOeval`` found; both have the categories in ascending order of their ids."""
+    arrays = (np.asarray(evaluator.eval[key]) for key in ('precision', 'recall', 'scores'))
+    return Evaluation(np.array(evaluator.stats, float), *arrays, sorted(truth.category_ids))
+
+
+class HotcocoTruth:
+    """The ground truth in hotcoco, which takes no negative ids: images and categories are numbered from 1 there.
+
+    The numbers are in the order of the ids, on which it depends which of equal scores counts first.
+
+    Attributes:
+        images, categories: id -> number.
+        coco: hotcoco's ``COCO`` of the categories that are evaluated. Annotations keep their ids.
+
+    Raises:
+        RuntimeError: the threads of hotcoco are lost, see ``threads_lost``; an evaluation would never end.
+    """
+
+    process: int | None = None  # that has started the threads of hotcoco
+
+    def __init__(self, truth: GroundTruth) -> None:
+        from hotcoco import COCO
+
+        if self.threads_lost():
+            raise RuntimeError('hotcoco has been used before this process was forked, and does not work in it')
+        HotcocoTruth.process = os.getpid()
+        self.images = numbered(image['id'] for image in truth.images)
+        self.categories = numbered(truth.category_ids)
+        self.coco = COCO(dict(
+            images=[dict(id=number) for number in self.images.values()],
+            categories=[dict(id=number, name=str(number)) for number in self.categories.values()],
+            annotations=[self.with_numbers(annotation) for annotation in truth.evaluated]))
+
+    @classmethod
+    def threads_lost(cls) -> bool:
+        """Whether this process was forked from one that had used hotcoco: its threads exist only there."""
+        return cls.process not in (None, os.getpid())
+
+    def with_numbers(self, entry: dict) -> dict:
+        """An annotation or detection with the numbers of its image and category in place of their ids."""
+        return dict(entry, image_id=self.images[entry['image_id']],
+                    category_id=self.categories[entry['category_id']])
+
+    def evaluator(self, detections: Sequence[dict]) -> COCOeval:
+        """hotcoco's ``COCOeval`` before it has evaluated; the detections' ids are 1, 2 ... in their order.
+
+        Detections of categories that are not evaluated must not be among them.
+        """
+        from hotcoco import COCOeval
+
+        return COCOeval(self.coco, self.coco.load_res([self.with_numbers(found) for found in detections]), 'bbox')
+
+    def evaluate(self, detections: Sequence[dict]) -> COCOeval:
+        """hotcoco's ``COCOeval`` after it has evaluated; see ``evaluator``."""
+        evaluator = self.evaluator(detections)
+        with contextlib.redirect_stdout(io.StringIO()):
+            evaluator.evaluate()
+            evaluator.accumulate()
+            evaluator.summarize()
+        return evaluator
+
+
+def numbered(ids: Iterable[int]) -> dict[int, int]:
+    """Id -> its number, from 1, in ascending order of the ids."""
+    return {one: number for number, one in enumerate(sorted(ids), 1)}
+
+
+def evaluate_with_pycocotools(truth: GroundTruth, detections: list[dict]) -> Any:
+    """pycocotools' ``COCOeval`` after it has evaluated. What it is given stays as it is."""
+    from pycocotools.coco import COCO
+    from pycocotools.cocoeval import COCOeval
+
     images = [dict(id=image['id']) for image in truth.images]
     categories = [dict(id=category, name=name) for category, name in truth.categories.items()]
 
-    def index(annotations: list[dict]) -> object:
-        coco = api()
+    def index(annotations: list[dict]) -> COCO:
+        coco = COCO()
         coco.dataset = dict(images=images, annotations=annotations, categories=categories)
         coco.createIndex()
         return coco
@@ -128,31 +222,19 @@ def accumulate(truth: GroundTruth, detections: list[dict], reference: bool = Fal
     with contextlib.redirect_stdout(io.StringIO()):
         found = [dict(detection, id=i, area=detection['bbox'][2] * detection['bbox'][3], iscrowd=0)
                  for i, detection in enumerate(detections, 1)]
-        evaluation = evaluator(index([dict(annotation) for annotation in truth.annotations]), index(found), 'bbox')
-        evaluation.params.catIds = list(truth.category_ids)
-        evaluation.evaluate()
-        evaluation.accumulate()
-        evaluation.summarize()
-    return Evaluation(np.array(evaluation.stats), *(evaluation.eval[key] for key in ('precision', 'recall', 'scores')),
-                      [int(category) for category in evaluation.params.catIds])
-
-
-def evaluators(reference: bool) -> tuple[type, type]:
-    """COCO and COCOeval of the library that is to evaluate."""
-    if not reference and compat.installed('faster_coco_eval'):
-        from faster_coco_eval import COCO, COCOeval_faster
-        return COCO, COCOeval_faster
-    if not reference:
-        say_that_it_is_slow()
-    from pycocotools.coco import COCO
-    from pycocotools.cocoeval import COCOeval
-    return COCO, COCOeval
+        evaluator = COCOeval(index([dict(annotation) for annotation in truth.annotations]), index(found), 'bbox')
+        evaluator.params.catIds = list(truth.category_ids)
+        evaluator.evaluate()
+        evaluator.accumulate()
+        evaluator.summarize()
+    return evaluator
 
 
 @functools.cache
-def say_that_it_is_slow() -> None:
-    print_log('faster-coco-eval is not installed: pycocotools evaluates, which takes more than six times as '
-              'long; pip install faster-coco-eval', 'current', logging.WARNING)
+def warn_about_slow_evaluation() -> None:
+    """Warns, once in a process, that hotcoco is not installed."""
+    print_log('hotcoco is not installed: pycocotools evaluates, which takes many times as long; pip install '
+              'hotcoco', 'current', logging.WARNING)
 
 
 def class_metrics(truth: GroundTruth, evaluation: Evaluation) -> dict[str, float]:

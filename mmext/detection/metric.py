@@ -22,7 +22,7 @@ class CocoMetric(MMDetCocoMetric):
     Args:
         ann_file: the ground truth, a COCO annotation file.
         per_class: add ``<class>/AP``, ``/AP50``, ``/AP75``, ``/images`` and ``/objects`` for each class.
-        reference: use pycocotools even where faster-coco-eval is installed.
+        reference: use pycocotools even where hotcoco is installed.
         detections_file: keep the detections there, in COCO's result format.
         outfile_prefix: mmdet's name for the same; the file is ``<prefix>.bbox.json``.
         kwargs: as for mmdet's. What asks for other metrics than these is refused.

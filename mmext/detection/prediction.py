@@ -31,7 +31,7 @@ from mmext.data.suffixes import IMAGES
 from mmext.data.video import SUFFIXES as VIDEOS
 from mmext.detection.results import Detections
 from mmext.errors import UserError
-from mmext.files import tell_left_out, write_whole
+from mmext.files import print_left_out, write_bytes, write_whole
 
 RESULT = 'predictions.json'
 QUALITY = 92
@@ -97,7 +97,7 @@ def files_in(folder: Path) -> list[Path]:
     files = [file for file in sorted(folder.rglob('*')) if not file.name.startswith('.') and file.is_file()]
     found = [file for file in files if file.suffix.lower() in (*IMAGES, *VIDEOS)]
     others = (str(file.relative_to(folder)) for file in files if file.suffix.lower() not in (*IMAGES, *VIDEOS))
-    tell_left_out(folder, others, 'images or videos')
+    print_left_out(folder, others, 'images or videos')
     return found
 
 
@@ -207,7 +207,7 @@ class Predictor:
         detections = self.detect(image, str(item.path))
         self.found += len(detections.names)
         encoded = cv2.imencode('.jpg', detections.draw(image)[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, QUALITY])[1]
-        write_whole(item.output, lambda temporary: temporary.write_bytes(encoded.tobytes()))
+        write_bytes(item.output, encoded.tobytes())
         result.add(dict(self.head(item, 'image', image), **detections.as_json()))
 
     def video(self, item: Input, result: Result) -> str | None:

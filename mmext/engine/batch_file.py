@@ -42,7 +42,7 @@ def keep_batch(path: Path, iteration: int, found: str, batch: object) -> str:
     bad = '; numbers of the batch itself are not finite, see to the data and their transforms' if any(
         not value.isfinite().all() for value in tensors_in(content['batch'])) else ''
     try:
-        write_whole(path, lambda temporary: torch.save(content, temporary), durable=True)
+        write_whole(path, lambda temporary: torch.save(content, temporary))
     except (DiskFull, OSError) as error:
         return f'{bad}; the batch could not be saved ({getattr(error, "strerror", None) or "the disk is full"})'
     return f'{bad}; the batch is in {path}'

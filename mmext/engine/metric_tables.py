@@ -100,7 +100,7 @@ def write_markdown(path: str, overall: dict[str, float], classes: dict[str, dict
         heads = ['class', *(names.get(name, name) for name in class_columns(classes))]
         rows = [[markdown_text(name), *cells] for name, *cells in class_rows(classes)]
         text += '\n' + markdown(heads, rows, names=True)
-    files.write_whole(path, lambda temporary: temporary.write_text(text, encoding='utf-8'))
+    files.write_text(path, text)
 
 
 def markdown(heads: Sequence[str], rows: Iterable[Sequence[str]], names: bool = False) -> str:

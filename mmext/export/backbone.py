@@ -1,4 +1,4 @@
-"""A backbone as it is exported: features by the names of their stages."""
+"""Export of a backbone: its outputs are the feature maps of its stages, under their names."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from mmext.export.graph import Graph
 
 def backbone_graph(name: str, checkpoint: str | Path | None = None, *, size: Sequence[int] | None = None,
                    frames: int | None = None, dynamic: bool = False, **options) -> Graph:
-    """A network by its name, ready for ``write_onnx``.
+    """A backbone by its name, ready for ``write_onnx``.
 
-    Its input is ``input``, normalised images (N, C, H, W) or clips (N, C, T, H, W); its outputs are ``layer1`` and so
-    on, as ``feature_info`` names them.
+    The input of the file is ``input``, normalised images (N, C, H, W) or clips (N, C, T, H, W). Its outputs are
+    ``layer1`` and so on, as ``feature_info`` names them.
 
     Args:
         name: one of ``list_backbones()``.
-        checkpoint: weights; random ones without.
+        checkpoint: the weights; None for random ones.
         size: (H, W); 224 x 224 by default, 32 x 32 for a stem of stride 1.
-        frames: T, which makes it a network of clips.
-        dynamic: leave frames, height and width open.
+        frames: T of a network for clips; None for images.
+        dynamic: leave the number of frames, height and width variable.
         options: of ``create_backbone``.
 
     Raises:

@@ -1,4 +1,4 @@
-"""A single-stage detector as it is exported: pixels in, boxes and scores out."""
+"""Export of a single-stage detector: its input are pixels, its outputs boxes and scores."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from mmengine.config import Config
 from mmengine.registry import MODELS, init_default_scope
 from torch import Tensor, nn
 
-from mmext.backbones.names import catalogue
+from mmext.backbones.names import name_of
 from mmext.backbones.trained import Trained
 from mmext.backbones.weights import require_match
 from mmext.errors import UserError
@@ -18,11 +18,11 @@ from mmext.export.graph import Graph
 
 
 class Detector(nn.Module):
-    """Pixels (N, 3, H, W) from 0 to 255 -> boxes (N, anchors, 4) and scores (N, anchors, classes).
+    """Maps pixels (N, 3, H, W) from 0 to 255 to boxes (N, anchors, 4) and scores (N, anchors, classes).
 
-    Normalising is inside. A box is (left, top, right, bottom) in pixels of the input, clipped to it; scores are after
-    softmax, without the background (after sigmoid in heads that have it). Both are what mmdet has before it drops
-    low scores and suppresses non-maxima.
+    Normalisation is included. A box is (left, top, right, bottom) in pixels of the input, clipped to it. Scores are
+    after softmax, without background, or after sigmoid, as the head has it. Both are what mmdet has before it removes
+    low scores and applies non-maximum suppression.
 
     Args:
         detector: mmdet's SingleStageDetector, with anchors and ``DeltaXYWHBBoxCoder``.
@@ -48,6 +48,7 @@ class Detector(nn.Module):
         self.register_buffer('corner', torch.tensor([size[1], size[0]] * 2, dtype=torch.float32), persistent=False)
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """Boxes (N, anchors, 4) in pixels and scores (N, anchors, classes) of images (N, 3, H, W)."""
         inputs = self.detector.data_preprocessor
         if inputs._enable_normalize:
             images = (images - inputs.mean) / inputs.std
@@ -57,7 +58,7 @@ class Detector(nn.Module):
         return self.boxes(anchors_first(deltas, 4)), scores
 
     def boxes(self, deltas: Tensor) -> Tensor:
-        """(N, anchors, 4), decoded by mmdet and clipped."""
+        """Boxes (N, anchors, 4) of deltas of the same shape, decoded by mmdet and clipped to the image."""
         from mmdet.models.task_modules.coders.delta_xywh_bbox_coder import delta2bbox
         coder = self.head.bbox_coder
         priors = self.priors.expand_as(deltas).reshape(-1, 4)
@@ -67,13 +68,13 @@ class Detector(nn.Module):
 
 
 def require_anchors(detector: nn.Module) -> None:
-    """Raises a UserError unless a detector has one stage, anchors, and boxes that ``DeltaXYWHBBoxCoder`` decodes."""
+    """Raises a UserError unless a detector is an SSD or RetinaNet, with one stage and anchors."""
     from mmdet.models.dense_heads import RetinaHead, SSDHead
     from mmdet.models.detectors import SingleStageDetector
     head = getattr(detector, 'bbox_head', None)
     if not isinstance(detector, SingleStageDetector) or not isinstance(head, (SSDHead, RetinaHead)):
-        raise UserError(f'{type(detector).__name__}: only SSD and RetinaNet can be exported whole; the network of any '
-                        'detector can: tools/export.py backbone NAME --checkpoint CKPT')
+        raise UserError(f'{type(detector).__name__}: only SSD and RetinaNet can be exported as a whole; of any other '
+                        'detector the backbone can: tools/export.py backbone NAME --checkpoint CKPT')
 
 
 def anchors_first(maps: Sequence[Tensor], numbers: int) -> Tensor:
@@ -84,13 +85,13 @@ def anchors_first(maps: Sequence[Tensor], numbers: int) -> Tensor:
 def detector_graph(config: Config, checkpoint: str | Path, size: Sequence[int] | None = None) -> Graph:
     """A config's detector with a checkpoint's weights, ready for ``write_onnx``.
 
-    Its input is ``images``, its outputs are ``boxes`` and ``scores`` (see ``Detector``). Images have one size, and
-    their colours the order that the network takes, which the file's metadata name (``color``: RGB, or BGR).
+    The input of the file is ``images``, its outputs are ``boxes`` and ``scores`` (see ``Detector``). Images have one
+    size, and their channels have the order that the metadata of the file name (``color``: RGB or BGR).
 
     Args:
-        config: as ``load_config`` gives it.
-        checkpoint: must hold exactly the model's weights.
-        size: (H, W) of the images; SSD knows its own.
+        config: of ``load_config``.
+        checkpoint: must hold exactly the weights of the model.
+        size: (H, W) of the images; that of an SSD is known from its config.
 
     Raises:
         UserError: the checkpoint is not this model's, it is another kind of detector, or the size is not known.
@@ -105,33 +106,25 @@ def detector_graph(config: Config, checkpoint: str | Path, size: Sequence[int] |
     model.load_state_dict(trained.weights, strict=False)
     inputs = model.data_preprocessor
     metadata = dict(
-        backbone=name_of(network), classes=list(trained.classes or ()),
+        backbone=name_of(network) or network['type'], classes=list(trained.classes or ()),
         color='RGB' if inputs._channel_conversion else 'BGR',
         **{key: list(config.model.data_preprocessor.get(key) or ()) for key in ('mean', 'std')},
         boxes='left, top, right, bottom in pixels of the input', test_cfg=model.test_cfg.to_dict())
     size = image_size(model.bbox_head.prior_generator, size)
-    return Graph(Detector(model, size).eval(), 'images', ('boxes', 'scores'), (3, *size), metadata, draw=pixels)
-
-
-def name_of(network: dict) -> str:
-    """The name of a config's backbone, if it has one among ours; else its type."""
-    for name, (cls, arguments) in catalogue().items():
-        given = {key: network.get(key, value if key == 'depth' else None) for key, value in arguments.items()}
-        if network['type'] == f'mmext.{cls.__name__}' and given == arguments:
-            return name
-    return network['type']
+    return Graph(Detector(model, size).eval(), 'images', ('boxes', 'scores'), (3, *size), metadata,
+                 make_input=random_pixels)
 
 
 def image_size(priors: object, size: Sequence[int] | None) -> tuple[int, int]:
-    """The size (H, W) that a detector's images have; UserError where neither it nor the user says so."""
+    """The size (H, W) of a detector's images. UserError if neither it nor the user gives it, or they differ."""
     own = getattr(priors, 'input_size', None)
     if own is None and size is None:
-        raise UserError('--size: this detector takes images of any size, its file only of one; give --size H W')
+        raise UserError('--size: this detector takes images of any size, its ONNX file only of one; give --size H W')
     if own is not None and size is not None and tuple(size) != (own, own):
         raise UserError(f'--size {size[0]} {size[1]}: this detector takes {own} x {own}')
     return tuple(size) if own is None else (own, own)
 
 
-def pixels(shape: Sequence[int]) -> Tensor:
-    """Random whole numbers from 0 to 255."""
+def random_pixels(shape: Sequence[int]) -> Tensor:
+    """A tensor of random whole numbers from 0 to 255, as float32."""
     return torch.randint(256, tuple(shape)).float()

@@ -1,4 +1,4 @@
-"""A module of one input as an ONNX file, which is checked in onnxruntime before it is there."""
+"""Export of a module with one input to an ONNX file, which is checked in onnxruntime before it gets its name."""
 
 from __future__ import annotations
 
@@ -32,12 +32,12 @@ class Graph:
 
     Attributes:
         model: in eval mode, takes one tensor and returns a tuple of tensors.
-        input: the name of its input.
-        outputs: the names of its outputs.
+        input: the name of its input in the file.
+        outputs: the names of its outputs in the file.
         shape: of one sample, (C, H, W) or (C, T, H, W).
-        free: the dimensions of a sample, counted from 0, that the file leaves open besides the batch.
-        metadata: goes into the file; values that are not strings as JSON.
-        draw: makes a made-up batch of a shape, for the check.
+        free: the dimensions of a sample, counted from 0, that are variable in the file; the batch always is.
+        metadata: is stored in the file, values that are not strings as JSON.
+        make_input: makes a synthetic batch of a shape, for the check.
     """
 
     model: nn.Module
@@ -46,11 +46,11 @@ class Graph:
     shape: tuple[int, ...]
     metadata: Mapping[str, object]
     free: Sequence[int] = ()
-    draw: Callable[[Sequence[int]], Tensor] = torch.randn
+    make_input: Callable[[Sequence[int]], Tensor] = torch.randn
 
 
 def require_onnx() -> None:
-    """Raises a UserError that says what to install where ONNX can't be written and checked."""
+    """Raises a UserError that says what to install if a package that export needs is missing."""
     missing = [name for name in PACKAGES if not installed(name)]
     if missing:
         raise UserError(f'export: {" and ".join(missing)} not installed; pip install {" ".join(missing)}')
@@ -58,33 +58,34 @@ def require_onnx() -> None:
 
 def write_onnx(graph: Graph, path: str | Path, *, fused: bool = False, opset: int | None = None,
                tolerance: float = TOLERANCE) -> dict[str, Difference]:
-    """Writes a graph, once onnxruntime has computed with it what torch does.
+    """Writes a graph to an ONNX file, if onnxruntime computes the same outputs with it as torch.
 
-    The file holds everything (weights too), its batch is free. It is compared with the model as it is, not fused, on
-    two made-up inputs: of the shape it was traced with, and of another in every free dimension.
+    The file includes the weights, and its batch size is variable. Its outputs are compared with those of the model,
+    not fused, on two synthetic inputs: one of the shape it was traced with, one of another size in every variable
+    dimension.
 
     Args:
-        graph: what to write.
+        graph: what is exported.
         path: of the file.
-        fused: fold batch norms first (see ``mmext.backbones.fuse``).
-        opset: of ONNX; torch's choice by default.
-        tolerance: the largest difference allowed, as a share of an output's largest value.
+        fused: fold batch norms into convolutions first (see ``mmext.backbones.fuse``).
+        opset: version of the ONNX operators; by default chosen by torch.
+        tolerance: the largest allowed difference, relative to the largest value of an output.
 
     Returns:
-        For each output the larger difference of the two inputs.
+        For each output the larger one of the differences on the two inputs.
 
     Raises:
-        UserError: torch can't export it, or an output differs by more; nothing is written then.
+        UserError: torch can't export the model, or an output differs by more than the tolerance. No file is written.
     """
     shapes = [(2, *graph.shape), enlarged(graph)]
-    program = traced(graph, fuse(graph.model) if fused else graph.model, graph.draw(shapes[0]), opset)
+    program = export_program(graph, fuse(graph.model) if fused else graph.model, graph.make_input(shapes[0]), opset)
     for key, value in dict(graph.metadata, mmext_version=mmext.__version__, fused=fused).items():
         program.model.metadata_props[key] = value if isinstance(value, str) else json.dumps(value)
     found: dict[str, Difference] = {}
 
     def write(temporary: Path) -> None:
         program.save(str(temporary), external_data=False)
-        found.update(compared(graph, temporary, [graph.draw(shape) for shape in shapes]))
+        found.update(compare_outputs(graph, temporary, [graph.make_input(shape) for shape in shapes]))
         require_equal(found, path, tolerance)
 
     write_whole(path, write)
@@ -92,12 +93,12 @@ def write_onnx(graph: Graph, path: str | Path, *, fused: bool = False, opset: in
 
 
 def enlarged(graph: Graph) -> tuple[int, ...]:
-    """Another shape that the file must take: three samples, every free dimension larger by its own amount."""
+    """Another shape that the file must accept: three samples, each variable dimension larger by another amount."""
     return (3, *(size + size // 8 + place if place in graph.free else size for place, size in enumerate(graph.shape)))
 
 
-def traced(graph: Graph, model: nn.Module, example: Tensor, opset: int | None) -> torch.onnx.ONNXProgram:
-    """The graph as torch.onnx has it."""
+def export_program(graph: Graph, model: nn.Module, example: Tensor, opset: int | None) -> torch.onnx.ONNXProgram:
+    """Exports a model with torch.onnx."""
     names = SPATIAL[-len(graph.shape) + 1:]
     free = {0: 'batch', **{place + 1: names[place - 1] for place in graph.free}}
     try:
@@ -107,7 +108,7 @@ def traced(graph: Graph, model: nn.Module, example: Tensor, opset: int | None) -
                                         output_names=list(graph.outputs))
     except torch.onnx.errors.OnnxExporterError as error:
         reason = ' '.join(str(error.__cause__ or error).split())[:200]
-        raise UserError(f'export: torch.onnx can not trace this network ({reason})') from None
+        raise UserError(f'export: torch.onnx can not export this network ({reason})') from None
     version = program.model.opset_imports['']
     if opset and version != opset:
         raise UserError(f'--opset {opset}: this network can not be written in it; {version} works')
@@ -116,7 +117,7 @@ def traced(graph: Graph, model: nn.Module, example: Tensor, opset: int | None) -
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Without the exporter's remarks: what is deprecated in itself, which libraries it lacks, its own tracebacks."""
+    """Silences the exporter, which logs its own deprecations, missing libraries and tracebacks."""
     loggers = {logger: logger.level for logger in map(logging.getLogger, ('torch.onnx', 'onnxscript', 'onnx_ir'))}
     for logger in loggers:
         logger.setLevel(logging.CRITICAL)
@@ -129,8 +130,8 @@ def quiet() -> Iterator[None]:
             logger.setLevel(level)
 
 
-def compared(graph: Graph, path: Path, inputs: Sequence[Tensor]) -> dict[str, Difference]:
-    """What onnxruntime makes of a file beside what torch makes of the model: output -> the largest difference."""
+def compare_outputs(graph: Graph, path: Path, inputs: Sequence[Tensor]) -> dict[str, Difference]:
+    """The largest difference of each output between onnxruntime with the file and torch with the model."""
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
@@ -148,11 +149,12 @@ def compared(graph: Graph, path: Path, inputs: Sequence[Tensor]) -> dict[str, Di
 
 
 def badness(found: Difference) -> float:
-    return found.relative if math.isfinite(found.absolute) else math.inf  # NaN is worse than any number
+    """Orders differences: one that is NaN or infinite is worse than any number."""
+    return found.relative if math.isfinite(found.absolute) else math.inf
 
 
 def require_equal(found: Mapping[str, Difference], path: str | Path, tolerance: float) -> None:
-    """Raises a UserError where an output differs by more than the tolerance, or is not finite."""
+    """Raises a UserError if an output differs by more than the tolerance, or is not finite."""
     for name, worst in found.items():
         if not math.isfinite(worst.absolute):
             raise UserError(f'{path}: not written, {name} holds values that are not finite, or has another shape in '

@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
-from mmext.analysis.curves import COLOURS, Run, choose_keys, make_figure, read_runs, smoothed
+from mmext.analysis.curves import Run, choose_keys, make_figure, read_runs
 from mmext.errors import UserError
+from mmext.figures import COLOURS, smoothed
 from tests.engine.test_log import train, write
 
 

@@ -9,6 +9,7 @@ import torch
 
 from mmext import create_backbone, list_backbones
 from mmext.backbones import IResNet, ResNet
+from mmext.backbones.names import name_of
 from tests.backbones.helpers import images, on_meta
 
 DEPTHS = {
@@ -157,3 +158,13 @@ def test_the_depth_counts_the_layers(name: str) -> None:
     convolutions = [key for key, value in backbone.named_parameters() if value.dim() == 4]
     layers = [key for key in convolutions if 'downsample' not in key and 'jumper' not in key]
     assert len(layers) + 1 == backbone.depth == int(re.search(r'\d+', name)[0])
+
+
+@pytest.mark.parametrize(('backbone', 'name'), [
+    (dict(type='mmext.AllCNN'), 'all_cnn_c'), (dict(type='mmext.AllCNN', half_identity=True), 'all_cnn_c_init'),
+    (dict(type='mmext.RiR', depth=18), 'rir18_wide'), (dict(type='mmext.ResNet', depth=50, stem='conv3x3'), 'resnet50'),
+    (dict(type='mmext.RecursiveResNeXt', formula='resnet'), 'resnext29_2x64d'),
+    (dict(type='mmext.RecursiveResNeXt'), 'resnext29_2x64d_recursive'),
+    (dict(type='mmext.ResNet', depth=51), None), (dict(type='ResNet', depth=50), None)])
+def test_a_backbone_of_a_config_has_the_name_that_says_most(backbone: dict, name: str | None):
+    assert name_of(backbone) == name

@@ -10,8 +10,8 @@ import numpy as np
 from PIL import Image
 
 from mmext.detection.report.analysis import Box, ImageResult
-from mmext.detection.report.history import training_lines
-from mmext.detection.report.pictures import choose, draw_boxes, draw_pair, told
+from mmext.detection.report.page import training_curves
+from mmext.detection.report.pictures import choose, describe_boxes, draw_pair, draw_results
 
 FOUND, WRONG, CROWD = (0, 0x72, 0xb2), (0xd5, 0x5e, 0), (0x6b, 0x72, 0x80)
 
@@ -34,15 +34,15 @@ def test_best_and_worst():
 
 def test_what_a_picture_shows_is_told():
     boxes = [Box([], 'cat', True), Box([], 'dog', False), Box([], 'cat', False), Box([], 'cow', None)]
-    assert told(boxes, 'missed') == '2 cat, 1 dog, 1 cow; missed: 1 dog, 1 cat'
-    assert told(boxes[:1], 'wrong') == '1 cat' and told([], 'wrong') == 'none'
+    assert describe_boxes(boxes, 'missed') == '2 cat, 1 dog, 1 cow; missed: 1 dog, 1 cat'
+    assert describe_boxes(boxes[:1], 'wrong') == '1 cat' and describe_boxes([], 'wrong') == 'none'
 
 
 def test_boxes_are_drawn_where_they_are():
     image = Image.new('RGB', (400, 200))
     boxes = [Box([40, 100, 80, 60], 'cat', True), Box([400, 100, 80, 60], 'dog', False, 0.5),
              Box([600, 200, 80, 60], 'cow', None)]
-    drawn = np.asarray(draw_boxes(image, boxes, 0.5)).astype(int)
+    drawn = np.asarray(draw_results(image, boxes, 0.5)).astype(int)
     for left, top, color in ((20, 50, FOUND), (200, 50, WRONG), (300, 100, CROWD)):
         assert (drawn[top:top + 31, [left, left + 40]] == color).all()
         assert (drawn[[top, top + 30], left:left + 41] == color).all()
@@ -62,18 +62,18 @@ def test_colours_and_size_of_a_large_image(tmp_path: Path):
 
 def test_labels_do_not_hide_each_other():
     boxes = [Box([10, 50, 60, 60], 'cat', True, 0.9), Box([12, 52, 60, 60], 'dog', False, 0.8)]
-    drawn = np.asarray(draw_boxes(Image.new('RGB', (200, 200)), boxes, 1.0)).astype(int)
+    drawn = np.asarray(draw_results(Image.new('RGB', (200, 200)), boxes, 1.0)).astype(int)
     blue, orange = ((drawn == color).all(2) for color in (FOUND, WRONG))
     assert blue[32:49, 10:50].mean() > 0.6 and not orange[32:49, 10:50].any()
     assert orange[52:68, 20:50].mean() > 0.6
 
 
-def test_training_lines():
+def test_training_curves():
     records = [dict(mode='train', iter=10, loss=5.0, loss_cls=3.0, lr=0.1),
                dict(mode='train', iter=20, loss=float('nan'), loss_cls=2.0, lr=0.1),
                dict(mode='val', iter=20, **{'coco/bbox_mAP': 0.3, 'coco/AR1': 0.2}),
                dict(mode='train', iter=30, loss=4.0, loss_cls=1.0, lr=0.01)]
-    assert training_lines(records) == dict(
-        loss=dict(total=([10, 30], [5.0, 4.0]), classes=([10, 20, 30], [3.0, 2.0, 1.0])),
-        lr={'learning rate': ([10, 20, 30], [0.1, 0.1, 0.01])}, AP=dict(AP=([20], [30.0])))
-    assert training_lines([]) == {}
+    assert training_curves(records) == {
+        'Loss': dict(total=([10, 30], [5.0, 4.0]), classes=([10, 20, 30], [3.0, 2.0, 1.0])),
+        'Learning rate': {'learning rate': ([10, 20, 30], [0.1, 0.1, 0.01])}, 'Validation': dict(AP=([20], [0.3]))}
+    assert training_curves([]) == {}

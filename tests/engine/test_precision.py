@@ -168,7 +168,7 @@ def test_weights_are_arranged_before_training_and_testing(memory_format: str, la
 KEPT = """
 import sys, torch, mmext
 assert 'mmext.engine.allocator' not in sys.modules, 'an import leaves the allocator as it is'
-from mmext.analysis.speed.memory import status
+from mmext.benchmark.memory import status
 from mmext.engine.allocator import keep_memory
 kept = keep_memory()
 before = status('VmRSS')

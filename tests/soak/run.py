@@ -20,7 +20,7 @@ from types import ModuleType
 import mmext  # noqa: F401  repairs the stack before anything else is imported
 from mmext.engine import cli
 from mmext.engine.work_dir import folder_taken
-from mmext.files import read_text, write_whole
+from mmext.files import read_text, write_text
 from tests.conftest import ROOT
 from tests.soak import disk, flat, inputs, kills, ranks
 from tests.soak.ledger import Ledger
@@ -97,7 +97,7 @@ def write_docs(ledger: Ledger) -> None:
     text = read_text(DOCS)
     pattern = re.compile(re.escape(BEGIN) + '.*?' + re.escape(END), re.DOTALL)
     new = pattern.sub(lambda _: f'{BEGIN}{table(ledger)}\n{END}', text)
-    write_whole(DOCS, lambda path: path.write_text(new))
+    write_text(DOCS, new)
     print(f'{DOCS}: {"written" if new != text else "as it was, or without the marks of the table"}')
 
 

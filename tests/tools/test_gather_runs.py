@@ -131,7 +131,7 @@ def test_mistakes(three: list[Path], tmp_path: Path):
     # The accuracy of training batches is logged too, and is not what a paper reports.
     assert "no 'accuracy' in its log, which has accuracy/error1, accuracy/top1" in refused(three[0], '--metric',
                                                                                            'accuracy')
-    assert f'{three[0]}: 4 validations, 20 are to be averaged' in refused(*three, '--last', 20)
+    assert f'{three[0]}: only 4 validations, and 20 are to be averaged' in refused(*three, '--last', 20)
     assert '--last 0: need 1 or more' in refused(*three, '--last', 0)
     assert f"{tmp_path}: can't write there" in refused(*three, '--out', tmp_path)
     a_file = three[0] / '20260100_000000' / 'vis_data' / 'config.py'

@@ -1,22 +1,24 @@
-"""What a detector does right and wrong: one evaluation by hotcoco, from every side."""
+"""What a detector does right and wrong: all that the report says is derived from one evaluation by hotcoco."""
 
 from __future__ import annotations
 
-import contextlib
-import io
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from mmext.detection.evaluation import NAMES
-from mmext.detection.report.progress import bar
+from mmext.detection.evaluation import (
+    NAMES,
+    Evaluation,
+    GroundTruth,
+    HotcocoTruth,
+    class_metrics,
+    evaluation_of,
+    ground_truth_of,
+)
 from mmext.errors import UserError, shorten
-
-if TYPE_CHECKING:
-    from hotcoco import COCOeval
+from mmext.screen import bar
 
 IOUS = tuple(round(0.5 + 0.05 * i, 2) for i in range(10))
 BINS = 10
@@ -25,7 +27,9 @@ KEYS = ('image_id', 'category_id', 'bbox', 'score')
 
 @dataclass(frozen=True)
 class ClassResult:
-    """One class: its objects (crowds aside), its detections of any score; AP as fractions of 1, -1 without objects."""
+    """The results of one class: numbers of images, objects (without crowds) and detections (of any score), and AP as
+    fractions of 1, -1 if the class has no objects.
+    """
 
     name: str
     images: int
@@ -37,16 +41,20 @@ class ClassResult:
 
 
 def cut(name: str, limit: int = 18) -> str:
-    """A name short enough for a picture."""
+    """A name, shortened to ``limit`` characters."""
     return name if len(name) <= limit else name[:limit - 1] + '…'
 
 
 @dataclass(frozen=True)
 class Box:
-    """One box of a picture, [x, y, width, height] in pixels.
+    """One box of an image, in pixels.
 
-    ``good``: an object that was found, or a detection that is right; None for what does not count: a crowd, and what
-    lies in one. ``score`` is None for an object.
+    Attributes:
+        box: [x, y, width, height].
+        name: of the class.
+        good: whether an object was found, or a detection is correct; None for what does not count, which are crowds and
+            detections inside them.
+        score: of a detection; None for an object.
     """
 
     box: Sequence[float]
@@ -57,7 +65,7 @@ class Box:
 
 @dataclass(frozen=True)
 class ImageResult:
-    """One image at IoU .5, with the detections of at least the report's score, the strongest last."""
+    """The results of one image at IoU .50, with the detections of at least the report's score, the strongest last."""
 
     image_id: int
     file_name: str
@@ -75,16 +83,16 @@ class Analysis:
     """All numbers of a report.
 
     Attributes:
-        metrics: the twelve, by ``NAMES``.
-        precision: (IoU, recall, class), interpolated as COCO does it; -1 for a class without objects.
-        recalls: (recall, ), 0 to 1.
+        metrics: the twelve COCO metrics, by ``NAMES``.
+        precision: (10 IoUs, 101 recalls, classes), interpolated as COCO does; -1 for a class without objects.
+        recalls: (101, ), from 0 to 1.
         classes: in the order of ``precision``.
         errors: hotcoco's ``tide_errors``: ``ap_base`` at IoU .5, ``delta_ap`` and ``counts`` by type.
         confusion: (classes + 1, classes + 1) counts at IoU .5, rows truth, columns detections, the last of each
             background.
         calibration: hotcoco's ``calibration`` at IoU .5: ``ece``, ``mce``, ``bins``.
-        images: of the whole set, in the file's order.
-        score: the least score of a detection in ``confusion`` and ``images``; all other numbers are of all scores.
+        images: all of them, in the order of the annotation file.
+        score: detections with a lower score are left out of ``confusion`` and ``images``, and of nothing else.
     """
 
     metrics: dict[str, float]
@@ -103,37 +111,37 @@ def analyse(content: dict, detections: Sequence[dict], category_ids: Sequence[in
 
     Args:
         content: of a COCO annotation file, as ``read_annotations`` returns it.
-        detections: COCO's result format.
-        category_ids: the classes that count, in the order of the tables.
+        detections: in COCO's result format.
+        category_ids: the classes that are evaluated, in the order of the tables.
         score: see ``Analysis``.
 
     Raises:
         UserError: a detection is of an image or a category that the annotations do not have.
     """
     check_detections(content, detections, category_ids)
-    content = keep_categories(content, category_ids)
-    strong = [detection for detection in detections if detection['score'] >= score]
-    with bar('evaluation', 'step', total=4) as progress:
-        evaluation = evaluate(content, detections)
-        with contextlib.redirect_stdout(io.StringIO()):
-            evaluation.summarize()
+    truth = replace(ground_truth_of(content, 'the annotations'), category_ids=list(category_ids))
+    numbers = HotcocoTruth(truth)
+    with bar('report: evaluation', 'step', total=3) as progress:
+        evaluator = numbers.evaluate([{key: detection[key] for key in KEYS} for detection in detections])
         progress.update()
-        errors, calibration = evaluation.tide_errors(), evaluation.calibration(n_bins=BINS)
+        errors, calibration = evaluator.tide_errors(), evaluator.calibration(n_bins=BINS)
         progress.update()
-        counting, diagnostics = diagnose(content, strong)
+        diagnostics = evaluator.image_diagnostics()
+        counting = [detection for i, detection in enumerate(detections, 1)
+                    if detection['score'] >= score and i in diagnostics['dt_status']]  # the others lie in crowds
+        matrix = confusion_matrix(numbers, counting, category_ids)
         progress.update()
-        matrix = confusion(content, counting, category_ids)
-    order = [list(evaluation.params.cat_ids).index(category) for category in category_ids]
-    precision = np.asarray(evaluation.eval['precision'])[:, :, :, 0, -1][:, :, order]
+    evaluation = evaluation_of(evaluator, truth)
+    order = [evaluation.category_ids.index(category) for category in category_ids]
     return Analysis(
-        metrics=dict(zip(NAMES, map(float, evaluation.stats))), precision=precision,
-        recalls=np.asarray(evaluation.params.rec_thrs), classes=class_results(content, detections, precision),
+        metrics=dict(zip(NAMES, map(float, evaluation.stats))), precision=evaluation.precision[:, :, order, 0, -1],
+        recalls=np.asarray(evaluator.params.rec_thrs), classes=class_results(truth, detections, evaluation),
         errors=errors, confusion=matrix, calibration=calibration,
-        images=image_results(content, strong, diagnostics), score=score)
+        images=image_results(truth, detections, diagnostics, score), score=score)
 
 
 def check_detections(content: dict, detections: Sequence[dict], category_ids: Sequence[int]) -> None:
-    """Detections are of these images and categories."""
+    """Raises a UserError if a detection is of another image or category, or lacks a key."""
     wanted = set(category_ids)
     images = {image['id'] for image in content['images']}
     known = {category['id'] for category in content['categories']}
@@ -152,71 +160,48 @@ def check_detections(content: dict, detections: Sequence[dict], category_ids: Se
                             'another data set?')
 
 
-def keep_categories(content: dict, category_ids: Sequence[int]) -> dict:
-    """The content with these categories alone, in this order."""
-    categories = {category['id']: category for category in content['categories']}
-    wanted = set(category_ids)
-    return dict(images=content['images'], categories=[categories[category] for category in category_ids],
-                annotations=[annotation for annotation in content['annotations']
-                             if annotation['category_id'] in wanted])
-
-
-def evaluate(content: dict, detections: Sequence[dict]) -> COCOeval:
-    """The evaluation, accumulated; detections have the ids 1, 2, ... in their order."""
-    from hotcoco import COCO, COCOeval
-
-    truth = COCO(content)
-    found = truth.load_res([{key: detection[key] for key in KEYS} for detection in detections])
-    evaluation = COCOeval(truth, found, 'bbox')
-    evaluation.evaluate()
-    evaluation.accumulate()
-    return evaluation
-
-
-def diagnose(content: dict, detections: Sequence[dict]) -> tuple[list[dict], dict]:
-    """The detections that count, which are those outside crowds of their class; and hotcoco's diagnosis of each."""
-    diagnostics = evaluate(content, detections).image_diagnostics()
-    return [detection for i, detection in enumerate(detections, 1) if i in diagnostics['dt_status']], diagnostics
-
-
-def confusion(content: dict, detections: Sequence[dict], category_ids: Sequence[int]) -> np.ndarray:
-    """Counts (classes + 1, classes + 1), see ``Analysis``."""
-    result = evaluate(content, detections).confusion_matrix()
-    order = [list(result['cat_ids']).index(category) for category in category_ids] + [len(category_ids)]
+def confusion_matrix(numbers: HotcocoTruth, detections: Sequence[dict], category_ids: Sequence[int]) -> np.ndarray:
+    """Counts (classes + 1, classes + 1), see ``Analysis``. hotcoco needs no evaluation for them."""
+    result = numbers.evaluator([{key: detection[key] for key in KEYS} for detection in detections]).confusion_matrix()
+    order = [list(result['cat_ids']).index(numbers.categories[category]) for category in category_ids]
+    order.append(len(category_ids))
     return np.asarray(result['matrix']).astype(int)[np.ix_(order, order)]
 
 
-def class_results(content: dict, detections: Sequence[dict], precision: np.ndarray) -> list[ClassResult]:
+def class_results(truth: GroundTruth, detections: Sequence[dict], evaluation: Evaluation) -> list[ClassResult]:
+    """The result of each class, in the order of the labels."""
     found = Counter(detection['category_id'] for detection in detections)
-    objects: dict[int, list[int]] = {category['id']: [] for category in content['categories']}
-    for annotation in content['annotations']:
-        if not annotation.get('iscrowd'):
-            objects[annotation['category_id']].append(annotation['image_id'])
-    results = []
-    for i, category in enumerate(content['categories']):
-        images = objects[category['id']]
-        ap, ap50, ap75 = (float(np.mean(precision[rows, :, i])) for rows in (slice(None), 0, 5))
-        results.append(ClassResult(str(category['name']), len(set(images)), len(images), found[category['id']],
-                                   ap, ap50, ap75))
-    return results
+    metrics = class_metrics(truth, evaluation)
+    return [ClassResult(truth.categories[category], metrics[f'{truth.categories[category]}/images'],
+                        metrics[f'{truth.categories[category]}/objects'], found[category],
+                        *(metrics[f'{truth.categories[category]}/{name}'] for name in ('AP', 'AP50', 'AP75')))
+            for category in truth.category_ids]
 
 
-def image_results(content: dict, detections: Sequence[dict], diagnostics: dict) -> list[ImageResult]:
-    names = {category['id']: str(category['name']) for category in content['categories']}
-    objects: dict[int, list[Box]] = {image['id']: [] for image in content['images']}
-    found: dict[int, list[Box]] = {image['id']: [] for image in content['images']}
-    for annotation in content['annotations']:
-        status = diagnostics['gt_status'].get(annotation['id'])
-        good = None if annotation.get('iscrowd') else status == 'matched'
-        objects[annotation['image_id']].append(Box(annotation['bbox'], names[annotation['category_id']], good))
-    for i, detection in sorted(enumerate(detections, 1), key=lambda item: item[1]['score']):
+def image_results(truth: GroundTruth, detections: Sequence[dict], diagnostics: dict,
+                  score: float) -> list[ImageResult]:
+    """The result of each image, with the detections of at least this score.
+
+    Matching goes by score, strongest first, so weaker detections do not change what the others match. Only objects that
+    a weaker one has found count as missed.
+    """
+    objects: dict[int, list[Box]] = {image['id']: [] for image in truth.images}
+    found: dict[int, list[Box]] = {image['id']: [] for image in truth.images}
+    for annotation in truth.evaluated:
+        match = diagnostics['gt_match'].get(annotation['id'])
+        matched = match is not None and detections[match - 1]['score'] >= score
+        objects[annotation['image_id']].append(Box(annotation['bbox'], truth.categories[annotation['category_id']],
+                                                   None if annotation['iscrowd'] else matched))
+    strong = [(i, detection) for i, detection in enumerate(detections, 1) if detection['score'] >= score]
+    for i, detection in sorted(strong, key=lambda item: item[1]['score']):
         status = diagnostics['dt_status'].get(i)
-        found[detection['image_id']].append(Box(detection['bbox'], names[detection['category_id']],
+        found[detection['image_id']].append(Box(detection['bbox'], truth.categories[detection['category_id']],
                                                 None if status is None else status == 'tp', detection['score']))
-    return [image_result(image, objects[image['id']], found[image['id']]) for image in content['images']]
+    return [image_result(image, objects[image['id']], found[image['id']]) for image in truth.images]
 
 
 def image_result(image: dict, objects: list[Box], detections: list[Box]) -> ImageResult:
+    """Counts what was found, missed and wrong in one image; without objects and detections its F1 is 1."""
     tp = sum(box.good is True for box in detections)
     fp = sum(box.good is False for box in detections)
     fn = sum(box.good is False for box in objects)

@@ -1,4 +1,4 @@
-"""Which class is taken for which."""
+"""Which classes are confused with each other."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 
 
 class Confusion(NamedTuple):
-    """So many objects of a class, ``share`` of all it has, were detected as another."""
+    """``count`` objects of the class ``truth``, a ``share`` of all of them, were detected as ``found``."""
 
     truth: str
     found: str
@@ -21,9 +21,9 @@ def top_confusions(counts: np.ndarray, names: Sequence[str], limit: int = 15) ->
     """The most frequent confusions of two classes.
 
     Args:
-        counts: (classes + 1, classes + 1), the last background.
+        counts: (classes + 1, classes + 1), rows truth, columns detections; the last of each is background.
         names: of the classes, without background.
-        limit: how many at most.
+        limit: the greatest number of confusions.
     """
     objects = counts.sum(1)
     pairs = [(row, column) for row, column in zip(*np.nonzero(counts[:-1, :-1])) if row != column]
@@ -33,13 +33,13 @@ def top_confusions(counts: np.ndarray, names: Sequence[str], limit: int = 15) ->
 
 
 def most_confused(counts: np.ndarray, limit: int) -> list[int]:
-    """The classes to show where there are too many: those with most mistakes between classes, in their order."""
+    """The ``limit`` classes that are most often confused with others, in ascending order."""
     between = counts[:-1, :-1] * (1 - np.eye(len(counts) - 1, dtype=int))
     mistakes = between.sum(0) + between.sum(1)
     return sorted(np.argsort(-mistakes, kind='stable')[:limit].tolist())
 
 
 def submatrix(counts: np.ndarray, classes: Sequence[int]) -> np.ndarray:
-    """The counts of some classes and of background."""
+    """The counts of some classes, and of background."""
     kept = [*classes, len(counts) - 1]
     return counts[np.ix_(kept, kept)]

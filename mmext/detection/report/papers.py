@@ -1,4 +1,4 @@
-"""The papers' detection results on COCO."""
+"""Results on COCO that the papers print for detectors."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from mmext.backbones.names import is_named
 
 @cache
 def rows() -> list[dict]:
-    """Every printed row: detector, backbone (a name of ours), source, metrics (name: fraction of 1)."""
+    """All rows: detector, backbone (a name of ``list_backbones()``), source, metrics (name: fraction of 1)."""
     return json.loads(Path(__file__).with_name('papers.json').read_text())
 
 
 def detector_of(model: Mapping) -> str | None:
-    """Which of the papers' detectors a config's model is: 'ssd300', 'faster_rcnn_c5' or None."""
+    """The kind of detector that a config's model is, if a paper has it: 'ssd300', 'faster_rcnn_c5' or None."""
     kind = str(model.get('type')).rpartition('.')[2]
     head = model.get('bbox_head') or {}
     if str(head.get('type')).rpartition('.')[2] == 'SSDHead':
@@ -26,7 +26,7 @@ def detector_of(model: Mapping) -> str | None:
 
 
 def paper_row(model: Mapping) -> dict | None:
-    """The row that a paper printed for a config's ``model``, by its detector and backbone; None where there is none."""
+    """The row that a paper prints for the detector and the backbone of a config's ``model``; None if there is none."""
     detector, backbone = detector_of(model), model.get('backbone') or {}
     for row in rows():
         if row['detector'] == detector and is_named(backbone, row['backbone']):

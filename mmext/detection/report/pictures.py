@@ -1,4 +1,4 @@
-"""Images with their boxes: objects beside detections."""
+"""Images with boxes: the objects of an image beside its detections."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ MARKS = {True: '', False: '✗ ', None: '– '}
 
 @dataclass(frozen=True)
 class Pair:
-    """An image twice, with its objects and with its detections, as data URIs; or why it can't be shown."""
+    """An image with its objects and the same image with its detections, as data URIs; or why it can't be shown."""
 
     result: ImageResult
     truth: str = ''
@@ -38,7 +38,7 @@ class Pair:
 
 
 def choose(results: Sequence[ImageResult], count: int) -> tuple[list[ImageResult], list[ImageResult]]:
-    """The best and the worst images by F1, no image in both; among equals those with most found, or most errors."""
+    """The best and the worst images by F1, no image in both. Ties go to more hits, or more errors."""
     best = sorted((result for result in results if result.tp),
                   key=lambda result: (-result.f1, -result.tp, result.image_id))[:count]
     worst = sorted((result for result in results if result.f1 < 1 and result not in best),
@@ -47,7 +47,7 @@ def choose(results: Sequence[ImageResult], count: int) -> tuple[list[ImageResult
 
 
 def draw_pair(image_root: Path, result: ImageResult) -> Pair:
-    """Draws one image; a file that is missing or broken is told in ``problem``."""
+    """Draws one image; if its file is missing or broken, ``problem`` says so."""
     name = printable(result.file_name)
     try:
         path = image_root / result.file_name
@@ -57,22 +57,28 @@ def draw_pair(image_root: Path, result: ImageResult) -> Pair:
     picture = Image.fromarray(image[..., ::-1])
     scale = min(1.0, SIDE / max(picture.size))
     small = picture.resize([max(1, round(side * scale)) for side in picture.size], Image.Resampling.LANCZOS)
-    return Pair(result, data_uri(draw_boxes(small, result.objects, scale)),
-                data_uri(draw_boxes(small, result.detections, scale)),
-                f'{name} with its objects: {told(result.objects, "missed")}',
-                f'{name} with its detections: {told(result.detections, "wrong")}')
+    return Pair(result, data_uri(draw_results(small, result.objects, scale)),
+                data_uri(draw_results(small, result.detections, scale)),
+                f'{name} with its objects: {describe_boxes(result.objects, "missed")}',
+                f'{name} with its detections: {describe_boxes(result.detections, "wrong")}')
 
 
-def told(boxes: Sequence[Box], bad: str) -> str:
-    """'3 person, 1 dog; missed: 1 dog'."""
+def describe_boxes(boxes: Sequence[Box], bad: str) -> str:
+    """How many boxes of each class there are, and how many of them are ``bad``: '3 person, 1 dog; missed: 1 dog'."""
     def counts(chosen: list[Box]) -> str:
         return ', '.join(f'{count} {name}' for name, count in Counter(box.name for box in chosen).items())
     wrong = counts([box for box in boxes if box.good is False])
     return (counts(list(boxes)) or 'none') + (f'; {bad}: {wrong}' if wrong else '')
 
 
-def draw_boxes(image: Image.Image, boxes: Sequence[Box], scale: float) -> Image.Image:
-    """A copy of an image with boxes and labels; what counts as wrong on top."""
+def draw_results(image: Image.Image, boxes: Sequence[Box], scale: float) -> Image.Image:
+    """A copy of an image with boxes and labels; those of errors are drawn on top.
+
+    Args:
+        image: RGB, already scaled.
+        boxes: in pixels of the image before scaling.
+        scale: by which the image was scaled.
+    """
     image = image.copy()
     draw = ImageDraw.Draw(image)
     boxes = sorted(boxes, key=lambda box: box.good is False)
@@ -84,7 +90,7 @@ def draw_boxes(image: Image.Image, boxes: Sequence[Box], scale: float) -> Image.
 
 
 def draw_labels(draw: ImageDraw.ImageDraw, size: tuple[int, int], boxes: Sequence[Box], scale: float) -> None:
-    """A label above each box, in the image; further down where another one is in the way."""
+    """Draws a label above each box, inside the image, or further down if another label is in its place."""
     height = round(1.25 * FONT_SIZE)
     taken: list[tuple[float, float, float]] = []  # left, right, top of each label so far
     for box in boxes:
@@ -100,6 +106,7 @@ def draw_labels(draw: ImageDraw.ImageDraw, size: tuple[int, int], boxes: Sequenc
 
 
 def data_uri(image: Image.Image) -> str:
+    """An image as a JPEG inside a data URI."""
     buffer = io.BytesIO()
     image.save(buffer, 'JPEG', quality=80, optimize=True)
     return 'data:image/jpeg;base64,' + base64.b64encode(buffer.getvalue()).decode()

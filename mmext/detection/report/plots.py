@@ -1,7 +1,13 @@
-"""The report's plots, each drawn into an empty figure."""
+"""The report's plots, each drawn into an empty figure.
+
+``hotcoco.plot`` has plots of most of these quantities. They are not used because they show less on this page: IoUs in
+colours without an order, no counts in the confusion matrix and the reliability diagram, shares of less than 1 % left
+out, numbers on top of each other with 80 classes, and titles that repeat the page's headings.
+"""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -11,7 +17,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import NullFormatter, StrMethodFormatter
 
 from mmext.detection.report.analysis import IOUS, cut
-from mmext.detection.report.svg import BLUE, GREEN, GREY, ORANGE
+from mmext.detection.report.svg import BLUE, GREY, ORANGE
+from mmext.figures import Curve, draw_curve, finish_panel, line_styles
 
 ERRORS = {'Cls': 'classification', 'Loc': 'localisation', 'Both': 'both', 'Dupe': 'duplicate', 'Bkg': 'background',
           'Miss': 'missed'}
@@ -20,7 +27,7 @@ IOU_COLORS = [colormaps['viridis'](x) for x in np.linspace(0, 0.88, len(IOUS))]
 
 
 def unit_axes(axes, xlabel: str = '', ylabel: str = '') -> None:
-    """A square from 0 to 1."""
+    """Sets both axes to the range from 0 to 1."""
     axes.set(xlim=(0, 1), ylim=(0, 1.02), xlabel=xlabel, ylabel=ylabel)
     ticks = (0, 0.5, 1) if not xlabel else (0, 0.2, 0.4, 0.6, 0.8, 1)
     axes.set_xticks(ticks, [f'{tick:g}' for tick in ticks])
@@ -28,7 +35,7 @@ def unit_axes(axes, xlabel: str = '', ylabel: str = '') -> None:
 
 
 def mean_curves(figure: Figure, precision: np.ndarray, recalls: np.ndarray) -> None:
-    """Precision (IoU, recall), the mean of the classes, against recall; a line an IoU."""
+    """Precision (IoUs, recalls), the mean over classes, against recall; one line for each IoU."""
     axes = figure.add_subplot()
     for iou, color, curve in zip(IOUS, IOU_COLORS, precision):
         axes.plot(recalls, curve, color=color, lw=1.6, label=f'{iou:.2f}', clip_on=False)
@@ -38,8 +45,8 @@ def mean_curves(figure: Figure, precision: np.ndarray, recalls: np.ndarray) -> N
 
 
 def class_curves(figure: Figure, precision: np.ndarray, recalls: np.ndarray) -> None:
-    """The same of one class, small."""
-    figure.set_layout_engine('none')  # slow, and would place each axes elsewhere
+    """As ``mean_curves``, of one class, small and without a legend."""
+    figure.set_layout_engine('none')  # it is slow, and would place the axes of each class differently
     axes = figure.add_axes((0.15, 0.15, 0.81, 0.8))
     for color, curve in zip(IOU_COLORS, precision):
         axes.plot(recalls, curve, color=color, lw=1.1)
@@ -47,7 +54,7 @@ def class_curves(figure: Figure, precision: np.ndarray, recalls: np.ndarray) -> 
 
 
 def error_bars(figure: Figure, delta_ap: dict[str, float]) -> None:
-    """How much AP50 each type of error costs, in points."""
+    """By how many percentage points each type of error lowers AP50."""
     axes = figure.add_subplot()
     values = [100 * delta_ap[kind] for kind in ERRORS]
     bars = axes.barh(list(ERRORS.values()), values, color=BLUE, height=0.62)
@@ -59,7 +66,7 @@ def error_bars(figure: Figure, delta_ap: dict[str, float]) -> None:
 
 
 def reliability(figure: Figure, bins: Sequence[dict]) -> None:
-    """Share of right detections against score, and how many detections have that score."""
+    """The share of correct detections against the score, and the number of detections with that score."""
     above, below = figure.subplots(2, sharex=True, height_ratios=(3, 1))
     filled = [entry for entry in bins if entry['count']]
     middle = [(entry['bin_lower'] + entry['bin_upper']) / 2 for entry in filled]
@@ -78,7 +85,7 @@ def reliability(figure: Figure, bins: Sequence[dict]) -> None:
 
 
 def heat_map(figure: Figure, counts: np.ndarray, names: Sequence[str]) -> None:
-    """Confusion: shares of a row, with the counts where there is room for them."""
+    """The confusion matrix: colours are shares of a row; counts are written where there is room for them."""
     axes = figure.add_subplot()
     shares = counts / np.maximum(counts.sum(1, keepdims=True), 1)
     few = len(names) <= 12
@@ -101,13 +108,19 @@ def heat_map(figure: Figure, counts: np.ndarray, names: Sequence[str]) -> None:
         bar.set_ticks((0.01, 0.1, 1), labels=('1 %', '10 %', '100 %'))
 
 
-def series(figure: Figure, lines: dict[str, tuple[list[float], list[float]]], ylabel: str, log: bool = False) -> None:
-    """One or a few quantities against the iteration: name -> (iterations, values)."""
+def training_curves(figure: Figure, curves: dict[str, Curve], ylabel: str, share: bool) -> None:
+    """One or a few quantities of a training against the iteration.
+
+    Args:
+        figure: empty.
+        curves: name -> (iterations, values).
+        ylabel: of the axis.
+        share: the values are fractions of 1, shown as percentages.
+    """
     axes = figure.add_subplot()
-    for (name, (x, y)), color in zip(lines.items(), (BLUE, ORANGE, GREEN)):
-        axes.plot(x, y, color=color, lw=1.4, marker='o' if len(x) < 40 else None, ms=3, label=name)
-    axes.set(xlabel='iterations', ylabel=ylabel, yscale='log' if log else 'linear')
-    if not log:
-        axes.set_ylim(bottom=0)
-    if len(lines) > 1:
+    for (name, (x, y)), style in zip(curves.items(), line_styles(len(curves))):
+        draw_curve(axes, x, y, style, markers=share, label=name)
+    finish_panel(axes, [value for _, y in curves.values() for value in y if math.isfinite(value)], share=share)
+    axes.set(xlabel='iterations', ylabel=ylabel)
+    if len(curves) > 1:
         axes.legend(fontsize=9)

@@ -1,4 +1,4 @@
-"""The report's file."""
+"""Writes the report to a file."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 from mmext.compat import installed
 from mmext.detection.annotations import category_names, read_annotations
 from mmext.errors import UserError
-from mmext.files import require_writable, write_whole
+from mmext.files import require_writable, write_text
 from mmext.text import require_inside
 
 FILE_NAME = 'index.html'
@@ -16,7 +16,7 @@ VAL2017_IMAGES = 5000
 
 
 def require_report(folder: str | Path, option: str = '--report') -> None:
-    """A report can be written there. Raises a UserError where it can't, or a library that it needs is not installed."""
+    """Raises a UserError if a report can't be written to the folder, or a library that it needs is not installed."""
     absent = [name for name in ('hotcoco', 'jinja2', 'matplotlib') if not installed(name)]
     if absent:
         raise UserError(f'{option}: needs {" and ".join(absent)}; pip install {" ".join(absent)}')
@@ -28,24 +28,24 @@ def write_report(folder: str | Path, title: str, annotations: str | Path, image_
                  metrics: Mapping[str, float] | None = None, paper: Mapping | None = None,
                  history: Sequence[dict] = (), score: float = 0.3,
                  data_root: str | Path = '') -> Path:
-    """Writes one HTML page that needs nothing else, whole or not at all; the same input gives the same bytes.
+    """Writes one self-contained HTML page, atomically. The same input gives the same bytes.
 
     Args:
-        folder: gets ``index.html``.
-        title: the page's heading.
+        folder: where ``index.html`` is written.
+        title: the heading of the page.
         annotations: the ground truth, a COCO annotation file.
-        image_root: where its ``file_name`` start. Images that can't be read are named on the page.
+        image_root: the folder that its ``file_name`` start from. Images that can't be read are named on the page.
         detections: in COCO's result format: image_id, category_id, bbox [x, y, width, height] in pixels, score.
-        category_ids: the classes that were evaluated, in the order of the tables; all by default.
-        metrics: the twelve, as fractions of 1, as they were told elsewhere. They must be those of the detections.
-        paper: a row to stand beside them, as ``paper_row`` finds it. It is left out where the classes are not COCO's,
-            and the page says so where the images are not as many as COCO's.
+        category_ids: the classes that are evaluated, in the order of the tables; all by default.
+        metrics: the twelve metrics of these detections as fractions of 1, if they are already known, to be compared.
+        paper: what a paper prints, as ``paper_row`` returns it, to be shown beside the metrics. It is left out if the
+            classes are not COCO's; if the number of images is not COCO's, the page says so.
         history: records of the training, as ``mmext.engine.log.read_scalars`` returns them.
-        score: the least score of detections in pictures, confusion matrix and choice of images.
-        data_root: no ``file_name`` may lead out of it; ``image_root`` by default.
+        score: detections with a lower score are left out of images, confusion matrix and choice of images.
+        data_root: no ``file_name`` may lead out of this folder; ``image_root`` by default.
 
     Returns:
-        The file.
+        The path of the file.
 
     Raises:
         UserError: the annotations are missing or malformed, a detection is of no image or class of theirs, or a
@@ -67,12 +67,12 @@ def write_report(folder: str | Path, title: str, annotations: str | Path, image_
     row, note = comparison(content, paper)
     page = render(title, analysis, Path(image_root), row, note, history)
     path = Path(folder) / FILE_NAME
-    write_whole(path, lambda temporary: temporary.write_text(page, encoding='utf-8'))
+    write_text(path, page)
     return path
 
 
 def comparison(content: dict, paper: Mapping | None) -> tuple[Mapping | None, str]:
-    """The paper's row, where it is of the same classes, and what must be said of it."""
+    """The paper's row if it is of the same classes, else None, and a remark about it, or ''."""
     from mmdet.datasets import CocoDataset
 
     if not paper or category_names(content) != tuple(CocoDataset.METAINFO['classes']):

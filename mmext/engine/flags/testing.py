@@ -50,7 +50,7 @@ def per_class(config: Config, value: bool, given: argparse.Namespace) -> None:
 
 
 @flag('--reference', action='store_true',
-      help="pycocotools' evaluation, slower than faster-coco-eval's and with the same result",
+      help='evaluate with pycocotools, which gives the same numbers as hotcoco in more time',
       docs='pycocotools evaluates')
 def reference(config: Config, value: bool, given: argparse.Namespace) -> None:
     """UserError where the config has no detections of boxes."""

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from mmext.data.video import SUFFIXES
 from mmext.errors import UserError
-from mmext.files import read_json, tell_left_out, write_json, write_whole
+from mmext.files import print_left_out, read_json, write_json, write_text
 from mmext.video.lists import missing_files, read_list, read_something, read_templates, text_of
 
 
@@ -98,10 +98,10 @@ def find_videos(folder: str | Path) -> Iterator[str]:
                 left_out.append(path)
             elif not name.startswith('.'):
                 yield path
-    tell_left_out(folder, left_out)
+    print_left_out(folder, left_out)
 
 
 def write_lines(path: str | Path, lines: list[str]) -> None:
     """Writes a text file, whole or not at all."""
     text = ''.join(f'{line}\n' for line in lines)
-    write_whole(path, lambda temporary: temporary.write_text(text, encoding='utf-8'))
+    write_text(path, text)

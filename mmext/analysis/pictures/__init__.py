@@ -1,1 +1,0 @@
-"""Pictures of networks, drawn from what the built modules do: data flow, lanes, layout, SVG."""
