@@ -24,10 +24,10 @@ from rich.console import Console
 from rich.table import Table
 
 import mmext  # noqa: F401  repairs the stack before anything else is imported
+from mmext.analysis.subjects import Spec, from_spec
 from mmext.benchmark.memory import status
 from mmext.benchmark.setup import Setup
 from mmext.benchmark.steps import Inference, TrainingStep, network
-from mmext.benchmark.subject import Spec, Subject
 from mmext.engine import cli
 from mmext.engine.allocator import VARIABLE
 from mmext.errors import UserError
@@ -101,7 +101,7 @@ def measure(path: str, backbone: str, training: bool, batch: int, threads: int, 
     """The quickest of some steps in this process, after a warm-up: {'seconds': ..., 'bytes': ...}."""
     setup = Setup(threads=threads, **formats)
     setup.apply()
-    subject = Subject(Spec(path, backbone))
+    subject = from_spec(Spec(path, backbone))
     if training:
         call = partial(TrainingStep(subject, setup).laps, subject.batch(batch))
     else:

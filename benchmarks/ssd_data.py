@@ -27,10 +27,10 @@ import torch
 from mmengine.logging import MMLogger
 from mmengine.registry import DATASETS, DefaultScope
 
+from mmext.analysis.subjects import Spec, Subject, from_spec
 from mmext.benchmark.data import endless_loader, measure_transforms, measure_waiting, without_output
 from mmext.benchmark.setup import DTYPES, MEMORY_FORMATS, Setup
 from mmext.benchmark.steps import TrainingStep
-from mmext.benchmark.subject import Spec, Subject
 from mmext.benchmark.timing import in_turn, ratio
 from mmext.engine import cli
 from mmext.errors import UserError
@@ -71,7 +71,7 @@ def main() -> None:
     with nullcontext(args.images) if args.images else tempfile.TemporaryDirectory() as folder:
         if not args.images:
             generate(Path(folder), 48, np.random.default_rng(0))
-        subject = Subject(Spec(args.config, args.backbone, folder, 'auto'))
+        subject = from_spec(Spec(args.config, args.backbone, folder, 'auto'))
         if not {step.type for step in subject.config.train_dataloader.dataset.get('pipeline', ())}.issuperset(OURS):
             raise UserError(f'{args.config}: its training pipeline has not {" and ".join(OURS)}; give one of SSD')
         print(f'{Path(args.config).stem}, {args.images or "generated pictures"}; torch {torch.__version__}, OpenCV '

@@ -103,10 +103,10 @@ def checked(args: argparse.Namespace) -> tuple:
     """
     import dataclasses
 
+    from mmext.analysis.subjects import subjects_of
     from mmext.benchmark import plot
     from mmext.benchmark.compare import Plan
     from mmext.benchmark.setup import Setup
-    from mmext.benchmark.subject import subjects_of
     from mmext.figures import require_suffix
     from mmext.files import require_target
 

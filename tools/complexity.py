@@ -37,7 +37,7 @@ def parse_args() -> argparse.Namespace:
 
 def main() -> None:
     args = parse_args()
-    from mmext.analysis import complexity, published, subjects
+    from mmext.analysis import published, subjects
 
     if args.config:
         if args.stem or args.num_classes:
@@ -48,7 +48,7 @@ def main() -> None:
         subject = subjects.classifier(args.backbone, args.num_classes, args.input, args.stem)
     else:
         raise UserError('give a config or --backbone NAME')
-    counted = complexity.count(subject.model, subject.shape, args.convention, subject.forward)
+    counted = subject.complexity(args.convention)
     if args.json:
         print(json.dumps(counted.as_dict()))
         return

@@ -1,35 +1,115 @@
-"""Models to be measured: built on the meta device from a name or a config."""
+"""Models to be measured: of a network by its name, or of a config."""
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property, partial
+from itertools import product
 from pathlib import Path
 
 from mmengine.config import Config
-from mmengine.registry import MODELS, init_default_scope
+from mmengine.registry import MODELS, DefaultScope
 from torch import nn
 
+from mmext.analysis import complexity
 from mmext.backbones import create_backbone
 from mmext.backbones.meta import on_meta
 from mmext.backbones.names import catalogue
 from mmext.backbones.plan import STEMS
+from mmext.backbones.weights import require_match
+from mmext.checkpoints import read_checkpoint, weights_of
 from mmext.classification import Classifier
+from mmext.classification.task import TASK as CLASSIFICATION
 from mmext.engine.config import load_config
 from mmext.errors import UserError
-from mmext.task import task_of
+from mmext.task import Task, task_of
 
 FRAMES = 16  # of a clip, in the iResNet paper
 
 
 @dataclass(frozen=True)
+class Spec:
+    """What names the subject of a benchmark: arguments of ``load_config`` and ``sample_shape``, from a command."""
+
+    path: str
+    backbone: str | None = None
+    data_root: str | None = None
+    classes: str | None = None
+    options: dict | None = None
+    size: Sequence[int] | None = None
+    frames: int | None = None
+
+
+@dataclass
 class Subject:
-    """A model on the meta device, the shape of one input, and what to call with it."""
+    """A model to be measured.
+
+    Args:
+        name: in tables and messages.
+        task: of the model.
+        shape: of one input, without the batch.
+        build: builds the model, with random weights.
+        config: of the model; None where a network's name is all that there is.
+        spec: the arguments that it comes from, if it comes from a command.
+    """
 
     name: str
-    model: nn.Module
+    task: Task
     shape: tuple[int, ...]
-    forward: Callable
+    build: Callable[[], nn.Module]
+    config: Config | None = None
+    spec: Spec | None = None
+
+    @cached_property
+    def model(self) -> nn.Module:
+        """The model on the meta device, without memory for its weights; built once."""
+        with on_meta():
+            return self.build()
+
+    @cached_property
+    def forward(self) -> Callable:
+        """A call with a batch of inputs that goes once through all layers of ``model``."""
+        return self.task.counted_forward(self.model)
+
+    @property
+    def scope(self) -> str:
+        """The config's registry scope: 'mmdet', 'mmaction' or 'mmengine'."""
+        return (self.config or {}).get('default_scope') or 'mmengine'
+
+    @property
+    def num_classes(self) -> int:
+        """The labels of made-up targets are below it."""
+        model = self.config.model if self.config else dict(num_classes=self.model.num_classes)
+        return min(numbers(model, 'num_classes'), default=1)
+
+    @property
+    def is_fed_alike(self) -> bool:
+        """Whether the training pipeline makes samples of this shape too, or fixes no size."""
+        try:
+            return self.task.sample_shape(self.config) == self.shape
+        except UserError:
+            return True
+
+    def new_model(self) -> nn.Module:
+        """A new model on the processor, of random weights or of those of the config's ``load_from``."""
+        model = self.build()
+        model.init_weights()
+        path = (self.config or {}).get('load_from')
+        if path:
+            weights = weights_of(read_checkpoint(path))
+            require_match(model, weights, path)
+            model.load_state_dict(weights, strict=False)
+        return model
+
+    def batch(self, size: int) -> dict:
+        """A made-up batch, as a loader gives it."""
+        return self.task.made_up_batch(self.shape, size, self.num_classes)
+
+    def complexity(self, convention: str = 'macs') -> complexity.Complexity:
+        """Parameters and operations of one sample, in a paper's convention or plain multiply-accumulates."""
+        return complexity.count(self.model, self.shape, convention, self.forward)
 
 
 def classifier(name: str, num_classes: int | None = None, shape: Sequence[int] | None = None,
@@ -54,10 +134,13 @@ def classifier(name: str, num_classes: int | None = None, shape: Sequence[int] |
     if len(shape) not in ((4, ) if clips else (3, 4)):
         raise UserError(f'--input {" ".join(map(str, shape))}: need {"" if clips else "C H W, or "}C T H W'
                         f'{f", {name} takes clips" if clips else " for 3D"}')
-    with on_meta():
+    def build() -> Classifier:
         backbone = create_backbone(flat, stem=stem, in_channels=shape[0], dims=len(shape) - 1)
-        model = Classifier(backbone, num_classes or (400 if clips else 1000))
-    return Subject(f'{name}, {model.fc.out_features} classes, stem {backbone.stem}', model, shape, model)
+        return Classifier(backbone, num_classes or (400 if clips else 1000))
+
+    subject = Subject(name, CLASSIFICATION, shape, build)
+    subject.name = f'{name}, {subject.model.fc.out_features} classes, stem {subject.model.backbone.stem}'
+    return subject
 
 
 def name_for_images(name: str) -> str:
@@ -93,7 +176,7 @@ def of_config(config: Config, name: str, shape: Sequence[int] | None = None,
     """The model of a config that has been read.
 
     Args:
-        config: as ``load_config`` gives it; its backbone loses its ``init_cfg``.
+        config: as ``load_config`` gives it.
         name: of the subject, and for messages.
         shape: of one input, in place of what the training pipeline makes.
         otherwise: the shape where the training pipeline fixes none.
@@ -101,18 +184,72 @@ def of_config(config: Config, name: str, shape: Sequence[int] | None = None,
     Raises:
         UserError: the config does not say what its input is, and there is no ``otherwise``.
     """
-    init_default_scope(config.get('default_scope', 'mmengine'))
-    config.model.backbone['init_cfg'] = None
-    with on_meta():
-        model = MODELS.build(config.model)
-    task = task_of(config)
+    subject = Subject(name, task_of(config), (), partial(build_of, config), config)
     if not shape:
         try:
-            shape = task.sample_shape(config)
+            shape = subject.task.sample_shape(config)
         except UserError as error:
             if otherwise is None:
                 raise UserError(f'{name}: {str(error).partition(";")[0]}; give --input C H W') from None
             shape = otherwise
-    if task.model_kind == 'recognizer' and len(shape) == 4 and getattr(model.backbone, 'dims', 2) == 3:
+    if subject.task.model_kind == 'recognizer' and len(shape) == 4 and getattr(subject.model.backbone, 'dims', 2) == 3:
         shape = (1, *shape)  # one clip
-    return Subject(name, model, tuple(shape), task.counted_forward(model))
+    subject.shape = tuple(shape)
+    return subject
+
+
+def from_spec(spec: Spec, name: str = '') -> Subject:
+    """The subject of a benchmark.
+
+    Args:
+        spec: its config, and what is changed in it.
+        name: by default the config's.
+
+    Raises:
+        UserError: the config can't be used, is of no known task, or does not say what its model takes.
+    """
+    config = load_config(spec.path, data_root=spec.data_root, classes=spec.classes, backbone=spec.backbone,
+                         options=spec.options)
+    if not config.get('model'):
+        raise UserError(f'{spec.path}: this config has no model')
+    subject = Subject(name or Path(spec.path).stem, task_of(config), (), partial(build_of, config), config, spec)
+    if not subject.task.is_model(subject.model):
+        raise UserError(f'{spec.path}: model.type={config.model.type!r} is no detector, recognizer or classifier')
+    try:
+        subject.shape = subject.task.sample_shape(config, spec.size, spec.frames)
+    except UserError as error:
+        raise UserError(f'{spec.path}: {error}') from None
+    return subject
+
+
+def build_of(config: Config) -> nn.Module:
+    """Builds a config's model, without the pretrained weights that it may name for its backbone."""
+    model = copy.deepcopy(config.model)
+    if model.get('backbone'):
+        model.backbone['init_cfg'] = None
+    with DefaultScope.overwrite_default_scope(config.get('default_scope') or 'mmengine'):
+        return MODELS.build(model)
+
+
+def numbers(node: object, key: str) -> list[int]:
+    """Every number that stands under a key anywhere in a config."""
+    values = node.values() if isinstance(node, dict) else node if isinstance(node, (list, tuple)) else ()
+    own = [node[key]] if isinstance(node, dict) and isinstance(node.get(key), int) else []
+    return own + [number for value in values for number in numbers(value, key)]
+
+
+def subjects_of(configs: Sequence[str], backbones: Sequence[str] | None, **common) -> list[Subject]:
+    """Every config with every backbone, named by what tells them apart.
+
+    Args:
+        configs: paths.
+        backbones: names of ``mmext.list_backbones()``; None leaves the configs' own.
+        common: further fields of ``Spec``.
+    """
+    found: list[Subject] = []
+    for path, backbone in product(configs, backbones or [None]):
+        stem = Path(path).stem if [Path(other).stem for other in set(configs)].count(Path(path).stem) == 1 else path
+        name = stem if not backbone else backbone if len(configs) == 1 else f'{stem}_{backbone}'
+        before = sum(other.spec.path == path and other.spec.backbone == backbone for other in found)
+        found.append(from_spec(Spec(path, backbone, **common), f'{name} ({before + 1})' if before else name))
+    return found

@@ -14,11 +14,11 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
+from mmext.analysis.subjects import Subject
 from mmext.benchmark import data, memory
 from mmext.benchmark.machine import share_of_peak
 from mmext.benchmark.setup import Setup, out_of_memory
 from mmext.benchmark.steps import PARTS, Inference, TrainingStep, network, warmed
-from mmext.benchmark.subject import Subject
 from mmext.benchmark.timing import Clock, clock_of, in_turn, percentiles, ratio, seconds_each, seconds_mean
 from mmext.errors import UserError
 

@@ -18,8 +18,8 @@ from mmengine.registry import DefaultScope
 from mmengine.runner import Runner
 from torch.utils.data import DataLoader, Dataset, Sampler
 
+from mmext.analysis.subjects import Subject
 from mmext.benchmark.steps import PARTS, TrainingStep
-from mmext.benchmark.subject import Subject
 from mmext.benchmark.timing import Clock, Stopwatch, seconds_each
 from mmext.errors import UserError
 
@@ -56,7 +56,7 @@ def endless_loader(subject: Subject, batch: int) -> DataLoader:
     config = copy.deepcopy(subject.config.get('train_dataloader'))
     if not config:
         raise UserError(f'{subject.spec.path}: no train_dataloader')
-    if not subject.fed_alike:
+    if not subject.is_fed_alike:
         raise UserError(f'{subject.spec.path}: its training pipeline makes samples of another shape than --size and '
                         '--frames')
     config.batch_size, config.sampler = batch, dict(type=EndlessSampler)

@@ -21,9 +21,9 @@ import torch
 from mmengine.logging import MMLogger
 
 import mmext  # noqa: F401  repairs the stack before anything else is imported
+from mmext.analysis.subjects import Spec, from_spec
 from mmext.benchmark.setup import Setup
 from mmext.benchmark.steps import Inference, TrainingStep, network, warmed
-from mmext.benchmark.subject import Spec, Subject
 from mmext.engine import cli
 from mmext.engine.allocator import VARIABLE
 from mmext.errors import UserError
@@ -62,7 +62,7 @@ def peaks(spec: Spec, setup: Setup, training: bool, batches: Sequence[int]) -> l
 def measured(spec: Spec, setup: Setup, training: bool, batches: Sequence[int]) -> Iterator[int | None]:
     """As ``peaks``, measured in this process."""
     setup.apply()
-    subject = Subject(spec)
+    subject = from_spec(spec)
     if training:
         step = TrainingStep(subject, setup)
         model, optimizer = step.model, step.optimizer.optimizer

@@ -10,8 +10,8 @@ from mmengine.optim import build_optim_wrapper
 from mmengine.registry import DefaultScope
 from torch import nn
 
+from mmext.analysis.subjects import Subject
 from mmext.benchmark.setup import DTYPES, Setup, out_of_memory
-from mmext.benchmark.subject import Subject
 from mmext.benchmark.timing import Stopwatch
 from mmext.errors import UserError
 
@@ -22,7 +22,7 @@ SETTLING = 30  # steps after which the loss scale of fp16 must be low enough
 
 def network(subject: Subject, setup: Setup) -> nn.Module:
     """A model for inference: in eval mode, with weights in the number format of the setup."""
-    model = setup.place(subject.model().eval().to(DTYPES[setup.dtype]))
+    model = setup.place(subject.new_model().eval().to(DTYPES[setup.dtype]))
     return setup.compiled(model.requires_grad_(False))
 
 
@@ -63,7 +63,7 @@ class TrainingStep:
     def __init__(self, subject: Subject, setup: Setup) -> None:
         self.name = subject.name
         self.setup = setup
-        self.model = setup.compiled(setup.place(subject.model()).train(), training=True)
+        self.model = setup.compiled(setup.place(subject.new_model()).train(), training=True)
         config = copy.deepcopy(subject.config.optim_wrapper)
         for key in ('type', 'dtype', 'loss_scale', 'use_fsdp', 'accumulative_counts'):
             config.pop(key, None)

@@ -12,10 +12,10 @@ import torch
 from mmengine.optim import build_optim_wrapper
 from mmengine.registry import DefaultScope
 
+from mmext.analysis.subjects import Spec, Subject, from_spec, subjects_of
 from mmext.benchmark import data, memory
 from mmext.benchmark.setup import Setup
 from mmext.benchmark.steps import RATE, Inference, TrainingStep, network, warmed
-from mmext.benchmark.subject import Spec, Subject, subjects_of
 from mmext.benchmark.timing import Stopwatch
 from mmext.detection.task import OBJECTS
 from mmext.errors import UserError
@@ -32,7 +32,7 @@ KINDS = pytest.mark.parametrize('kind', SMALL)
 
 @pytest.fixture(scope='module')
 def subjects() -> dict[str, Subject]:
-    return {kind: Subject(spec) for kind, spec in SMALL.items()}
+    return {kind: from_spec(spec) for kind, spec in SMALL.items()}
 
 
 @pytest.mark.parametrize(('path', 'kind', 'shape', 'classes'), [
@@ -40,10 +40,10 @@ def subjects() -> dict[str, Subject]:
     ('configs/classification/iresnet_imagenet.py', 'classifier', (3, 224, 224), 1000),
     (CLIPS, 'recognizer', (1, 3, 16, 224, 224), 400)])
 def test_a_config_says_what_its_model_takes(path: str, kind: str, shape: tuple, classes: int):
-    subject = Subject(Spec(path))
+    subject = from_spec(Spec(path))
     assert (subject.task.model_kind, subject.shape, subject.num_classes) == (kind, shape, classes)
-    assert subject.fed_alike
-    assert not Subject(Spec(path, size=(64, 32))).fed_alike
+    assert subject.is_fed_alike
+    assert not from_spec(Spec(path, size=(64, 32))).is_fed_alike
 
 
 @pytest.mark.parametrize(('steps', 'size'), [
@@ -175,10 +175,10 @@ def test_names_tell_subjects_apart():
 
 
 def test_weights_come_from_load_from(subjects: dict[str, Subject], tmp_path: Path):
-    weights = subjects['classifier'].model().state_dict()
+    weights = subjects['classifier'].new_model().state_dict()
     torch.save(dict(state_dict=weights), tmp_path / 'net.pth')
     spec = Spec(IMAGES, 'rir_resnet32', options=dict(load_from=str(tmp_path / 'net.pth')))
-    for name, loaded in Subject(spec).model().state_dict().items():
+    for name, loaded in from_spec(spec).new_model().state_dict().items():
         assert torch.equal(loaded, weights[name])
 
 
@@ -261,7 +261,7 @@ def test_the_sampler_has_no_end_and_begins_anew():
 
 def test_the_wait_is_a_part_of_a_real_step(shapes: Path, monkeypatch: pytest.MonkeyPatch):
     """Steps on the config's own batches, by a clock that loading and the step's parts move."""
-    subject = Subject(Spec(SSD, 'iresnet18', str(shapes), 'auto', {'train_dataloader.num_workers': 0}))
+    subject = from_spec(Spec(SSD, 'iresnet18', str(shapes), 'auto', {'train_dataloader.num_workers': 0}))
     loader, same = data.loaders_of([subject, subject], 2)
     assert loader is same
     clock, seen = Clock(), []
@@ -309,7 +309,7 @@ def test_held_counts_weights_and_the_optimisers_state():
 def test_peaks_come_from_a_process_of_their_own():
     spec = Spec(IMAGES, 'rir_resnet32')
     small, large = memory.peaks(spec, Setup(threads=1), False, [1, 64])
-    weights = 4 * Subject(spec).complexity().params
+    weights = 4 * from_spec(spec).complexity().params
     assert weights < small < large
     image = 3 * 32 * 32 * 4
     assert large - small > 63 * image  # the input alone
