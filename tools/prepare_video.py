@@ -27,8 +27,8 @@ from mmext.engine import cli
 from mmext.errors import UserError, shorten
 
 if TYPE_CHECKING:
-    from mmext.video.prepare.convert import Outcome
-    from mmext.video.prepare.sources import Source
+    from mmext.data.video.prepare.convert import Outcome
+    from mmext.data.video.prepare.sources import Source
 
 SOURCE = "lines 'path label', or Something-Something's train.json or validation.json; or a folder: all videos in it"
 
@@ -92,9 +92,9 @@ def check_videos(args: argparse.Namespace) -> int:
     if args.write_list and len(args.sources) > 1:
         raise UserError('--write-list: of one LIST; check the others by themselves, with the same --report that is '
                         'quick')
+    from mmext.data.video.prepare.check import FINE, MISSING, SHORT, UNREADABLE, Report, check
     from mmext.files import require_target
     from mmext.screen import print_kinds
-    from mmext.video.prepare.check import FINE, MISSING, SHORT, UNREADABLE, Report, check
 
     sources = [source_of(args, path) for path in args.sources]
     require_other('--report', args.report, *args.sources)
@@ -127,10 +127,10 @@ def check_videos(args: argparse.Namespace) -> int:
 
 def make_list(args: argparse.Namespace) -> int:
     """Writes a Kinetics list file, and the class list of the training's."""
+    from mmext.data.video.lists import read_classes
+    from mmext.data.video.prepare import kinetics
+    from mmext.data.video.prepare.sources import require_folder, write_lines
     from mmext.files import require_target
-    from mmext.video.lists import read_classes
-    from mmext.video.prepare import kinetics
-    from mmext.video.prepare.sources import require_folder, write_lines
 
     rows, splits = kinetics.read_csv(args.csv)
     class_list = Path(args.classes or Path(args.out).with_name('classes.txt'))
@@ -174,8 +174,8 @@ def resize_videos(args: argparse.Namespace) -> int:
     """Writes smaller copies under the same names; 1 if some videos are not there or can't be read."""
     if args.short_side < 16 or args.short_side % 2:
         raise UserError(f'--short-side {args.short_side}: need an even number of 16 or more')
-    from mmext.video.prepare.convert import resize
-    from mmext.video.prepare.plan import convert, plan, require_settings
+    from mmext.data.video.prepare.convert import resize
+    from mmext.data.video.prepare.plan import convert, plan, require_settings
 
     source = source_of(args, args.source)
     conversions = plan(source, args.out, str, args.short_side)
@@ -187,10 +187,10 @@ def write_frames(args: argparse.Namespace) -> int:
     """Writes folders of frames, and for a list the list of them; 1 if some videos are not there or can't be read."""
     if args.short_side is not None and args.short_side < 1:
         raise UserError(f'--short-side {args.short_side}: need 1 or more')
+    from mmext.data.video.prepare.convert import take_apart
+    from mmext.data.video.prepare.plan import convert, frame_folder, plan, require_settings
+    from mmext.data.video.prepare.sources import write_lines
     from mmext.files import require_target
-    from mmext.video.prepare.convert import take_apart
-    from mmext.video.prepare.plan import convert, frame_folder, plan, require_settings
-    from mmext.video.prepare.sources import write_lines
 
     source = source_of(args, args.source)
     conversions = plan(source, args.out, frame_folder, args.short_side)
@@ -211,8 +211,8 @@ def write_frames(args: argparse.Namespace) -> int:
 
 def print_outcomes(args: argparse.Namespace, outcomes: dict[str, Outcome]) -> int:
     """Prints what became of the videos; 1 if some are missing or unreadable."""
+    from mmext.data.video.prepare.convert import COPIED, DONE, KINDS, THERE
     from mmext.screen import print_kinds
-    from mmext.video.prepare.convert import COPIED, DONE, KINDS, THERE
 
     rows: dict[str, list[str]] = {kind: [] for kind in KINDS}
     for name, outcome in outcomes.items():
@@ -223,7 +223,7 @@ def print_outcomes(args: argparse.Namespace, outcomes: dict[str, Outcome]) -> in
 
 
 def source_of(args: argparse.Namespace, path: str) -> Source:
-    from mmext.video.prepare.sources import read_source
+    from mmext.data.video.prepare.sources import read_source
 
     return read_source(path, args.videos, args.label_file, args.suffix)
 

@@ -164,14 +164,14 @@ def read_image(loading: LoadImage, info: dict) -> Trouble | None:
 
 
 def read_video(path: str) -> Trouble | None:
-    from mmext.video.prepare import check
+    from mmext.data.video.prepare import check
 
     finding = check.inspect((path, True))
     return Trouble(path, finding.kind(1), finding.problem) if finding.problem else None
 
 
 def read_frames(folder: str, template: str, numbers: range) -> Trouble | None:
-    from mmext.video.decode import VideoError
+    from mmext.data.video import VideoError
     from mmext.video.transforms import read_frame
 
     try:

@@ -11,10 +11,17 @@ from mmengine.logging import print_log
 
 from mmext.data.standard import read_with_ours
 from mmext.data.unreadable import cause_of_missing
+from mmext.data.video.lists import (
+    missing_files,
+    read_classes,
+    read_frame_list,
+    read_list,
+    read_something,
+    read_templates,
+)
 from mmext.errors import UserError, shorten
 from mmext.registry import DATASETS
 from mmext.text import require_inside
-from mmext.video.lists import missing_files, read_classes, read_frame_list, read_list, read_something, read_templates
 
 ENOUGH = 20  # videos tried before their unreadable share says anything
 

@@ -10,9 +10,9 @@ from mmengine import fileio
 
 from mmext.data.decoding import NoImage, decode
 from mmext.data.unreadable import Reader
+from mmext.data.video import VideoError, VideoReader
 from mmext.errors import cause
 from mmext.registry import TRANSFORMS
-from mmext.video.decode import VideoError, VideoReader
 
 BLANK_FRAMES, BLANK_SIZE = 300, (256, 340)
 

@@ -11,10 +11,10 @@ from mmengine.registry import DATASETS
 
 import mmext  # noqa: F401  registers the names
 from mmext.data.unreadable import read_log
+from mmext.data.video.lists import read_frame_list
 from mmext.engine import cli
 from mmext.errors import UserError
 from mmext.video.datasets import SthV2Dataset, VideoDataset
-from mmext.video.lists import read_frame_list
 from tests.video.clips import number_of, write
 
 TEMPLATES = {'Pushing something': '1', 'Holding something next to something': '0', 'Dropping something': '2'}

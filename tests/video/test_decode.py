@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from mmext.data.video import VideoReader
 from mmext.data.video.container import VideoError
 from mmext.data.video.picture import Orientation
-from mmext.video.decode import VideoReader
 from tests.video.clips import KINDS, copy, number_of, whole, write, write_sound
 
 NOT_SEEKABLE = ('h264.avi', 'mpeg4.avi')

@@ -14,9 +14,9 @@ import pytest
 from mmengine.registry import DATASETS
 
 import mmext  # noqa: F401  registers the names
+from mmext.data.video import VideoReader
 from mmext.engine.config import load_config
 from mmext.errors import UserError
-from mmext.video.decode import VideoReader
 from tests.conftest import ROOT
 
 OPPOSITE = [('left', 'right'), ('up', 'down'), ('clockwise', 'anticlockwise')]

@@ -11,12 +11,12 @@ from pathlib import Path
 
 import pytest
 
+from mmext.data.video import VideoReader
 from mmext.data.video.container import VideoError
+from mmext.data.video.prepare import check as module
+from mmext.data.video.prepare.check import FINE, HEADER, MISSING, SHORT, UNREADABLE, Report, check, inspect
+from mmext.data.video.prepare.convert import decode_through
 from mmext.errors import UserError
-from mmext.video.decode import VideoReader
-from mmext.video.prepare import check as module
-from mmext.video.prepare.check import FINE, HEADER, MISSING, SHORT, UNREADABLE, Report, check, inspect
-from mmext.video.prepare.convert import decode_through
 from tests.video.clips import KINDS, number_of, write
 
 

@@ -10,12 +10,12 @@ import cv2
 import numpy as np
 import pytest
 
+from mmext.data.video import VideoReader
+from mmext.data.video.prepare import convert
+from mmext.data.video.prepare.convert import COPIED, DONE, THERE, UNREADABLE, Conversion, resize, take_apart
+from mmext.data.video.prepare.plan import SETTINGS, frame_folder, plan, require_settings
+from mmext.data.video.prepare.sources import Source, read_source
 from mmext.errors import UserError
-from mmext.video.decode import VideoReader
-from mmext.video.prepare import convert
-from mmext.video.prepare.convert import COPIED, DONE, THERE, UNREADABLE, Conversion, resize, take_apart
-from mmext.video.prepare.plan import SETTINGS, frame_folder, plan, require_settings
-from mmext.video.prepare.sources import Source, read_source
 from tests.video.clips import number_of, write, write_sound
 
 

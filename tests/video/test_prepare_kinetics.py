@@ -6,9 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from mmext.errors import UserError
-from mmext.video.lists import read_classes
-from mmext.video.prepare.kinetics import (
+from mmext.data.video.lists import read_classes
+from mmext.data.video.prepare.kinetics import (
     Row,
     find_files,
     labels_of,
@@ -16,6 +15,7 @@ from mmext.video.prepare.kinetics import (
     read_csv,
     require_same_classes,
 )
+from mmext.errors import UserError
 
 HEAD = 'label,youtube_id,time_start,time_end,split,is_cc\n'
 

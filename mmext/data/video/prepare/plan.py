@@ -6,11 +6,11 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
+from mmext.data.video.prepare.convert import MISSING, UNREADABLE, Conversion, Outcome
+from mmext.data.video.prepare.sources import Source
 from mmext.errors import UserError
 from mmext.files import read_json, require_writable, write_json
 from mmext.screen import progress
-from mmext.video.prepare.convert import MISSING, UNREADABLE, Conversion, Outcome
-from mmext.video.prepare.sources import Source
 from mmext.workers import Crash
 
 SETTINGS = '.prepare_video.json'

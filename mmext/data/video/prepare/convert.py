@@ -16,8 +16,8 @@ from av.video.reformatter import VideoReformatter
 from mmext.data.video.container import VideoError, errors_of, whole_pictures
 from mmext.data.video.index import packets_of, truncated
 from mmext.data.video.picture import Pictures
+from mmext.data.video.reader import VideoReader
 from mmext.files import write_whole
-from mmext.video.decode import VideoReader
 
 X264 = {'preset': 'fast', 'crf': '20'}
 VP9 = {'deadline': 'good', 'cpu-used': '5', 'crf': '26', 'b': '0'}

@@ -11,10 +11,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
-from mmext.data.video import SUFFIXES
+from mmext.data.suffixes import VIDEOS
+from mmext.data.video.lists import read_classes, text_of
+from mmext.data.video.prepare.sources import find_videos
 from mmext.errors import UserError, nearest, shorten
-from mmext.video.lists import read_classes, text_of
-from mmext.video.prepare.sources import find_videos
 
 COLUMNS = ('label', 'youtube_id', 'time_start', 'time_end')
 TRAINING = {'', 'train'}
@@ -145,7 +145,7 @@ def find_files(rows: Sequence[Row], folder: str | Path) -> Listing:
 def files_by_place(folder: str | Path) -> dict[tuple[str, str], str]:
     """(class folder or '', name without suffix) -> path; of several suffixes the most usual."""
     there: dict[tuple[str, str], str] = {}
-    for path in sorted(find_videos(folder), key=lambda path: (SUFFIXES.index(suffix_of(path)), path)):
+    for path in sorted(find_videos(folder), key=lambda path: (VIDEOS.index(suffix_of(path)), path)):
         parts = Path(path).parts
         if len(parts) <= 2:
             there.setdefault((bare(parts[0]) if len(parts) == 2 else '', Path(path).stem), path)

@@ -10,12 +10,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from mmext.data.video.container import VideoError
+from mmext.data.video.lists import missing_files
+from mmext.data.video.prepare.convert import decode_through
+from mmext.data.video.reader import VideoReader
 from mmext.errors import UserError
 from mmext.files import disk_full_told, parse_json, read_text
 from mmext.screen import progress
-from mmext.video.decode import VideoReader
-from mmext.video.lists import missing_files
-from mmext.video.prepare.convert import decode_through
 from mmext.workers import Crash
 
 HEADER = json.dumps(dict(report='tools/prepare_video.py check', version=1))

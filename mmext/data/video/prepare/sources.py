@@ -7,10 +7,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from mmext.data.video import SUFFIXES
+from mmext.data.suffixes import VIDEOS
+from mmext.data.video.lists import missing_files, read_list, read_something, read_templates, text_of
 from mmext.errors import UserError
 from mmext.files import read_json, tell_left_out, write_json, write_whole
-from mmext.video.lists import missing_files, read_list, read_something, read_templates, text_of
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ def read_source(path: str | Path, videos: str | Path | None = None, label_file: 
             raise UserError(f'{path}: a folder; --videos {videos} is for a list file, whose names start there')
         names = sorted(find_videos(path))
         if not names:
-            raise UserError(f'{path}: no videos in there ({", ".join(SUFFIXES)})')
+            raise UserError(f'{path}: no videos in there ({", ".join(VIDEOS)})')
         return Source(path, path, names)
     if path.suffix == '.json':
         templates = read_templates(label_file or path.with_name('labels.json'))
@@ -94,7 +94,7 @@ def find_videos(folder: str | Path) -> Iterator[str]:
         folders[:] = [name for name in folders if not name.startswith('.')]
         for name in files:
             path = os.path.relpath(os.path.join(place, name), folder)
-            if os.path.splitext(name)[1].lower() not in SUFFIXES:
+            if os.path.splitext(name)[1].lower() not in VIDEOS:
                 left_out.append(path)
             elif not name.startswith('.'):
                 yield path

@@ -17,7 +17,6 @@ from mmext.data.video.container import VideoError, errors_of, open_video, whole_
 from mmext.data.video.index import Unordered, packets_of, rank_in_passing, read_index, truncated
 from mmext.data.video.picture import Pictures
 
-__all__ = ['VideoError', 'VideoReader']
 NOWHERE = -1
 # Codecs whose decoders, beginning at a key frame of a damaged file, may give other pictures than in a whole decode and
 # say nothing: a picture after an open key frame of HEVC may refer to one before it; MPEG's conceal small faults.
