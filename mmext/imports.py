@@ -26,7 +26,7 @@ class ImportHooks(importlib.abc.MetaPathFinder):
 
     def after(self, name: str, function: Callable[[ModuleType], object]) -> None:
         """Calls a function with a module as soon as the module has been imported, at once if it already is."""
-        if name in sys.modules:
+        if sys.modules.get(name) is not None:
             function(sys.modules[name])
         else:
             self.functions_after.setdefault(name, []).append(function)

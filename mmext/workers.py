@@ -1,4 +1,4 @@
-"""Many jobs in many processes, of which some may crash."""
+"""Many jobs in many processes, of which some may crash, and many short waits for a file system in threads."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import multiprocessing
 import os
 import signal
 import sys
-from collections.abc import Callable, Generator, Iterable, Iterator
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, ThreadPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from itertools import islice
@@ -19,6 +19,7 @@ from mmext.files import is_disk_full
 
 Job, Result = TypeVar('Job'), TypeVar('Result')
 AHEAD = 2  # jobs handed out for each worker, so that none waits for the next
+THREADS, PORTION = 32, 64  # threads that ask a file system, and how many files one of them is given at a time
 
 
 @dataclass(frozen=True)
@@ -123,3 +124,21 @@ def attempt(function: Callable[[Job], Result], job: Job) -> Result | Crash:
         if is_disk_full(error):
             raise DiskFull(getattr(error, 'filename', None) or 'an output file') from None
         return Crash(f'{type(error).__name__}: {" ".join(str(error).split())}')
+
+
+def in_threads(function: Callable[[Job], Result], jobs: Sequence[Job]) -> list[Result]:
+    """Calls a function that waits for a file system, such as ``os.stat``, with every job; 32 wait at the same time.
+
+    Args:
+        function: is called from several threads at once.
+        jobs: its arguments; they are handed out in portions, as handing out takes longer than to ask a local disk.
+
+    Returns:
+        The results in the order of the jobs.
+    """
+    def call(portion: Sequence[Job]) -> list[Result]:
+        return [function(job) for job in portion]
+
+    portions = [jobs[first:first + PORTION] for first in range(0, len(jobs), PORTION)]
+    with ThreadPoolExecutor(max(1, min(THREADS, len(portions)))) as executor:
+        return [result for results in executor.map(call, portions) for result in results]

@@ -119,7 +119,7 @@ def check_videos(args: argparse.Namespace) -> int:
         print(f'list: none, as none of the videos is fine; {args.write_list} is not written')
     elif args.write_list:
         source, = sources
-        kept = source.write_part(Path(args.write_list), lambda name: found[os.path.abspath(source.file(name))].kind(
+        kept = source.write_subset(Path(args.write_list), lambda name: found[os.path.abspath(source.file(name))].kind(
             args.frames) == FINE)
         print(f'list: {args.write_list}, {kept} of the {len(source.names)} entries of {source.path}')
     return int(len(rows[FINE]) < len(names))
@@ -137,7 +137,7 @@ def make_list(args: argparse.Namespace) -> int:
     if args.classes:
         classes = list(read_classes(args.classes))
     elif splits <= kinetics.TRAINING:
-        classes = kinetics.numbered(rows)
+        classes = kinetics.classes_of(rows)
         kinetics.require_same_classes(class_list, classes)
     else:
         others = shorten(sorted(splits - kinetics.TRAINING))
@@ -151,7 +151,7 @@ def make_list(args: argparse.Namespace) -> int:
     if not listing.entries:
         row = rows[0]
         raise UserError(f'{args.videos}: none of the {len(rows)} rows of {args.csv} has a file there, as '
-                        f'{kinetics.formal(row.label)}/{row.stems[0]}.mp4; is --videos right?')
+                        f'{kinetics.underscored(row.label)}/{row.stems[0]}.mp4; is --videos right?')
 
     if not args.classes:
         write_lines(class_list, classes)
@@ -187,7 +187,7 @@ def write_frames(args: argparse.Namespace) -> int:
     """Writes folders of frames, and for a list the list of them; 1 if some videos are not there or can't be read."""
     if args.short_side is not None and args.short_side < 1:
         raise UserError(f'--short-side {args.short_side}: need 1 or more')
-    from mmext.data.video.prepare.convert import take_apart
+    from mmext.data.video.prepare.convert import extract_frames
     from mmext.data.video.prepare.plan import convert, frame_folder, plan, require_settings
     from mmext.data.video.prepare.sources import write_lines
     from mmext.files import require_target
@@ -199,10 +199,10 @@ def write_frames(args: argparse.Namespace) -> int:
     if source.labels:
         require_other('--out', frame_list, source.path)
         require_target(frame_list)
-    outcomes = convert(take_apart, conversions, source, args.workers, 'writing frames')
+    outcomes = convert(extract_frames, conversions, source, args.workers, 'writing frames')
     code = print_outcomes(args, outcomes)
     lines = [f'{frame_folder(name)} {outcomes[name].frames} {label}' for name, label in zip(source.names, source.labels)
-             if not outcomes[name].bad]
+             if not outcomes[name].failed]
     if lines:
         write_lines(frame_list, lines)
         print(f"list: {frame_list}, {len(lines)} lines 'folder frames label'")
@@ -219,7 +219,7 @@ def print_outcomes(args: argparse.Namespace, outcomes: dict[str, Outcome]) -> in
         rows[outcome.kind].append(name + (f': {outcome.reason}' if outcome.reason else ''))
     rows = {kind: names for kind, names in rows.items() if names or kind == DONE}
     print_kinds(f'{args.source} -> {args.out}: {count(outcomes)}', rows, unnamed=[DONE, COPIED, THERE])
-    return int(any(outcome.bad for outcome in outcomes.values()))
+    return int(any(outcome.failed for outcome in outcomes.values()))
 
 
 def source_of(args: argparse.Namespace, path: str) -> Source:

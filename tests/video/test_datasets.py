@@ -72,7 +72,7 @@ def test_numbers_of_frames(tmp_path: Path, frames: str):
 
 
 def test_a_label_that_would_make_too_many_classes(tmp_path: Path):
-    with pytest.raises(UserError, match='line 1: label 1000000000 would make as many classes'):
+    with pytest.raises(UserError, match='line 1: label 1000000000 would need as many classes'):
         data(tmp_path, 'v0.mp4 1000000000\n')
 
 

@@ -1,1 +1,1 @@
-"""What is done to a video data set before training: check it, list it, make it smaller, take it apart into frames."""
+"""Preparation of a video data set before training: checking, list files, smaller copies and extracted frames."""
