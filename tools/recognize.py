@@ -1,6 +1,6 @@
 """Recognizes videos of your own, which need no labels: tools/recognize.py CONFIG CHECKPOINT VIDEO ...
 
-    tools/recognize.py configs/iresnet3d18_motion.py work_dirs/demo_video/epoch_10.pth clips/ --views 10x3
+    tools/recognize.py configs/demo/iresnet3d18_motion.py work_dirs/demo_video/epoch_10.pth clips/ --views 10x3
 
 takes the test pipeline of the config and the classes of the checkpoint.
 """
