@@ -1,4 +1,4 @@
-"""A trained recognizer on videos that have no labels."""
+"""Application of a trained recognizer to videos without labels."""
 
 from __future__ import annotations
 
@@ -20,31 +20,38 @@ from mmext.video.hooks import frames_of
 
 @dataclass(frozen=True)
 class Recognized:
-    """A video's scores by class, from 0 to 1, and the frames of one of its views, (T, height, width, 3), RGB."""
+    """A recognizer's prediction for a video.
+
+    Args:
+        path: of the video.
+        scores: from 0 to 1, by class.
+        frames: of one of its views, RGB, uint8, (T, height, width, 3).
+    """
 
     path: Path
     scores: dict[str, float]
     frames: np.ndarray
 
     def best(self, count: int) -> list[tuple[str, float]]:
-        """The classes with the highest scores, and these."""
+        """The ``count`` classes with the highest scores, and their scores, in descending order."""
         return sorted(self.scores.items(), key=lambda item: -item[1])[:count]
 
     def shown(self) -> Shown:
+        """What ``drawing`` draws of it."""
         return Shown(self.frames, self.path.name, *self.best(1)[0])
 
 
 class Inferencer:
-    """Calls a recognizer with a video file's path; a ``Recognized`` comes back.
+    """A recognizer of video files: called with a path, it returns a ``Recognized``.
 
     Args:
         config: of the recognizer; its test pipeline is used.
-        trained: must hold exactly the model's weights; its classes are used, where it has some.
+        trained: must hold exactly the model's weights; names of classes are taken from it, where it has some.
         memory_format: of the weights, see ``memory_format.arrange_weights``.
 
     Raises:
-        UserError: the checkpoint is not this model's, or the config has no recognizer of video files; in a call: the
-            video can't be read, or a score is not finite.
+        UserError: the checkpoint is of another model, or the config is not of a recognizer of video files; when called:
+            the video can't be read, or a score is not finite.
     """
 
     def __init__(self, config: Config, trained: Trained, memory_format: str = 'auto') -> None:

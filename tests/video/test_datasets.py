@@ -125,7 +125,7 @@ def test_too_many_unreadable_videos_stop_the_run(tmp_path: Path):
     videos = mixed(tmp_path, 9, 11, max_unreadable=0.5)
     with pytest.raises(UserError, match=r'11 of the 20 videos tried are unreadable, more than max_unreadable=0.5'):
         for i in range(20):
-            videos.watch(videos.prepare_data(i) is None)
+            videos.count_result(videos.prepare_data(i) is None)
     assert videos.tried == 20
     (tmp_path / 'none').mkdir()
     videos = mixed(tmp_path / 'none', 0, 3, max_unreadable=1.0, max_refetch=5)
