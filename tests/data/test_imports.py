@@ -32,9 +32,9 @@ def test_the_command_that_prepares_videos(command: str, tmp_path: Path) -> None:
     """It runs to its end, in one process; mmengine, which is in the frame of every command, is no slow one."""
     (tmp_path / 'videos').mkdir()
     (tmp_path / 'videos' / 'a.mp4').write_bytes(b'no video')
-    options = {'check': ['--report', 'r'], 'resize': ['--out', 'o', '--short-side', '32'], 'frames': ['--out', 'o']}
-    arguments = [command, 'videos', *options[command], '--workers', '0']
-    code = (f'import os, runpy; os.chdir({str(tmp_path)!r}); sys.argv = {["prepare_video.py", *arguments]!r}\n'
+    options = {'check': ['--report'], 'resize': ['--short-side', '32', '--out'], 'frames': ['--out']}
+    arguments = [command, str(tmp_path / 'videos'), *options[command], str(tmp_path / 'out'), '--workers', '0']
+    code = (f'import runpy; sys.argv = {["prepare_video.py", *arguments]!r}\n'
             f'try: runpy.run_path({str(ROOT / "tools" / "prepare_video.py")!r}, run_name="__main__")\n'
             f'except SystemExit as end: print("exit", end.code)\n')
     done = run('-c', f'import sys\n{code}\nprint([name for name in {SLOW} if name in sys.modules])')
