@@ -19,6 +19,8 @@ from mmext.files import is_disk_full
 
 Job, Result = TypeVar('Job'), TypeVar('Result')
 AHEAD = 2  # jobs handed out for each worker, so that none waits for the next
+STOPPED = 128 + signal.SIGTERM  # exit code
+in_job = False  # of this process, whether ``attempt`` is calling a function
 THREADS, PORTION = 32, 64  # threads that ask a file system, and how many files one of them is given at a time
 
 
@@ -85,9 +87,8 @@ def until_broken(function: Callable[[Job], Result], jobs: Iterator[Job],
                 yield job, result
         return lost
     finally:
-        if running:
-            for process in set(multiprocessing.active_children()) - others:
-                process.terminate()
+        if running or lost:  # a pool that breaks waits for a worker that was just being started, and does not stop it
+            end(set(multiprocessing.active_children()) - others)
         executor.shutdown(cancel_futures=True)
 
 
@@ -107,19 +108,48 @@ def start_server(module: str) -> multiprocessing.context.BaseContext:
     return context
 
 
+def end(processes: Iterable[multiprocessing.process.BaseProcess]) -> None:
+    """Stops worker processes and waits for them.
+
+    SIGTERM is repeated, as a process does not notice one that comes just before it begins to wait for a lock.
+    """
+    while alive := [process for process in processes if process.is_alive()]:
+        for process in alive:
+            process.terminate()
+        alive[0].join(1)
+
+
 def prepare_worker() -> None:
+    """Has a worker process leave Ctrl-C to its parent, and stop on SIGTERM."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    signal.signal(signal.SIGTERM, stop)
+
+
+def stop(*_: object) -> None:
+    """Ends a worker process; a job that is under way gets the chance to remove its temporary files.
+
+    Between jobs there is nothing to remove, and the pool would catch an exception and go on, perhaps without the lock
+    of its queue.
+    """
+    if in_job:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        sys.exit(STOPPED)
+    os._exit(STOPPED)
 
 
 def attempt(function: Callable[[Job], Result], job: Job) -> Result | Crash:
     """The job's result, or what went wrong."""
+    global in_job
     try:
-        return function(job)
+        in_job = True
+        try:
+            return function(job)
+        finally:
+            in_job = False
     except UserError:
         raise
-    except SystemExit:  # stopped, and its temporary files are gone; the pool would go on with the next job
-        os._exit(128 + signal.SIGTERM)
+    except SystemExit:  # the job was stopped, and has removed its temporary files
+        os._exit(STOPPED)
     except Exception as error:
         if is_disk_full(error):
             raise DiskFull(getattr(error, 'filename', None) or 'an output file') from None
