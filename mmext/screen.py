@@ -19,19 +19,19 @@ NAMED = 5  # of each kind
 
 
 def progress(function: Callable[[Job], Result], jobs: Sequence[Job], workers: int, title: str,
-             worry: Callable[[Result | Crash], str | None],
+             trouble_of: Callable[[Result | Crash], str | None],
              unit: str = 'video') -> Iterator[tuple[Job, Result | Crash]]:
     """As ``workers.each``, with a bar where there is a terminal.
 
     Args:
-        worry: from a result to the kind of trouble that the bar counts, or None.
+        trouble_of: from a result to the kind of trouble that the bar counts, or None.
         unit: what a job is.
     """
     troubles: Counter[str] = Counter()
     with closing(each(function, jobs, min(workers, len(jobs)))) as results, \
             tqdm(total=len(jobs), desc=title, unit=unit, disable=None, dynamic_ncols=True, smoothing=0.1) as bar:
         for job, result in results:
-            trouble = worry(result)
+            trouble = trouble_of(result)
             if trouble:
                 troubles[trouble] += 1
                 bar.set_postfix(troubles, refresh=False)

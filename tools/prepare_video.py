@@ -1,4 +1,4 @@
-"""Prepares a video data set: checks it, makes Kinetics' list files, makes videos smaller, writes raw frames.
+"""Prepares a video data set: checks it, writes Kinetics' list files, resizes videos, extracts frames.
 
     tools/prepare_video.py lists kinetics_train.csv --videos data/k400/train --out data/k400/train.txt
     tools/prepare_video.py lists kinetics_val.csv --videos data/k400/val --out data/k400/val.txt \\
@@ -8,8 +8,8 @@
         --short-side 256
     tools/prepare_video.py frames data/k400/train.txt --videos data/k400/train --out data/k400/frames
 
-All but lists run in parallel, and go on where they were interrupted when the same command is given again. The exit code
-is 0 where all videos are fine, 1 where some are not, and 2 for a mistake in the command or a label file.
+All but lists run in parallel, and continue where they were interrupted when the same command is given again. The exit
+code is 0 if all videos are fine, 1 if some are not, and 2 for a mistake in the command or a label file.
 """
 
 from __future__ import annotations
@@ -39,15 +39,15 @@ def parse_args() -> argparse.Namespace:
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     commands = parser.add_subparsers(required=True, metavar='COMMAND')
 
-    check = commands.add_parser('check', help='missing, unreadable and too short videos of label files')
+    check = commands.add_parser('check', help='finds missing, unreadable and too short videos')
     check.add_argument('sources', nargs='+', metavar='LIST|DIR', help=SOURCE)
     check.add_argument('--frames', type=int, default=16, metavar='N', help='fewer are too short (default: %(default)s)')
     check.add_argument('--decode', action='store_true',
-                       help='decode every frame, which takes much longer; else the index and the first one')
+                       help='decode every frame, which takes much longer, not only the first one')
     check.add_argument('--report', default='work_dirs/prepare_video/check.jsonl', metavar='FILE',
-                       help='what was found of each file; one that has not changed is not looked at again (default: '
+                       help='the findings on each file; files that have not changed are not checked again (default: '
                        '%(default)s)')
-    check.add_argument('--write-list', metavar='FILE', help='writes LIST there, without the videos that are not fine')
+    check.add_argument('--write-list', metavar='FILE', help='write a copy of LIST that has only the fine videos')
     check.set_defaults(command=check_videos)
 
     lists = commands.add_parser('lists', help="list files from Kinetics' official CSVs")
@@ -60,21 +60,23 @@ def parse_args() -> argparse.Namespace:
                        'classes are numbered by name, and written to classes.txt beside --out')
     lists.set_defaults(command=make_list)
 
-    resize = commands.add_parser('resize', help='smaller copies, in another folder')
-    resize.add_argument('--short-side', type=int, required=True, metavar='N', help='in pixels, as 256 or 320')
-    frames = commands.add_parser('frames', help='each video as a folder of img_00001.jpg ..., and a list of them')
+    resize = commands.add_parser('resize', help='writes smaller copies into another folder')
+    resize.add_argument('--short-side', type=int, required=True, metavar='N', help='in pixels, such as 256 or 320')
+    frames = commands.add_parser('frames', help='extracts frames into folders of img_00001.jpg ..., and lists them')
     frames.add_argument('--short-side', type=int, metavar='N', help="in pixels, of larger videos' frames")
     for command, function in ((resize, resize_videos), (frames, write_frames)):
         command.add_argument('source', metavar='LIST|DIR', help=SOURCE)
-        command.add_argument('--out', required=True, metavar='DIR', help='not that of the videos, and not in it')
+        command.add_argument('--out', required=True, metavar='DIR',
+                             help='neither the folder of the videos nor inside it')
         command.set_defaults(command=function)
     for command in (check, resize, frames):
-        command.add_argument('--videos', '--data-root', metavar='DIR', help='where the names in LIST start')
+        command.add_argument('--videos', '--data-root', metavar='DIR',
+                             help='the folder that the names in LIST are relative to')
         command.add_argument('--label-file', metavar='FILE',
                              help="Something-Something's labels.json (default: the one beside LIST)")
         command.add_argument('--suffix', default='.webm', help="of Something-Something's videos (default: %(default)s)")
         command.add_argument('--workers', type=int, default=os.cpu_count() or 1, metavar='N',
-                             help='processes (default: the cores, %(default)s); 0: this one alone')
+                             help='number of processes (default: one per core, %(default)s); 0 uses no others')
     return parser.parse_args()
 
 
@@ -86,12 +88,11 @@ def main() -> int:
 
 
 def check_videos(args: argparse.Namespace) -> int:
-    """Says which videos are fine; 1 if not all of them are."""
+    """Prints which videos are fine; returns 1 if not all of them are."""
     if args.frames < 1:
         raise UserError(f'--frames {args.frames}: need 1 or more')
     if args.write_list and len(args.sources) > 1:
-        raise UserError('--write-list: of one LIST; check the others by themselves, with the same --report that is '
-                        'quick')
+        raise UserError('--write-list: of one LIST only; run the command once for each, with the same --report')
     from mmext.data.video.prepare.check import FINE, MISSING, SHORT, UNREADABLE, Report, check
     from mmext.files import require_target
     from mmext.screen import print_kinds
@@ -126,7 +127,7 @@ def check_videos(args: argparse.Namespace) -> int:
 
 
 def make_list(args: argparse.Namespace) -> int:
-    """Writes a Kinetics list file, and the class list of the training's."""
+    """Writes a Kinetics list file; for the training CSV, also the class list."""
     from mmext.data.video.lists import read_classes
     from mmext.data.video.prepare import kinetics
     from mmext.data.video.prepare.sources import require_folder, write_lines
@@ -171,7 +172,7 @@ def make_list(args: argparse.Namespace) -> int:
 
 
 def resize_videos(args: argparse.Namespace) -> int:
-    """Writes smaller copies under the same names; 1 if some videos are not there or can't be read."""
+    """Writes smaller copies under the same names; returns 1 if some videos are missing or unreadable."""
     if args.short_side < 16 or args.short_side % 2:
         raise UserError(f'--short-side {args.short_side}: need an even number of 16 or more')
     from mmext.data.video.prepare.convert import resize
@@ -184,7 +185,7 @@ def resize_videos(args: argparse.Namespace) -> int:
 
 
 def write_frames(args: argparse.Namespace) -> int:
-    """Writes folders of frames, and for a list the list of them; 1 if some videos are not there or can't be read."""
+    """Extracts frames, and for a LIST writes a list of them; returns 1 if some videos are missing or unreadable."""
     if args.short_side is not None and args.short_side < 1:
         raise UserError(f'--short-side {args.short_side}: need 1 or more')
     from mmext.data.video.prepare.convert import extract_frames
@@ -210,7 +211,7 @@ def write_frames(args: argparse.Namespace) -> int:
 
 
 def print_outcomes(args: argparse.Namespace, outcomes: dict[str, Outcome]) -> int:
-    """Prints what became of the videos; 1 if some are missing or unreadable."""
+    """Prints what became of the videos; returns 1 if some are missing or unreadable."""
     from mmext.data.video.prepare.convert import COPIED, DONE, KINDS, THERE
     from mmext.screen import print_kinds
 
@@ -223,19 +224,21 @@ def print_outcomes(args: argparse.Namespace, outcomes: dict[str, Outcome]) -> in
 
 
 def source_of(args: argparse.Namespace, path: str) -> Source:
+    """The videos of a label file or folder."""
     from mmext.data.video.prepare.sources import read_source
 
     return read_source(path, args.videos, args.label_file, args.suffix)
 
 
 def require_other(option: str, path: str | Path, *others: str | Path) -> None:
-    """A file to be written is none of the inputs."""
+    """Raises a UserError where a file to be written is one of the inputs."""
     for other in others:
         if os.path.realpath(path) == os.path.realpath(other):
             raise UserError(f'{path}: {option} would overwrite it; give another name')
 
 
 def count(videos: Sized) -> str:
+    """The number of videos as text."""
     return f'{len(videos)} video{"" if len(videos) == 1 else "s"}'
 
 
