@@ -103,6 +103,6 @@ def test_the_recipe_names_what_there_is() -> None:
                               text=True, check=True).stdout
 
     plain, own = recipe('MMEXT_DATA='), recipe('CLIPS=my_clips')
-    named = set(re.findall(r'(?:tools|configs)/\w+\.py', own))
+    named = set(re.findall(r'(?:tools|configs)/[\w/]+\.py', own))
     assert {'tools/recognize.py', VIDEO, FRAMES} <= named and all((ROOT / name).is_file() for name in named)
     assert 'my_clips --views 10x3' in own and 'tools/recognize.py' not in plain
