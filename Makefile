@@ -36,19 +36,19 @@ demo-video: setup
 	@echo "== 1/6 generate clips of six classes, which only motion tells apart: $(MOTION)"
 	@$(PY) tools/make_motion.py $(MOTION)
 	@echo "== 2/6 train iResNet3D-18, 10 epochs of 480 clips: 4 to 9 minutes on two cores"
-	@$(PY) tools/train.py configs/iresnet3d18_motion.py --data-root $(MOTION) --work-dir $(VIDEO_RUN) --seed 0 --amp --overwrite
+	@$(PY) tools/train.py configs/demo/iresnet3d18_motion.py --data-root $(MOTION) --work-dir $(VIDEO_RUN) --seed 0 --amp --overwrite
 	@echo "== 3/6 test it on 240 held-out clips, and draw some"
-	@$(PY) tools/test.py configs/iresnet3d18_motion.py $(VIDEO_RUN)/$$(cat $(VIDEO_RUN)/last_checkpoint) --data-root $(MOTION) \
+	@$(PY) tools/test.py configs/demo/iresnet3d18_motion.py $(VIDEO_RUN)/$$(cat $(VIDEO_RUN)/last_checkpoint) --data-root $(MOTION) \
 		--work-dir $(VIDEO_RUN) --per-class --out $(VIDEO_RUN)/metrics.json --show-dir $(VIDEO_RUN)/pictures
 	@echo "== 4/6 what single frames tell: train and test iResNet-18 on one frame of each clip, 1 to 3 minutes"
-	@$(PY) tools/train.py configs/iresnet18_motion_frames.py --data-root $(MOTION) --work-dir $(FRAMES_RUN) --seed 0 --amp --overwrite
-	@$(PY) tools/test.py configs/iresnet18_motion_frames.py $(FRAMES_RUN)/$$(cat $(FRAMES_RUN)/last_checkpoint) --data-root $(MOTION) \
+	@$(PY) tools/train.py configs/demo/iresnet18_motion_frames.py --data-root $(MOTION) --work-dir $(FRAMES_RUN) --seed 0 --amp --overwrite
+	@$(PY) tools/test.py configs/demo/iresnet18_motion_frames.py $(FRAMES_RUN)/$$(cat $(FRAMES_RUN)/last_checkpoint) --data-root $(MOTION) \
 		--work-dir $(FRAMES_RUN) --out $(FRAMES_RUN)/metrics.json
 ifeq ($(CLIPS),)
 	@echo "== 5/6 no videos of your own to recognize; make demo-video CLIPS=folder"
 else
 	@echo "== 5/6 recognize the videos of $(CLIPS), 10 clips x 3 crops of each"
-	@$(PY) tools/recognize.py configs/iresnet3d18_motion.py $(VIDEO_RUN)/$$(cat $(VIDEO_RUN)/last_checkpoint) $(CLIPS) --views 10x3 \
+	@$(PY) tools/recognize.py configs/demo/iresnet3d18_motion.py $(VIDEO_RUN)/$$(cat $(VIDEO_RUN)/last_checkpoint) $(CLIPS) --views 10x3 \
 		--show-dir $(VIDEO_RUN)/clips
 endif
 	@echo "== 6/6 done: metrics in $(VIDEO_RUN)/metrics.json, pictures: $(VIDEO_RUN)/pictures/sheet.png and clips.gif"

@@ -1,7 +1,4 @@
-_base_ = [
-    '_base_/models/faster_rcnn_resnet50_fpn.py', '_base_/datasets/coco_detection.py',
-    'mmdet::_base_/schedules/schedule_1x.py', '_base_/detection_runtime.py'
-]
+_base_ = 'faster_rcnn_resnet50_fpn_coco.py'
 
 # Three stages: FPN gets the maps of stride 4, 8 and 16, and makes 32 and 64 of the last by pooling.
 model = dict(

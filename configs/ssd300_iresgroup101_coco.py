@@ -1,10 +1,3 @@
-_base_ = [
-    '_base_/models/ssd300_resnet50.py', '_base_/datasets/coco_ssd300.py', '_base_/schedules/ssd300_130e.py',
-    '_base_/detection_runtime.py'
-]
+_base_ = 'ssd300_iresgroup50_coco.py'
 
-channels = (512, 512, 512, 256, 256, 256)
-model = dict(
-    backbone=dict(type='mmext.IResGroup', depth=101),
-    neck=dict(in_channels=(512, ), out_channels=channels),
-    bbox_head=dict(in_channels=channels))
+model = dict(backbone=dict(depth=101))

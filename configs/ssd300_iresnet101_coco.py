@@ -1,6 +1,3 @@
-_base_ = [
-    '_base_/models/ssd300_resnet50.py', '_base_/datasets/coco_ssd300.py', '_base_/schedules/ssd300_130e.py',
-    '_base_/detection_runtime.py'
-]
+_base_ = 'ssd300_resnet50_coco.py'
 
 model = dict(backbone=dict(type='mmext.IResNet', depth=101))

@@ -1,10 +1,15 @@
 """Residual backbones of four papers for mmdet and mmaction2; importing it is all that a config has to do.
 
 The import repairs the installed stack (see ``mmext.compat``) and makes the ``mmext.`` names known to OpenMMLab's
-registries. It imports neither mmdet nor mmaction2.
+registries. It imports none of the stack's libraries: repairs run, and names are registered, when somebody imports the
+modules concerned, at once where they are imported already. Reading videos or a command's ``--help`` waits for no torch.
 """
 
+import sys
+from types import ModuleType
+
 from mmext import compat
+from mmext.imports import ImportHooks
 
 compat.install()
 
@@ -13,8 +18,14 @@ from mmext.errors import UserError  # noqa: E402  the repairs come first
 __version__ = '0.2.0'
 __all__ = ['UserError', 'create_backbone', 'create_classifier', 'list_backbones']
 
-if compat.installed('torch') and compat.installed('mmengine'):  # else mmext.doctor is there to say so
+
+def _register_names(mmengine_registry: ModuleType) -> None:
     from mmext import registry  # noqa: F401
+
+
+_registration = ImportHooks()
+_registration.after('mmengine.registry', _register_names)
+sys.meta_path.insert(0, _registration)
 
 
 def __dir__() -> list[str]:

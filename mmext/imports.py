@@ -11,25 +11,33 @@ from contextlib import AbstractContextManager
 from types import ModuleType
 
 
-class RepairFinder(importlib.abc.MetaPathFinder):
-    """Runs a repair after, or around, the import of the module it mends."""
+class ImportHooks(importlib.abc.MetaPathFinder):
+    """Runs functions after, or contexts around, the import of modules; takes effect once it is in ``sys.meta_path``.
+
+    Attributes:
+        functions_after: module name -> what runs when that module has been imported, in this order.
+        contexts_around: module name -> makes the context that the module is executed in.
+    """
 
     def __init__(self) -> None:
-        self.repairs_after: dict[str, list[Callable[[ModuleType], None]]] = {}
-        self.repairs_around: dict[str, Callable[[], AbstractContextManager]] = {}
+        self.functions_after: dict[str, list[Callable[[ModuleType], object]]] = {}
+        self.contexts_around: dict[str, Callable[[], AbstractContextManager]] = {}
         self.busy: set[str] = set()
 
-    def after(self, name: str, repair: Callable[[ModuleType], None]) -> None:
-        if name in sys.modules:
-            repair(sys.modules[name])
+    def after(self, name: str, function: Callable[[ModuleType], object]) -> None:
+        """Calls a function with a module as soon as the module has been imported, at once if it already is."""
+        if sys.modules.get(name) is not None:
+            function(sys.modules[name])
         else:
-            self.repairs_after.setdefault(name, []).append(repair)
+            self.functions_after.setdefault(name, []).append(function)
 
     def around(self, name: str, context: Callable[[], AbstractContextManager]) -> None:
-        self.repairs_around[name] = context
+        """Executes a module within a context when it is imported."""
+        self.contexts_around[name] = context
 
     def find_spec(self, name: str, path=None, target=None) -> importlib.machinery.ModuleSpec | None:
-        if name in self.busy or name not in self.repairs_after and name not in self.repairs_around:
+        """The spec that the other finders have for a hooked module, with the hooks added to its loader."""
+        if name in self.busy or name not in self.functions_after and name not in self.contexts_around:
             return None
         self.busy.add(name)
         try:
@@ -37,20 +45,21 @@ class RepairFinder(importlib.abc.MetaPathFinder):
         finally:
             self.busy.discard(name)
         if spec is not None and spec.loader is not None:
-            self.repair_on_execution(spec.loader, name)
+            self.add_to(spec.loader, name)
         return spec
 
-    def repair_on_execution(self, loader: importlib.abc.Loader, name: str) -> None:
+    def add_to(self, loader: importlib.abc.Loader, name: str) -> None:
+        """Has a module's loader call the hooks when it executes the module."""
         execute = loader.exec_module
 
         def exec_module(module: ModuleType) -> None:
-            if name in self.repairs_around:
-                with self.repairs_around[name]():
+            if name in self.contexts_around:
+                with self.contexts_around[name]():
                     execute(module)
             else:
                 execute(module)
-            for repair in self.repairs_after.get(name, []):
-                repair(module)
+            for function in self.functions_after.get(name, []):
+                function(module)
 
         loader.exec_module = exec_module
 

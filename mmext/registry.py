@@ -22,7 +22,7 @@ LOG_PROCESSORS = Registry('log_processor', parent=ROOT_LOG_PROCESSORS, scope='mm
 PARAM_SCHEDULERS = Registry('parameter scheduler', parent=ROOT_PARAM_SCHEDULERS, scope='mmext',
                             locations=['mmext.engine.schedule'])
 DATASETS = Registry('dataset', parent=ROOT_DATASETS, scope='mmext', locations=TASKS)
-TRANSFORMS = Registry('transform', parent=ROOT_TRANSFORMS, scope='mmext', locations=['mmext.data', *TASKS])
+TRANSFORMS = Registry('transform', parent=ROOT_TRANSFORMS, scope='mmext', locations=['mmext.data.loading', *TASKS])
 METRICS = Registry('metric', parent=ROOT_METRICS, scope='mmext', locations=TASKS)
 FUNCTIONS = Registry('function', parent=ROOT_FUNCTIONS, scope='mmext',
                      locations=['mmext.engine.hooks', 'mmext.classification'])

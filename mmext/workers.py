@@ -1,4 +1,4 @@
-"""Runs many jobs in several processes, of which some may crash."""
+"""Many jobs in many processes, of which some may crash, and many short waits for a file system in threads."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import multiprocessing
 import os
 import signal
 import sys
-from collections.abc import Callable, Generator, Iterable, Iterator
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, ThreadPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from itertools import islice
@@ -18,7 +18,10 @@ from mmext.errors import DiskFull, UserError
 from mmext.files import is_disk_full
 
 Job, Result = TypeVar('Job'), TypeVar('Result')
-AHEAD = 2  # jobs in the queue for each worker, so that none has to wait
+AHEAD = 2  # jobs handed out for each worker, so that none waits for the next
+STOPPED = 128 + signal.SIGTERM  # exit code
+in_job = False  # of this process, whether ``attempt`` is calling a function
+THREADS, PORTION = 32, 64  # threads that ask a file system, and how many files one of them is given at a time
 
 
 @dataclass(frozen=True)
@@ -84,9 +87,8 @@ def until_broken(function: Callable[[Job], Result], jobs: Iterator[Job],
                 yield job, result
         return lost
     finally:
-        if running:
-            for process in set(multiprocessing.active_children()) - others:
-                process.terminate()
+        if running or lost:  # a pool that breaks waits for a worker that was just being started, and does not stop it
+            end(set(multiprocessing.active_children()) - others)
         executor.shutdown(cancel_futures=True)
 
 
@@ -106,21 +108,67 @@ def start_server(module: str) -> multiprocessing.context.BaseContext:
     return context
 
 
+def end(processes: Iterable[multiprocessing.process.BaseProcess]) -> None:
+    """Stops worker processes and waits for them.
+
+    SIGTERM is repeated, as a process does not notice one that comes just before it begins to wait for a lock.
+    """
+    while alive := [process for process in processes if process.is_alive()]:
+        for process in alive:
+            process.terminate()
+        alive[0].join(1)
+
+
 def prepare_worker() -> None:
-    """Leaves Ctrl-C to the parent process, and ends in order on SIGTERM."""
+    """Has a worker process leave Ctrl-C to its parent, and stop on SIGTERM."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    signal.signal(signal.SIGTERM, stop)
+
+
+def stop(*_: object) -> None:
+    """Ends a worker process; a job that is under way gets the chance to remove its temporary files.
+
+    Between jobs there is nothing to remove, and the pool would catch an exception and go on, perhaps without the lock
+    of its queue.
+    """
+    if in_job:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        sys.exit(STOPPED)
+    os._exit(STOPPED)
 
 
 def attempt(function: Callable[[Job], Result], job: Job) -> Result | Crash:
-    """The result of a job, or a ``Crash`` that says what went wrong."""
+    """The job's result, or what went wrong."""
+    global in_job
     try:
-        return function(job)
+        in_job = True
+        try:
+            return function(job)
+        finally:
+            in_job = False
     except UserError:
         raise
-    except SystemExit:  # it was stopped and has removed its temporary files; the pool would start the next job
-        os._exit(128 + signal.SIGTERM)
+    except SystemExit:  # the job was stopped, and has removed its temporary files
+        os._exit(STOPPED)
     except Exception as error:
         if is_disk_full(error):
             raise DiskFull(getattr(error, 'filename', None) or 'an output file') from None
         return Crash(f'{type(error).__name__}: {" ".join(str(error).split())}')
+
+
+def in_threads(function: Callable[[Job], Result], jobs: Sequence[Job]) -> list[Result]:
+    """Calls a function that waits for a file system, such as ``os.stat``, with every job; 32 wait at the same time.
+
+    Args:
+        function: is called from several threads at once.
+        jobs: its arguments; they are handed out in portions, as handing out takes longer than to ask a local disk.
+
+    Returns:
+        The results in the order of the jobs.
+    """
+    def call(portion: Sequence[Job]) -> list[Result]:
+        return [function(job) for job in portion]
+
+    portions = [jobs[first:first + PORTION] for first in range(0, len(jobs), PORTION)]
+    with ThreadPoolExecutor(max(1, min(THREADS, len(portions)))) as executor:
+        return [result for results in executor.map(call, portions) for result in results]

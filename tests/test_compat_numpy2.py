@@ -42,7 +42,7 @@ def test_without_the_repairs_the_defects_are_there(symptom: str):
 
 # mmext installs its repairs on import; these are taken back before their modules are imported.
 WITHOUT = ('import sys, mmext; from mmext import compat; '
-           '[finder.repairs_after.pop(name, None) for finder in sys.meta_path if hasattr(finder, "repairs_after") '
+           '[finder.functions_after.pop(name, None) for finder in sys.meta_path if hasattr(finder, "functions_after") '
            'for name, _ in compat.NUMPY2]; ')
 
 

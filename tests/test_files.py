@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from mmext.data.video.lists import read_classes, read_list
 from mmext.errors import UserError
 from mmext.files import print_left_out, read_json, read_text
-from mmext.video.lists import read_classes, read_list
 
 
 @pytest.mark.parametrize(('mark', 'encoding'), [

@@ -11,11 +11,11 @@ import pytest
 import torch
 
 from mmext.backbones.trained import Trained
+from mmext.data.video.lists import read_classes
 from mmext.detection.annotations import read_annotations
 from mmext.detection.report import write_report
 from mmext.engine import metric_tables
 from mmext.text import markdown_text, printable, require_inside
-from mmext.video.lists import read_classes
 from tests.backbones.helpers import user_error
 
 BAD = ['a\nb', 'a\x1b[31m', '\udc80', 'a\u2028b', 5, None, '', ' ']

@@ -6,13 +6,14 @@ import errno
 import multiprocessing
 import os
 import signal
+import threading
 import time
 from pathlib import Path
 
 import pytest
 
 from mmext.errors import UserError
-from mmext.workers import Crash, run_jobs
+from mmext.workers import PORTION, Crash, in_threads, run_jobs
 
 
 def work(job: tuple[str, int]) -> int:
@@ -67,3 +68,17 @@ def test_stopped_workers_clean_up(tmp_path: Path):
         time.sleep(0.01)
     jobs.close()
     assert not list(tmp_path.iterdir()) and not multiprocessing.active_children()
+
+
+@pytest.mark.parametrize('count', [0, 1, PORTION, 3 * PORTION + 1])
+def test_threads_call_once_for_each_job_and_keep_the_order(count: int):
+    called = []
+    assert in_threads(lambda job: called.append(job) or -job, range(count)) == [-job for job in range(count)]
+    assert sorted(called) == list(range(count))
+
+
+def test_threads_wait_at_the_same_time():
+    """Each portion's first job waits until as many others wait, too."""
+    together = threading.Barrier(4, timeout=60)
+    jobs = range(4 * PORTION)
+    assert in_threads(lambda job: job % PORTION or together.wait() < 4, jobs) == [job % PORTION or 1 for job in jobs]

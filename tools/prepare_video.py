@@ -1,4 +1,4 @@
-"""Prepares a video data set: checks it, makes Kinetics' list files, makes videos smaller, writes raw frames.
+"""Prepares a video data set: checks it, writes Kinetics' list files, resizes videos, extracts frames.
 
     tools/prepare_video.py lists kinetics_train.csv --videos data/k400/train --out data/k400/train.txt
     tools/prepare_video.py lists kinetics_val.csv --videos data/k400/val --out data/k400/val.txt \\
@@ -8,8 +8,8 @@
         --short-side 256
     tools/prepare_video.py frames data/k400/train.txt --videos data/k400/train --out data/k400/frames
 
-All but lists run in parallel, and go on where they were interrupted when the same command is given again. The exit code
-is 0 where all videos are fine, 1 where some are not, and 2 for a mistake in the command or a label file.
+All but lists run in parallel, and continue where they were interrupted when the same command is given again. The exit
+code is 0 if all videos are fine, 1 if some are not, and 2 for a mistake in the command or a label file.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ from mmext.engine import cli
 from mmext.errors import UserError, shorten
 
 if TYPE_CHECKING:
-    from mmext.video.prepare.convert import Outcome
-    from mmext.video.prepare.sources import Source
+    from mmext.data.video.prepare.convert import Outcome
+    from mmext.data.video.prepare.sources import Source
 
 SOURCE = "lines 'path label', or Something-Something's train.json or validation.json; or a folder: all videos in it"
 
@@ -39,15 +39,15 @@ def parse_args() -> argparse.Namespace:
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     commands = parser.add_subparsers(required=True, metavar='COMMAND')
 
-    check = commands.add_parser('check', help='missing, unreadable and too short videos of label files')
+    check = commands.add_parser('check', help='finds missing, unreadable and too short videos')
     check.add_argument('sources', nargs='+', metavar='LIST|DIR', help=SOURCE)
     check.add_argument('--frames', type=int, default=16, metavar='N', help='fewer are too short (default: %(default)s)')
     check.add_argument('--decode', action='store_true',
-                       help='decode every frame, which takes much longer; else the index and the first one')
+                       help='decode every frame, which takes much longer, not only the first one')
     check.add_argument('--report', default='work_dirs/prepare_video/check.jsonl', metavar='FILE',
-                       help='what was found of each file; one that has not changed is not looked at again (default: '
+                       help='the findings on each file; files that have not changed are not checked again (default: '
                        '%(default)s)')
-    check.add_argument('--write-list', metavar='FILE', help='writes LIST there, without the videos that are not fine')
+    check.add_argument('--write-list', metavar='FILE', help='write a copy of LIST that has only the fine videos')
     check.set_defaults(command=check_videos)
 
     lists = commands.add_parser('lists', help="list files from Kinetics' official CSVs")
@@ -60,21 +60,23 @@ def parse_args() -> argparse.Namespace:
                        'classes are numbered by name, and written to classes.txt beside --out')
     lists.set_defaults(command=make_list)
 
-    resize = commands.add_parser('resize', help='smaller copies, in another folder')
-    resize.add_argument('--short-side', type=int, required=True, metavar='N', help='in pixels, as 256 or 320')
-    frames = commands.add_parser('frames', help='each video as a folder of img_00001.jpg ..., and a list of them')
+    resize = commands.add_parser('resize', help='writes smaller copies into another folder')
+    resize.add_argument('--short-side', type=int, required=True, metavar='N', help='in pixels, such as 256 or 320')
+    frames = commands.add_parser('frames', help='extracts frames into folders of img_00001.jpg ..., and lists them')
     frames.add_argument('--short-side', type=int, metavar='N', help="in pixels, of larger videos' frames")
     for command, function in ((resize, resize_videos), (frames, write_frames)):
         command.add_argument('source', metavar='LIST|DIR', help=SOURCE)
-        command.add_argument('--out', required=True, metavar='DIR', help='not that of the videos, and not in it')
+        command.add_argument('--out', required=True, metavar='DIR',
+                             help='neither the folder of the videos nor inside it')
         command.set_defaults(command=function)
     for command in (check, resize, frames):
-        command.add_argument('--videos', '--data-root', metavar='DIR', help='where the names in LIST start')
+        command.add_argument('--videos', '--data-root', metavar='DIR',
+                             help='the folder that the names in LIST are relative to')
         command.add_argument('--label-file', metavar='FILE',
                              help="Something-Something's labels.json (default: the one beside LIST)")
         command.add_argument('--suffix', default='.webm', help="of Something-Something's videos (default: %(default)s)")
         command.add_argument('--workers', type=int, default=os.cpu_count() or 1, metavar='N',
-                             help='processes (default: the cores, %(default)s); 0: this one alone')
+                             help='number of processes (default: one per core, %(default)s); 0 uses no others')
     return parser.parse_args()
 
 
@@ -86,15 +88,14 @@ def main() -> int:
 
 
 def check_videos(args: argparse.Namespace) -> int:
-    """Says which videos are fine; 1 if not all of them are."""
+    """Prints which videos are fine; returns 1 if not all of them are."""
     if args.frames < 1:
         raise UserError(f'--frames {args.frames}: need 1 or more')
     if args.write_list and len(args.sources) > 1:
-        raise UserError('--write-list: of one LIST; check the others by themselves, with the same --report that is '
-                        'quick')
+        raise UserError('--write-list: of one LIST only; run the command once for each, with the same --report')
+    from mmext.data.video.prepare.check import FINE, MISSING, SHORT, UNREADABLE, Report, check
     from mmext.files import require_target
     from mmext.screen import print_kinds
-    from mmext.video.prepare.check import FINE, MISSING, SHORT, UNREADABLE, Report, check
 
     sources = [source_of(args, path) for path in args.sources]
     require_other('--report', args.report, *args.sources)
@@ -119,25 +120,25 @@ def check_videos(args: argparse.Namespace) -> int:
         print(f'list: none, as none of the videos is fine; {args.write_list} is not written')
     elif args.write_list:
         source, = sources
-        kept = source.write_part(Path(args.write_list), lambda name: found[os.path.abspath(source.file(name))].kind(
+        kept = source.write_subset(Path(args.write_list), lambda name: found[os.path.abspath(source.file(name))].kind(
             args.frames) == FINE)
         print(f'list: {args.write_list}, {kept} of the {len(source.names)} entries of {source.path}')
     return int(len(rows[FINE]) < len(names))
 
 
 def make_list(args: argparse.Namespace) -> int:
-    """Writes a Kinetics list file, and the class list of the training's."""
+    """Writes a Kinetics list file; for the training CSV, also the class list."""
+    from mmext.data.video.lists import read_classes
+    from mmext.data.video.prepare import kinetics
+    from mmext.data.video.prepare.sources import require_folder, write_lines
     from mmext.files import require_target
-    from mmext.video.lists import read_classes
-    from mmext.video.prepare import kinetics
-    from mmext.video.prepare.sources import require_folder, write_lines
 
     rows, splits = kinetics.read_csv(args.csv)
     class_list = Path(args.classes or Path(args.out).with_name('classes.txt'))
     if args.classes:
         classes = list(read_classes(args.classes))
     elif splits <= kinetics.TRAINING:
-        classes = kinetics.numbered(rows)
+        classes = kinetics.classes_of(rows)
         kinetics.require_same_classes(class_list, classes)
     else:
         others = shorten(sorted(splits - kinetics.TRAINING))
@@ -151,7 +152,7 @@ def make_list(args: argparse.Namespace) -> int:
     if not listing.entries:
         row = rows[0]
         raise UserError(f'{args.videos}: none of the {len(rows)} rows of {args.csv} has a file there, as '
-                        f'{kinetics.formal(row.label)}/{row.stems[0]}.mp4; is --videos right?')
+                        f'{kinetics.underscored(row.label)}/{row.stems[0]}.mp4; is --videos right?')
 
     if not args.classes:
         write_lines(class_list, classes)
@@ -171,11 +172,11 @@ def make_list(args: argparse.Namespace) -> int:
 
 
 def resize_videos(args: argparse.Namespace) -> int:
-    """Writes smaller copies under the same names; 1 if some videos are not there or can't be read."""
+    """Writes smaller copies under the same names; returns 1 if some videos are missing or unreadable."""
     if args.short_side < 16 or args.short_side % 2:
         raise UserError(f'--short-side {args.short_side}: need an even number of 16 or more')
-    from mmext.video.prepare.convert import resize
-    from mmext.video.prepare.plan import convert, plan, require_settings
+    from mmext.data.video.prepare.convert import resize
+    from mmext.data.video.prepare.plan import convert, plan, require_settings
 
     source = source_of(args, args.source)
     conversions = plan(source, args.out, str, args.short_side)
@@ -184,13 +185,13 @@ def resize_videos(args: argparse.Namespace) -> int:
 
 
 def write_frames(args: argparse.Namespace) -> int:
-    """Writes folders of frames, and for a list the list of them; 1 if some videos are not there or can't be read."""
+    """Extracts frames, and for a LIST writes a list of them; returns 1 if some videos are missing or unreadable."""
     if args.short_side is not None and args.short_side < 1:
         raise UserError(f'--short-side {args.short_side}: need 1 or more')
+    from mmext.data.video.prepare.convert import extract_frames
+    from mmext.data.video.prepare.plan import convert, frame_folder, plan, require_settings
+    from mmext.data.video.prepare.sources import write_lines
     from mmext.files import require_target
-    from mmext.video.prepare.convert import take_apart
-    from mmext.video.prepare.plan import convert, frame_folder, plan, require_settings
-    from mmext.video.prepare.sources import write_lines
 
     source = source_of(args, args.source)
     conversions = plan(source, args.out, frame_folder, args.short_side)
@@ -199,10 +200,10 @@ def write_frames(args: argparse.Namespace) -> int:
     if source.labels:
         require_other('--out', frame_list, source.path)
         require_target(frame_list)
-    outcomes = convert(take_apart, conversions, source, args.workers, 'writing frames')
+    outcomes = convert(extract_frames, conversions, source, args.workers, 'writing frames')
     code = print_outcomes(args, outcomes)
     lines = [f'{frame_folder(name)} {outcomes[name].frames} {label}' for name, label in zip(source.names, source.labels)
-             if not outcomes[name].bad]
+             if not outcomes[name].failed]
     if lines:
         write_lines(frame_list, lines)
         print(f"list: {frame_list}, {len(lines)} lines 'folder frames label'")
@@ -210,32 +211,34 @@ def write_frames(args: argparse.Namespace) -> int:
 
 
 def print_outcomes(args: argparse.Namespace, outcomes: dict[str, Outcome]) -> int:
-    """Prints what became of the videos; 1 if some are missing or unreadable."""
+    """Prints what became of the videos; returns 1 if some are missing or unreadable."""
+    from mmext.data.video.prepare.convert import COPIED, DONE, KINDS, THERE
     from mmext.screen import print_kinds
-    from mmext.video.prepare.convert import COPIED, DONE, KINDS, THERE
 
     rows: dict[str, list[str]] = {kind: [] for kind in KINDS}
     for name, outcome in outcomes.items():
         rows[outcome.kind].append(name + (f': {outcome.reason}' if outcome.reason else ''))
     rows = {kind: names for kind, names in rows.items() if names or kind == DONE}
     print_kinds(f'{args.source} -> {args.out}: {count(outcomes)}', rows, unnamed=[DONE, COPIED, THERE])
-    return int(any(outcome.bad for outcome in outcomes.values()))
+    return int(any(outcome.failed for outcome in outcomes.values()))
 
 
 def source_of(args: argparse.Namespace, path: str) -> Source:
-    from mmext.video.prepare.sources import read_source
+    """The videos of a label file or folder."""
+    from mmext.data.video.prepare.sources import read_source
 
     return read_source(path, args.videos, args.label_file, args.suffix)
 
 
 def require_other(option: str, path: str | Path, *others: str | Path) -> None:
-    """A file to be written is none of the inputs."""
+    """Raises a UserError where a file to be written is one of the inputs."""
     for other in others:
         if os.path.realpath(path) == os.path.realpath(other):
             raise UserError(f'{path}: {option} would overwrite it; give another name')
 
 
 def count(videos: Sized) -> str:
+    """The number of videos as text."""
     return f'{len(videos)} video{"" if len(videos) == 1 else "s"}'
 
 

@@ -1,6 +1,6 @@
 """Recognizes videos of your own, which need no labels: tools/recognize.py CONFIG CHECKPOINT VIDEO ...
 
-    tools/recognize.py configs/iresnet3d18_motion.py work_dirs/demo_video/epoch_10.pth clips/ --views 10x3
+    tools/recognize.py configs/demo/iresnet3d18_motion.py work_dirs/demo_video/epoch_10.pth clips/ --views 10x3
 
 takes the test pipeline of the config and the classes of the checkpoint.
 """
@@ -11,7 +11,7 @@ import argparse
 from pathlib import Path
 
 import mmext  # noqa: F401  repairs the stack before anything else is imported
-from mmext.data.video import SUFFIXES
+from mmext.data.suffixes import VIDEOS
 from mmext.engine import cli
 from mmext.engine.flags.flag import add_flags
 from mmext.engine.flags.shared import BACKBONE, OPTIONS, memory_format
@@ -78,10 +78,10 @@ def find_videos(paths: list[Path]) -> list[Path]:
         inside = [path]
         if path.is_dir():
             files = sorted(file for file in path.iterdir() if file.is_file() and not file.name.startswith('.'))
-            inside = [file for file in files if file.suffix.lower() in SUFFIXES]
+            inside = [file for file in files if file.suffix.lower() in VIDEOS]
             print_left_out(path, (file.name for file in files if file not in inside))
         if not inside:
-            raise UserError(f'{path}: no videos in this folder ({", ".join(SUFFIXES)})')
+            raise UserError(f'{path}: no videos in this folder ({", ".join(VIDEOS)})')
         if not inside[0].is_file():
             raise UserError(f'{path}: no such video')
         found += inside

@@ -1,5 +1,6 @@
 _base_ = [
-    '../_base_/datasets/fashionmnist.py', '../_base_/schedules/cresnet_500e.py', '../_base_/classification_runtime.py'
+    '../_base_/classification/datasets/fashionmnist.py', '../_base_/classification/schedules/cresnet_500e.py',
+    '../_base_/classification/runtime.py'
 ]
 
 model = dict(

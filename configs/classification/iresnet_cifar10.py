@@ -1,6 +1,6 @@
 _base_ = [
-    '../_base_/datasets/cifar10.py', '../_base_/schedules/iresnet_cifar_164e.py',
-    '../_base_/classification_runtime.py'
+    '../_base_/classification/datasets/cifar10.py', '../_base_/classification/schedules/iresnet_cifar_164e.py',
+    '../_base_/classification/runtime.py'
 ]
 
 model = dict(

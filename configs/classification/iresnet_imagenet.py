@@ -1,5 +1,6 @@
 _base_ = [
-    '../_base_/datasets/imagenet.py', '../_base_/schedules/iresnet_90e.py', '../_base_/classification_runtime.py'
+    '../_base_/classification/datasets/imagenet.py', '../_base_/classification/schedules/iresnet_90e.py',
+    '../_base_/classification/runtime.py'
 ]
 
 model = dict(

@@ -1,6 +1,6 @@
 _base_ = [
-    '../_base_/datasets/cifar10.py', '../_base_/schedules/recursive_cifar_200e.py',
-    '../_base_/classification_runtime.py'
+    '../_base_/classification/datasets/cifar10.py', '../_base_/classification/schedules/recursive_cifar_200e.py',
+    '../_base_/classification/runtime.py'
 ]
 
 model = dict(

@@ -1,5 +1,6 @@
 _base_ = [
-    '../_base_/datasets/cifar100.py', '../_base_/schedules/rir_82e.py', '../_base_/classification_runtime.py'
+    '../_base_/classification/datasets/cifar100.py', '../_base_/classification/schedules/rir_82e.py',
+    '../_base_/classification/runtime.py'
 ]
 
 model = dict(

@@ -13,10 +13,11 @@ from collections.abc import Callable
 
 from mmext.compat import checkpoints, mmaction, mmdet, mmengine, numpy2
 from mmext.compat.notes import applied
-from mmext.imports import AbsentModules, RepairFinder
+from mmext.imports import AbsentModules, ImportHooks
 
 __all__ = ['applied', 'install', 'installed', 'waiting']
 
+repairs = ImportHooks()
 NUMPY2 = (
     ('mmaction.datasets.transforms.pose_transforms', numpy2.give_infinity_its_old_name),
     ('mmaction.utils.misc', numpy2.give_infinity_its_old_name),
@@ -32,16 +33,15 @@ NUMPY2 = (
 
 def install() -> None:
     """Arranges every repair; calling it twice changes nothing."""
-    if any(isinstance(finder, RepairFinder) for finder in sys.meta_path):
+    if repairs in sys.meta_path:
         return
-    repairs = RepairFinder()
     repairs.after('mmengine.utils.package_utils', mmengine.find_packages_without_pkg_resources)
     repairs.after('mmengine.config.utils', mmengine.know_the_standard_library)
     repairs.after('mmengine.config.utils', mmengine.take_configs_of_this_package)
     repairs.after('mmengine.config.config', mmengine.keep_the_scope_of_configs)
     repairs.after('mmengine.config.config', mmengine.lay_out_configs_once)
     repairs.after('mmdet.models.dense_heads.ssd_head', mmdet.give_ssd_head_a_loss_cls)
-    repairs.after('mmengine.logging.history_buffer', checkpoints.allow_history_buffer_in_checkpoints)
+    repairs.after('torch', checkpoints.allow_history_buffer_in_checkpoints)
     repairs.after('mmengine.runner.checkpoint', checkpoints.keep_checkpoints_from_running_code)
     repairs.after('mmengine.runner.checkpoint', checkpoints.keep_downloads_from_running_code)
     repairs.after('mmengine.fileio.backends.local_backend', mmengine.write_files_whole_or_not_at_all)
@@ -71,9 +71,8 @@ def waiting() -> dict[Callable, list[str]]:
     Whether one is needed shows when its module is imported. Packages that are not installed are left out.
     """
     found: dict[Callable, list[str]] = {}
-    for finder in sys.meta_path:
-        for name, repairs in finder.repairs_after.items() if isinstance(finder, RepairFinder) else ():
-            if name not in sys.modules and installed(name.partition('.')[0]):
-                for repair in repairs:
-                    found.setdefault(repair, []).append(name)
+    for name, functions in repairs.functions_after.items():
+        if name not in sys.modules and installed(name.partition('.')[0]):
+            for function in functions:
+                found.setdefault(function, []).append(name)
     return found

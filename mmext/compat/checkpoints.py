@@ -9,28 +9,33 @@ from types import ModuleType
 from mmext.compat.notes import note
 
 
-def allow_history_buffer_in_checkpoints(module: ModuleType) -> None:
+def allow_history_buffer_in_checkpoints(torch: ModuleType) -> None:
     """'Weights only load failed' for every checkpoint that training wrote under torch >= 2.6.
 
     https://github.com/open-mmlab/mmengine/issues/1655. Training logs sit in the checkpoint as numpy scalars and
     HistoryBuffer, which names its own methods by getattr. These are allowed by name, and getattr for nothing else;
     ``weights_only`` stays on, so a downloaded file still can't run anything.
-    """
-    import numpy as np
-    import torch
 
+    Args:
+        torch: the module, just imported; mmengine alone does not import it.
+    """
     if not hasattr(torch.serialization, 'get_unsafe_globals_in_checkpoint'):
         return  # torch < 2.6
+    try:
+        from mmengine.logging.history_buffer import HistoryBuffer
+    except ImportError:  # not installed, or broken, as whoever needs it will see
+        return
+    import numpy as np
 
     def method_of_history_buffer(owner: object, name: str) -> Callable:
-        if owner is not module.HistoryBuffer or name.startswith('_'):
+        if owner is not HistoryBuffer or name.startswith('_'):
             raise pickle.UnpicklingError(f'getattr of {name!r} is allowed for HistoryBuffer alone')
         return getattr(owner, name)
 
     multiarray = np._core.multiarray if hasattr(np, '_core') else np.core.multiarray
     dtypes = [type(np.dtype(code)) for code in ('f4', 'f8', 'i4', 'i8', 'b1')]
     torch.serialization.add_safe_globals([
-        module.HistoryBuffer, (method_of_history_buffer, 'builtins.getattr'),
+        HistoryBuffer, (method_of_history_buffer, 'builtins.getattr'),
         multiarray._reconstruct, multiarray.scalar, np.ndarray, np.dtype, *dtypes])
     note(allow_history_buffer_in_checkpoints, 'checkpoints of training load with weights_only')
 

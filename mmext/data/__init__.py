@@ -1,6 +1,4 @@
-"""Reading of data, the same for every task."""
+"""Reading of images and videos, the same for every task.
 
-from mmext.data.loading import LoadImage
-from mmext.data.suffixes import IMAGES
-
-__all__ = ['IMAGES', 'LoadImage']
+Nothing is imported here, so that a command that only reads videos does not wait for torch.
+"""

@@ -1,4 +1,4 @@
-"""Loading of images, some of which can't be read or are not what was annotated."""
+"""The pipeline step that loads images, some of which can't be read or have another size than annotated."""
 
 from __future__ import annotations
 
@@ -13,27 +13,27 @@ from mmext.errors import UserError, cause
 from mmext.registry import TRANSFORMS
 
 BLANK_SIZE = (256, 256)
-ENOUGH = 20  # images before their share says anything
+ENOUGH = 20  # images; the share of fewer means nothing
 
 
 @TRANSFORMS.register_module()
 class LoadImage(Reader):
-    """Reads ``img_path`` into ``img``, a BGR array (H, W, 3) of uint8, as a viewer shows it (see ``decode``).
+    """Reads ``img_path`` into ``img``, BGR, uint8, (height, width, 3), as a viewer shows it (see ``decode``).
 
-    Where the annotations give the image's height and width, the file must have them (a pixel more or less is let pass):
-    boxes of another size would lie beside their objects. An image of another size is treated as one that can't be read.
+    Where the annotations give the image's height and width, the file must have that size, within one pixel; otherwise
+    boxes would not match their objects. An image of another size is treated as one that can't be read.
 
     Args:
         on_error, log_file: see ``Reader``; a blank image has the annotated size, so that its objects count as missed.
         backend_args: of mmengine's file backends.
-        ignore_orientation: take pixels as they are stored, whatever EXIF says of their orientation, for annotations
-            made with a tool that does not look at EXIF either.
-        bits: how many bits of a 16-bit image are in use; by default see ``decode``.
-        max_mismatched: the share of images of another size than annotated above which the run stops; 1.0 never does.
+        ignore_orientation: keep pixels as they are stored, whatever EXIF's orientation is; for annotations made with a
+            tool that ignores EXIF.
+        bits: the number of bits in use of a 16-bit image; by default see ``decode``.
+        max_mismatched: the share, from 0 to 1, of images of another size than annotated above which the run stops.
 
     Raises:
-        UserError: with 'raise', naming a file that is missing, truncated, can't be decoded or is of another size; with
-            the others, where too many are of another size.
+        UserError: with on_error='raise', a file is missing, truncated, can't be decoded or has another size; otherwise,
+            too many images have another size.
     """
 
     def __init__(self, on_error: str = 'raise', log_file: str | None = None, backend_args: dict | None = None,
@@ -51,14 +51,14 @@ class LoadImage(Reader):
         self.compared = self.mismatched = 0
 
     def transform(self, results: dict) -> dict | None:
-        """Adds img, img_shape and ori_shape (height, width); None for a file to be skipped."""
+        """Adds img, and img_shape and ori_shape, both (height, width); returns None for an image to be skipped."""
         path = results['img_path']
         try:
             image = self.read(results)
         except (OSError, NoImage, Mismatch) as error:
             reason = cause(error)
-            told = reason if isinstance(error, Mismatch) else f'unreadable image ({reason})'
-            self.refuse(f'{path}: {told}', path, reason)
+            problem = reason if isinstance(error, Mismatch) else f'unreadable image ({reason})'
+            self.reject(f'{path}: {problem}', path, reason)
             if self.on_error == 'skip':
                 return None
             size = [round(results.get(key, side)) for key, side in zip(('height', 'width'), BLANK_SIZE)]
@@ -68,12 +68,15 @@ class LoadImage(Reader):
         return results
 
     def read(self, results: dict) -> np.ndarray:
-        """The image of a data info.
+        """Reads the image of a data info: img_path, and height and width in pixels where they are annotated.
+
+        Returns:
+            BGR, uint8, (height, width, 3).
 
         Raises:
             OSError, NoImage: it can't be read.
-            Mismatch: it is of another size than annotated.
-            UserError: too many are.
+            Mismatch: it has another size than annotated.
+            UserError: too many images have.
         """
         content = fileio.get(results['img_path'], backend_args=self.backend_args)
         image = decode(content, ignore_orientation=self.ignore_orientation, bits=self.bits)
@@ -83,16 +86,20 @@ class LoadImage(Reader):
             if not agree(annotated, image.shape[:2]):
                 self.mismatched += 1
                 reason = disagreement(annotated, image.shape[:2], content)
-                self.watch(f'{results["img_path"]}: {reason}')
+                self.require_few_mismatched(f'{results["img_path"]}: {reason}')
                 raise Mismatch(reason)
         return image
 
-    def watch(self, last: str) -> None:
-        """Stops a run of which too many images are of another size. Each worker process counts its own."""
+    def require_few_mismatched(self, last: str) -> None:
+        """Raises a UserError if too many images have another size; each worker process counts its own.
+
+        Args:
+            last: describes the last of these images.
+        """
         if self.compared >= ENOUGH and self.mismatched > self.max_mismatched * self.compared:
             raise UserError(f'{last} (as {self.mismatched} of the {self.compared} images read so far, and more than '
                             f'{self.max_mismatched:.0%} stop a run: max_mismatched of mmext.LoadImage)')
 
 
 class Mismatch(Exception):
-    """An image of another size than its annotations say."""
+    """An image has another size than its annotations say."""

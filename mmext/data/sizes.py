@@ -1,4 +1,4 @@
-"""The size that annotations give an image, and that of its file: whether they agree, and why they may not."""
+"""Comparison of the size that annotations give an image with that of its file, and probable reasons for differences."""
 
 from __future__ import annotations
 
@@ -15,23 +15,33 @@ Size = tuple[float, float]  # height, width
 
 
 def agree(one: Size, other: Size) -> bool:
-    """Whether two sizes are the same, but for a rounded pixel."""
+    """Whether two sizes are the same, within one pixel of rounding."""
     return all(abs(a - b) <= TOLERANCE for a, b in zip(one, other))
 
 
 def disagreement(annotated: Size, loaded: Size, source: bytes | str) -> str:
-    """How the sizes differ and what is probably the cause, in one line.
+    """Describes in one line how two sizes differ, and the probable cause.
 
     Args:
         annotated: (height, width) of the annotations.
         loaded: (height, width) of the decoded image.
-        source: the file's content, or its path.
+        source: content of the file, or its path.
     """
-    return f'{told(annotated)} in the annotations, {told(loaded)} in the file: {cause(annotated, loaded, source)}'
+    return (f'{size_text(annotated)} in the annotations, {size_text(loaded)} in the file: '
+            f'{probable_cause(annotated, loaded, source)}')
 
 
 def differing(path: str, annotated: Size, ignore_orientation: bool = False) -> str | None:
-    """``disagreement`` of a file of which the header is read alone; None where it agrees, or can't be read."""
+    """``disagreement`` of a file, of which only the header is read.
+
+    Args:
+        path: of the file.
+        annotated: (height, width) of the annotations.
+        ignore_orientation: whether EXIF's orientation is ignored when the file is loaded.
+
+    Returns:
+        None where the sizes agree, or the file can't be read.
+    """
     try:
         loaded = sizes(path)[0 if ignore_orientation else 1]
         return None if agree(annotated, loaded) else disagreement(annotated, loaded, path)
@@ -40,17 +50,17 @@ def differing(path: str, annotated: Size, ignore_orientation: bool = False) -> s
 
 
 def picture_of_size(path: str | os.PathLike, size: Size) -> np.ndarray:
-    """The pixels of a file as it was annotated: turned by EXIF's orientation, or, where that gives the size, not.
+    """Reads an image in the orientation that it was annotated in: EXIF's, or as stored if that has the right size.
 
     Args:
         path: of the file.
-        size: (height, width) of its annotations.
+        size: (height, width) of the annotations.
 
     Returns:
         BGR, uint8, (height, width, 3).
 
     Raises:
-        NoImage: it can't be read, or is of another size either way.
+        NoImage: the file can't be read, or has another size in both orientations.
     """
     for ignore_orientation in (False, True):
         pixels = read_picture(path, ignore_orientation=ignore_orientation)
@@ -59,11 +69,13 @@ def picture_of_size(path: str | os.PathLike, size: Size) -> np.ndarray:
     raise NoImage(disagreement(size, pixels.shape[:2], os.fspath(path)))
 
 
-def told(size: Size) -> str:
+def size_text(size: Size) -> str:
+    """A size (height, width) as 'width x height'."""
     return f'{size[1]:g} x {size[0]:g}'
 
 
-def cause(annotated: Size, loaded: Size, source: bytes | str) -> str:
+def probable_cause(annotated: Size, loaded: Size, source: bytes | str) -> str:
+    """Why two sizes may differ, and what to do about it; the arguments are those of ``disagreement``."""
     stored, upright = sizes(source)
     if stored != upright and agree(annotated, stored):
         return ("EXIF's orientation turns it, and the annotated size is the one before; if the boxes are of that "

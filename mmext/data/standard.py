@@ -1,16 +1,16 @@
-"""mmdet's and mmaction2's steps that read files, and ours, which our data sets put in their place.
+"""Replacement of mmdet's and mmaction2's steps that read files by mmext's, which our data sets do.
 
-Configs name the standard steps, so that everything which looks for them finds them: mmdet's ``DetInferencer`` and
-``inference_detector``, mmaction2's ``ActionRecogInferencer``, and tools that browse a data set. What a file that can't
-be read means is an option of the data set.
+Configs name the standard steps, as other code looks for them: mmdet's ``DetInferencer`` and ``inference_detector``,
+mmaction2's ``ActionRecogInferencer``, and tools that browse a data set. How unreadable files are handled is an option
+of the data set.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-STANDARD = ('', 'mmcv.', 'mmdet.', 'mmaction.')  # scopes that they are registered in
-# Standard step -> ours, and the options that both have: theirs -> ours.
+STANDARD = ('', 'mmcv.', 'mmdet.', 'mmaction.')  # scopes in which the standard steps are registered
+# Standard step -> mmext's step, and the options that both have: name there -> name here.
 OURS = {
     'LoadImageFromFile': ('mmext.LoadImage', {'backend_args': 'backend_args'}),
     'DecordInit': ('mmext.OpenVideo', {'num_threads': 'threads'}),
@@ -20,19 +20,27 @@ OURS = {
 
 
 def read_with_ours(pipeline: Sequence[dict | Callable], on_error: str, log_file: str | None = None) -> list:
-    """The steps of a pipeline with those that read files replaced by ours.
+    """Replaces the standard steps of a pipeline that read files by mmext's.
 
     Args:
-        pipeline: dicts with a type, or steps that are built, which stay as they are. A standard step with an option
-            that ours does not have stays, too. One of ours keeps the ``on_error`` and ``log_file`` that it has.
-        on_error, log_file: of our steps; see ``mmext.data.unreadable.Reader``.
+        pipeline: configs of steps, or steps that are built already, which are kept. A standard step with an option that
+            mmext's step does not have is kept, too.
+        on_error, log_file: for mmext's steps, unless they have their own; see ``mmext.data.unreadable.Reader``.
+
+    Returns:
+        The steps of the new pipeline.
     """
-    return [in_ours(step, dict(on_error=on_error, log_file=log_file)) if isinstance(step, dict) else step
+    return [replaced(step, dict(on_error=on_error, log_file=log_file)) if isinstance(step, dict) else step
             for step in pipeline]
 
 
-def in_ours(step: dict, reading: dict) -> dict:
-    """One step, ours if there is one for it; ``reading`` are the options of ours alone."""
+def replaced(step: dict, reading: dict) -> dict:
+    """The config of mmext's step in place of a standard one, or the step itself where there is none.
+
+    Args:
+        step: config of a step.
+        reading: the options that only mmext's steps have.
+    """
     scope, _, name = step['type'].rpartition('.') if isinstance(step['type'], str) else ('', '', '')
     scope = f'{scope}.' if scope else ''
     if scope == 'mmext.' and step['type'] in {ours for ours, _ in OURS.values()}:

@@ -1,4 +1,4 @@
-"""Files that can't be read: what a pipeline's step does with them, and the log that names them."""
+"""Handling of files that can't be read by the steps of a pipeline, and the log that names them."""
 
 from __future__ import annotations
 
@@ -13,15 +13,16 @@ WAYS = ('skip', 'raise', 'blank')
 
 
 class Reader(BaseTransform):
-    """A step that reads files of which some can't be read.
+    """Base of the steps that read files, some of which can't be read.
 
     Args:
-        on_error: 'skip' (the step gives None, and the data set draws another file, as in training), 'raise', or 'blank'
-            (black pictures in its place, so that a test goes on).
-        log_file: where skipped and blank files are noted, a line each: path, tab, reason. Safe for many processes.
+        on_error: what happens with such a file: 'skip' (the step returns None, and the data set draws another file, for
+            training), 'raise', or 'blank' (black pictures take its place, so that a test can continue).
+        log_file: where skipped and blank files are recorded, one per line: path, tab, reason. Several processes may
+            write to it.
 
     Raises:
-        UserError: another ``on_error``; with 'raise', a file that can't be read.
+        UserError: ``on_error`` is something else; later, with 'raise', a file can't be read.
     """
 
     def __init__(self, on_error: str = 'raise', log_file: str | None = None) -> None:
@@ -30,8 +31,8 @@ class Reader(BaseTransform):
         self.on_error = on_error
         self.log_file = log_file
 
-    def refuse(self, message: str, path: str, reason: str) -> None:
-        """Raises, or notes the file."""
+    def reject(self, message: str, path: str, reason: str) -> None:
+        """Raises a UserError with a message, or records a file and the reason why it can't be read in the log."""
         if self.on_error == 'raise':
             raise UserError(f'{message}; mend or remove it, or give --skip-unreadable to tools/test.py') from None
         if self.log_file:
@@ -40,7 +41,7 @@ class Reader(BaseTransform):
 
 
 def read_log(path: str | os.PathLike) -> dict[str, str]:
-    """The noted files and their reasons; empty where nothing was noted."""
+    """The reasons in a log by the paths of the files; empty where there is no log."""
     if not os.path.exists(path):
         return {}
     with open(path) as log:
@@ -48,7 +49,7 @@ def read_log(path: str | os.PathLike) -> dict[str, str]:
 
 
 def cause_of_missing(paths: Iterable[str]) -> str:
-    """Ends a message about files that are not there with the cause, where their names show one; else ''."""
+    """Why files are missing, as the end of a message, where their names show it; else ''."""
     if os.sep == '/' and any('\\' in path for path in paths):
         return "; their names have backslashes, as Windows writes paths: replace them by '/'"
     return ''

@@ -27,8 +27,7 @@ import numpy as np
 from tqdm import tqdm
 
 from mmext.data.decoding import NoImage, read_picture
-from mmext.data.suffixes import IMAGES
-from mmext.data.video import SUFFIXES as VIDEOS
+from mmext.data.suffixes import IMAGES, VIDEOS
 from mmext.detection.results import Detections
 from mmext.errors import UserError
 from mmext.files import print_left_out, write_bytes, write_whole
@@ -212,8 +211,7 @@ class Predictor:
 
     def video(self, item: Input, result: Result) -> str | None:
         """One video, frame by frame; why it broke off, if it did. UserError where not even one frame can be read."""
-        from mmext.data.video.container import VideoError
-        from mmext.data.video.stream import FrameReader, FrameWriter
+        from mmext.data.video import FrameReader, FrameWriter, VideoError
 
         reader = FrameReader(item.path)
         frames = iter(reader)

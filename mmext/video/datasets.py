@@ -1,4 +1,4 @@
-"""Data sets of labelled videos, checked while they are built, and watched while they are read."""
+"""Data sets of labelled videos, checked when they are built, some of whose files may be missing or unreadable."""
 
 from __future__ import annotations
 
@@ -11,38 +11,45 @@ from mmengine.logging import print_log
 
 from mmext.data.standard import read_with_ours
 from mmext.data.unreadable import cause_of_missing
+from mmext.data.video.lists import (
+    missing_files,
+    read_classes,
+    read_frame_list,
+    read_list,
+    read_something,
+    read_templates,
+)
 from mmext.errors import UserError, shorten
 from mmext.registry import DATASETS
 from mmext.text import require_inside
-from mmext.video.lists import missing_files, read_classes, read_frame_list, read_list, read_something, read_templates
 
-ENOUGH = 20  # videos tried before their unreadable share says anything
+ENOUGH = 20  # videos; the unreadable share of fewer means nothing
 
 
 class LabelledVideos(BaseActionDataset):
-    """What data sets of videos have in common. Data infos are dict(filename, label).
+    """Base class of data sets of videos. Data infos are dict(filename, label).
 
     Args:
         ann_file: the label file.
         pipeline: transforms of a video.
-        data_prefix: ``video``: the folder that the paths start from.
-        num_classes: labels are below it; by default the number of ``metainfo``'s classes, or unchecked.
-        on_missing: what a file that is not there means: 'skip' (goes on without it and says how many), 'raise', or
-            'blank' (it stays, for the pipeline to put black frames in its place). By default 'raise' in test mode and
+        data_prefix: ``video`` is the folder that the paths are relative to.
+        num_classes: labels must be below it; by default the number of ``metainfo``'s classes, or unchecked.
+        on_missing: what happens with a file that does not exist: 'skip' (it is left out, with a warning), 'raise', or
+            'blank' (it stays, and the pipeline puts black frames in its place). By default 'raise' in test mode and
             'skip' otherwise.
-        on_error: what a file that can't be read means: 'skip', 'raise' or 'blank'; see ``mmext.OpenVideo``, which
-            takes the place of ``DecordInit``, as ``mmext.DecodeVideo`` takes that of ``DecordDecode`` and
-            ``mmext.DecodeFrames`` that of ``RawFrameDecode``. By default 'raise' in test mode and 'skip' otherwise.
-        log_file: where the files that can't be read are noted.
-        max_unreadable: in training, the share of missing or unreadable files that stops the run; 1.0 never does.
-        max_refetch: how often another video is drawn in place of one that the pipeline leaves out.
-        kwargs: as for mmengine's.
+        on_error: what happens with a file that can't be read: 'skip', 'raise' or 'blank'; see ``mmext.OpenVideo``,
+            which replaces ``DecordInit``, as ``mmext.DecodeVideo`` replaces ``DecordDecode`` and ``mmext.DecodeFrames``
+            ``RawFrameDecode``. By default 'raise' in test mode and 'skip' otherwise.
+        log_file: where the files that can't be read are recorded.
+        max_unreadable: in training, the share, from 0 to 1, of missing or unreadable files above which the run stops.
+        max_refetch: how often another video is drawn in place of an unreadable one.
+        kwargs: of mmengine's ``BaseDataset``.
 
     Attributes:
-        missing: the files that are not there, sorted.
+        missing: the files that do not exist, sorted.
 
     Raises:
-        UserError: the label file can't be used, or files are missing; later: too many turn out to be unreadable.
+        UserError: the label file can't be used, or files are missing; later: too many files are unreadable.
     """
 
     def __init__(self, ann_file: str, pipeline: Sequence[dict | Callable] = (), data_prefix: dict | None = None,
@@ -61,10 +68,11 @@ class LabelledVideos(BaseActionDataset):
                          max_refetch=max_refetch, **kwargs)
 
     def read_infos(self) -> list[dict]:
-        """What the label file says: dict(filename, label), the file relative to the video folder."""
+        """Reads the label file; returns dict(filename, label) for each video, the file relative to the video folder."""
         raise NotImplementedError
 
     def load_data_list(self) -> list[dict]:
+        """The data infos, with the paths of the files; missing files are handled as ``on_missing`` says."""
         infos = self.read_infos()
         folder = self.data_prefix['video'] or ''
         if folder and not os.path.isdir(folder):
@@ -76,27 +84,27 @@ class LabelledVideos(BaseActionDataset):
         absent = set(self.missing)
         here = [info for info in infos if info['filename'] not in absent]
         if self.missing:
-            self.tell_missing(len(infos), len(here))
+            self.report_missing(len(infos), len(here))
         return infos if self.on_missing == 'blank' else here
 
-    def tell_missing(self, all_of: int, here: int) -> None:
-        """A warning, or an error where they are too many."""
+    def report_missing(self, total: int, present: int) -> None:
+        """Warns of missing files; UserError where they are too many or none may be missing."""
         names = shorten(map(os.path.basename, self.missing))
-        text = (f'{all_of - here} of the {all_of} videos of {self.ann_file}, which are missing ({names})'
+        text = (f'{total - present} of the {total} videos of {self.ann_file}, which are missing ({names})'
                 f'{cause_of_missing(self.missing)}')
         folder = self.data_prefix['video'] or '.'
-        if not here or self.on_missing == 'raise':
+        if not present or self.on_missing == 'raise':
             raise UserError(f'{folder}: {text}; restore them, or give --skip-unreadable to tools/test.py')
-        if not self.test_mode and all_of - here > self.max_unreadable * all_of:
+        if not self.test_mode and total - present > self.max_unreadable * total:
             raise UserError(f'{folder}: {text}; more than max_unreadable={self.max_unreadable:g} of them')
         print_log(f'{folder}: goes on without {text}', 'current', logging.WARNING)
 
     def __getitem__(self, idx: int) -> dict:
-        """A video through the pipeline; in training another one where it can't be read."""
+        """Passes a video through the pipeline; in training, another one is drawn in place of an unreadable one."""
         for _ in range(1 if self.test_mode else self.max_refetch + 1):
             data = self.prepare_data(idx)
             if not self.test_mode:
-                self.watch(data is None)
+                self.count_result(data is None)
             if data is not None:
                 return data
             if self.test_mode:
@@ -105,8 +113,11 @@ class LabelledVideos(BaseActionDataset):
             idx = self._rand_another()
         raise UserError(f'{self.ann_file}: {self.max_refetch + 1} videos drawn one after the other were unreadable')
 
-    def watch(self, failed: bool) -> None:
-        """Counts; each worker process its own, anew in each epoch unless workers persist."""
+    def count_result(self, failed: bool) -> None:
+        """Counts a video that was tried; UserError where too many are unreadable.
+
+        Each worker process counts its own, from 0 in each epoch unless workers persist.
+        """
         self.tried += 1
         self.failed += failed
         if self.tried >= ENOUGH and self.failed > self.max_unreadable * self.tried:
@@ -115,17 +126,17 @@ class LabelledVideos(BaseActionDataset):
 
 
 class ListedVideos(LabelledVideos):
-    """Videos in mmaction2's list files, whose labels are numbers.
+    """Base class of data sets in mmaction2's list files, whose labels are numbers.
 
     Args:
         ann_file: the list file.
         delimiter: between the fields of a line.
-        class_file: names of the classes, one a line, relative to ``data_root``; where there is no such file and
-            ``metainfo`` names none, they are called by their numbers.
+        class_file: names of the classes, one per line, relative to ``data_root``; where there is no such file and
+            ``metainfo`` has no classes, their names are their numbers.
         kwargs: as for ``LabelledVideos``.
 
     Raises:
-        UserError: see ``read_list``, ``read_classes`` and ``LabelledVideos``; or the names are not ``num_classes``.
+        UserError: see ``read_list``, ``read_classes`` and ``LabelledVideos``; or there are not ``num_classes`` names.
     """
 
     def __init__(self, ann_file: str, *args, delimiter: str = ' ', class_file: str = 'classes.txt', **kwargs) -> None:
@@ -135,7 +146,7 @@ class ListedVideos(LabelledVideos):
 
     @classmethod
     def classes_from(cls, config: dict) -> tuple[str, ...]:
-        """The classes of such a data set: those of its class file, else the numbers up to the highest label."""
+        """The classes of a config's data set: those of its class file, else the numbers up to the highest label."""
         root = config.get('data_root') or ''
         path = os.path.join(root, config.get('class_file', 'classes.txt'))
         if os.path.isfile(path):
@@ -144,7 +155,7 @@ class ListedVideos(LabelledVideos):
         return tuple(map(str, range(max(label for _, label in entries) + 1)))
 
     def find_classes(self) -> int | None:
-        """How many classes there are, as far as anything but the labels tells; notes their names in the metainfo."""
+        """The number of classes, None where only the labels tell it; puts their names into the metainfo."""
         path = os.path.join(self.data_root or '', self.class_file)
         classes = self._metainfo.get('classes') or (read_classes(path) if os.path.isfile(path) else None)
         if classes and self.num_classes not in (None, len(classes)):
@@ -154,7 +165,7 @@ class ListedVideos(LabelledVideos):
         return len(classes) if classes else self.num_classes
 
     def name_classes(self, infos: list[dict]) -> list[dict]:
-        """Numbers for names where there are no names."""
+        """Names the classes by their numbers where they have no names; returns the infos unchanged."""
         if self._metainfo['classes'] is None:
             number = self.num_classes or max(info['label'] for info in infos) + 1
             self._metainfo['classes'] = tuple(map(str, range(number)))
@@ -166,18 +177,19 @@ class VideoDataset(ListedVideos):
     """Videos in list files of lines 'path label', as of Kinetics-400. See ``ListedVideos``."""
 
     def read_infos(self) -> list[dict]:
+        """dict(filename, label) of each line."""
         entries = read_list(self.ann_file, self.find_classes(), self.delimiter)
         return self.name_classes([dict(filename=name, label=label) for name, label in entries])
 
 
 @DATASETS.register_module()
 class FrameDataset(ListedVideos):
-    """Videos extracted into a folder of images each, in list files of lines 'folder frames label'.
+    """Videos whose frames are extracted into a folder each, in list files of lines 'folder frames label'.
 
-    Data infos have frame_dir, total_frames and filename_tmpl too, as mmaction2's samplers take them.
+    Data infos also have frame_dir, total_frames and filename_tmpl, as mmaction2's samplers need them.
 
     Args:
-        filename_tmpl: of the images.
+        filename_tmpl: format of the images' names.
         start_index: number of the first image.
         kwargs: as for ``ListedVideos``.
     """
@@ -188,32 +200,34 @@ class FrameDataset(ListedVideos):
         super().__init__(ann_file, *args, start_index=start_index, **kwargs)
 
     def read_infos(self) -> list[dict]:
+        """dict(filename, total_frames, label) of each line."""
         entries = read_frame_list(self.ann_file, self.find_classes(), self.delimiter)
         return self.name_classes([dict(filename=folder, total_frames=frames, label=label)
                                   for folder, frames, label in entries])
 
     def load_data_list(self) -> list[dict]:
+        """As ``LabelledVideos``, and checks the numbering of the images in the first folder."""
         infos = super().load_data_list()
         if infos:
             self.require_numbering(infos[0])
         return infos
 
     def require_numbering(self, info: dict) -> None:
-        """The first folder has its images under the numbers that are asked for, lest all be shifted by one."""
+        """Raises a UserError where a folder's images are numbered otherwise, which would shift all frames by one."""
         folder = info['filename'].rstrip('/')
 
-        def there(number: int) -> bool:
+        def exists(number: int) -> bool:
             return os.path.isfile(os.path.join(folder, self.filename_tmpl.format(number)))
 
         options = ('train_dataloader.dataset.{0}, val_dataloader.dataset.{0} and test_dataloader.dataset.{0} with '
                    '--cfg-options')
-        if self.start_index > 0 and there(self.start_index - 1):
+        if self.start_index > 0 and exists(self.start_index - 1):
             raise UserError(f'{folder}: has {self.filename_tmpl.format(self.start_index - 1)}, but start_index is '
                             f'{self.start_index}; set start_index={self.start_index - 1} as '
                             f'{options.format("start_index")}')
-        if os.path.isdir(folder) and not there(self.start_index):
+        if os.path.isdir(folder) and not exists(self.start_index):
             images = sorted(name for name in os.listdir(folder) if not name.startswith('.'))
-            if there(self.start_index + 1):
+            if exists(self.start_index + 1):
                 raise UserError(f'{folder}: begins with {self.filename_tmpl.format(self.start_index + 1)}, but '
                                 f'start_index is {self.start_index}; set start_index={self.start_index + 1} as '
                                 f'{options.format("start_index")}')
@@ -222,6 +236,7 @@ class FrameDataset(ListedVideos):
                                 f'{shorten(images)}; set the images\' names as {options.format("filename_tmpl")}')
 
     def get_data_info(self, idx: int) -> dict:
+        """A video's data info, with its frame_dir and filename_tmpl."""
         info = super().get_data_info(idx)
         return dict(info, frame_dir=info['filename'], filename_tmpl=self.filename_tmpl)
 
@@ -234,12 +249,13 @@ class SthV2Dataset(LabelledVideos):
 
     Args:
         ann_file: ``train.json`` or ``validation.json``.
-        label_file: ``labels.json``; relative to ``data_root``.
+        label_file: ``labels.json``, relative to ``data_root``.
         suffix: of the video files, which are named by their ids.
         kwargs: as for ``LabelledVideos``.
 
     Raises:
-        UserError: see ``read_templates``, ``read_something`` and ``LabelledVideos``; or ``num_classes`` is not theirs.
+        UserError: see ``read_templates``, ``read_something`` and ``LabelledVideos``; or there are not ``num_classes``
+            templates.
     """
 
     def __init__(self, ann_file: str, *args, label_file: str = 'labels.json', suffix: str = '.webm', **kwargs) -> None:
@@ -249,10 +265,11 @@ class SthV2Dataset(LabelledVideos):
 
     @classmethod
     def classes_from(cls, config: dict) -> tuple[str, ...]:
-        """The templates of such a data set's label file."""
+        """The classes of a config's data set: the templates of its label file."""
         return read_templates(os.path.join(config.get('data_root') or '', config.get('label_file', 'labels.json')))
 
     def read_infos(self) -> list[dict]:
+        """dict(filename, label) of each entry."""
         label_file = os.path.join(self.data_root or '', self.label_file)
         classes = read_templates(label_file)
         if tuple(self._metainfo.get('classes') or classes) != classes:

@@ -1,4 +1,4 @@
-"""Videos and what a recognizer made of them: a contact sheet, and an animation of them side by side."""
+"""Drawing of videos with a recognizer's predictions: as a contact sheet, and side by side as an animation."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ from mmext.font import font
 RIGHT, WRONG, UNKNOWN = '#1a7f37', '#cf222e', '#57606a'
 INK, PALE = '#1f2328', '#6e7781'
 GAP = 6
-MILLISECONDS, PAUSE = 120, 700  # a frame of the animation, and its last one before it begins anew
+MILLISECONDS, PAUSE = 120, 700  # durations of a frame of the animation, and of its last one
 TEXT_WIDTH, THUMB = 270, (170, 96)  # of the sheet: the column of text, and the largest frame (width, height)
 TILE = (168, 132)  # of the animation: a frame's place (width, height)
 
 
 @dataclass(frozen=True)
 class Shown:
-    """A video, and what a recognizer made of it.
+    """A video with a recognizer's prediction.
 
     Args:
         frames: RGB, uint8, (T, height, width, 3).
-        name: what the video is called.
+        name: of the video.
         predicted: the class with the highest score.
         score: that score, from 0 to 1.
-        true: its class; None where it is not known.
+        true: the true class; None where it is not known.
     """
 
     frames: np.ndarray
@@ -40,24 +40,25 @@ class Shown:
 
     @property
     def colour(self) -> str:
+        """The colour of the border: that of a right or wrong prediction, or of one that can't be judged."""
         return UNKNOWN if self.true is None else RIGHT if self.true == self.predicted else WRONG
 
     @property
     def verdict(self) -> str:
-        """The prediction as text: its mark, class and score."""
+        """The prediction as text: a mark for right or wrong, the score and the class."""
         mark = '' if self.true is None else '\u2713 ' if self.true == self.predicted else '\u2717 '
         return f'{mark}predicted, {self.score:.2f}: {self.predicted}'
 
 
 def contact_sheet(videos: Sequence[Shown], title: str, columns: int = 8) -> Image.Image:
-    """A row for each video: true class, prediction and name, and its frames in the order of time.
+    """Draws a row for each video: true class, prediction, name, and frames in the order of time.
 
     Args:
         videos: at least one.
-        title: above them.
-        columns: frames of a row, evenly spread over the video; all of them where it has fewer.
+        title: of the sheet.
+        columns: frames in a row, evenly spread over the video; all frames where it has fewer.
     """
-    rows = [[fitted(frame, THUMB) for frame in evenly(video.frames, columns)] for video in videos]
+    rows = [[fitted(frame, THUMB) for frame in evenly_spread(video.frames, columns)] for video in videos]
     wide, high = (max(image.size[axis] for row in rows for image in row) for axis in (0, 1))
     high = max(high, 5 * line_height(13))  # two lines of each class, one of the name
     width = TEXT_WIDTH + max(map(len, rows)) * (wide + GAP) + 2 * GAP
@@ -77,11 +78,11 @@ def contact_sheet(videos: Sequence[Shown], title: str, columns: int = 8) -> Imag
 
 
 def animation(videos: Sequence[Shown], title: str, columns: int = 4) -> list[Image.Image]:
-    """Pictures of all videos side by side, one for each moment; one that is shorter waits at its end.
+    """Draws all videos side by side, one picture for each moment; shorter videos stop at their last frame.
 
     Args:
         videos: at least one.
-        title: above them.
+        title: of the pictures.
         columns: videos in a row.
     """
     tiles = [[fitted(frame, TILE) for frame in video.frames] for video in videos]
@@ -111,7 +112,7 @@ def animation(videos: Sequence[Shown], title: str, columns: int = 4) -> list[Ima
 
 
 def write_pictures(folder: str | Path, videos: Sequence[Shown], title: str) -> None:
-    """Writes ``sheet.png`` and ``clips.gif`` into a folder, each whole or not at all."""
+    """Writes ``sheet.png`` and ``clips.gif`` into a folder, each completely or not at all."""
     sheet, pictures = contact_sheet(videos, title), animation(videos, title)
     write_whole(Path(folder, 'sheet.png'), lambda path: sheet.save(path, 'PNG'))
     durations = [MILLISECONDS] * (len(pictures) - 1) + [PAUSE]
@@ -120,19 +121,19 @@ def write_pictures(folder: str | Path, videos: Sequence[Shown], title: str) -> N
 
 
 def caption(video: Shown, size: int, width: int) -> list[tuple[str, str]]:
-    """The class and the prediction in lines of a width, each with its colour."""
+    """The true class and the prediction in lines with their colours, for a font size and width in pixels."""
     true = [] if video.true is None else wrapped(f'true: {video.true}', size, width, 2)
     return [(line, INK) for line in true] + [(line, video.colour) for line in wrapped(video.verdict, size, width, 2)]
 
 
-def evenly(frames: Sequence[np.ndarray], count: int) -> list[np.ndarray]:
-    """At most ``count`` of the frames, from the first to the last."""
+def evenly_spread(frames: Sequence[np.ndarray], count: int) -> list[np.ndarray]:
+    """At most ``count`` of the frames, evenly spread from the first to the last."""
     chosen = np.linspace(0, len(frames) - 1, min(count, len(frames))).round().astype(int)
     return [frames[i] for i in chosen]
 
 
 def fitted(frame: np.ndarray, box: tuple[int, int]) -> Image.Image:
-    """A frame as large as a box (width, height) allows, its shape kept."""
+    """A frame (height, width, 3) resized to fit a box (width, height), its aspect ratio kept."""
     height, width = frame.shape[:2]
     scale = min(box[0] / width, box[1] / height)
     size = max(1, round(width * scale)), max(1, round(height * scale))
@@ -140,31 +141,34 @@ def fitted(frame: np.ndarray, box: tuple[int, int]) -> Image.Image:
 
 
 def wrapped(text: str, size: int, width: int, lines: int) -> list[str]:
-    """A text in at most so many lines of a width in pixels; what does not fit is cut, and '\u2026' says so."""
+    """Breaks a text into at most ``lines`` lines of a width in pixels; what does not fit is replaced by '\u2026'."""
     words, found = text.split() or [''], []
     while words and len(found) < lines:
         line, last = words.pop(0), len(found) == lines - 1
         while words and (last or fits(f'{line} {words[0]}', size, width)):
             line += f' {words.pop(0)}'
-        found.append(line if fits(line, size, width) else cut(line, size, width))
+        found.append(line if fits(line, size, width) else shortened(line, size, width))
     return found
 
 
-def cut(text: str, size: int, width: int) -> str:
+def shortened(text: str, size: int, width: int) -> str:
+    """The beginning of a text, ended by '\u2026', that fits a width in pixels."""
     while text and not fits(f'{text}\u2026', size, width):
         text = text[:-1]
     return f'{text}\u2026'
 
 
 def fits(text: str, size: int, width: int) -> bool:
+    """Whether a text of a font size fits a width in pixels."""
     return font(size).getlength(text) <= width
 
 
 def write_lines(draw: ImageDraw.ImageDraw, at: tuple[int, int], lines: Sequence[tuple[str, str]], size: int) -> None:
-    """Writes lines, each with its colour, below each other."""
+    """Writes lines, each with its colour, below each other, from (x, y) on."""
     for i, (line, colour) in enumerate(lines):
         draw.text((at[0], at[1] + i * line_height(size)), line, colour, font(size))
 
 
 def line_height(size: int) -> int:
+    """The distance between lines of a font size, in pixels."""
     return size + 5

@@ -1,4 +1,4 @@
-"""Pictures of a recognizer's test."""
+"""The hook that draws videos of a recognizer's test."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ from mmext.video.drawing import Shown, write_pictures
 class ShowVideosHook(Hook):
     """Draws some of a test's videos, as the network saw them: ``sheet.png`` and ``clips.gif`` (see ``drawing``).
 
-    As many that were recognized as that were not, drawn at random from the whole test, and more of one kind where there
-    are too few of the other. Of several views of a video the middle one of the list is drawn. Of several processes the
-    first draws, from its own share.
+    Half of them are recognized and half are not, chosen at random from the whole test; where there are too few of one
+    kind, more of the other are drawn. Of several views of a video the middle one of the list is drawn. With several
+    processes, the first one draws videos of its own share.
 
     Args:
-        out_dir: where the pictures are put.
-        videos: how many are drawn at most.
-        seed: of the choice.
+        out_dir: folder for the pictures.
+        videos: the largest number of videos to draw.
+        seed: of the random choice.
 
     Raises:
-        UserError: the pipeline formats its frames otherwise than as NCTHW or NCHW.
+        UserError: the pipeline's input format is neither NCTHW nor NCHW.
     """
 
     def __init__(self, out_dir: str, videos: int = 12, seed: int = 0) -> None:
@@ -40,17 +40,20 @@ class ShowVideosHook(Hook):
         self.seed = seed
 
     def before_test_epoch(self, runner: Runner) -> None:
+        """Begins a new choice."""
         self.rng = np.random.default_rng(self.seed)
         self.classes = runner.test_dataloader.dataset.metainfo.get('classes')
-        self.counts = {True: 0, False: 0}  # right or not -> how many, and those that are kept: (number, video)
+        # By whether they are right: the number of videos so far, and the chosen ones with their numbers.
+        self.counts = {True: 0, False: 0}
         self.kept: dict[bool, list[tuple[int, Shown]]] = {True: [], False: []}
 
     def after_test_iter(self, runner: Runner, batch_idx: int, data_batch: dict | None = None,
                         outputs: Sequence[ActionDataSample] | None = None) -> None:
+        """Chooses among the videos of a batch."""
         for inputs, sample in zip(data_batch['inputs'], outputs):
             scores, label = sample.pred_score.cpu(), int(sample.gt_label)
             found = int(scores.argmax())
-            place = self.place(found == label)
+            place = self.index_for(found == label)
             if place is None:
                 continue
             name = '/'.join(Path(sample.get('filename', '')).parts[-2:])
@@ -58,10 +61,15 @@ class ShowVideosHook(Hook):
             self.kept[found == label][place:place + 1] = [(sum(self.counts.values()), shown)]
 
     def name(self, label: int) -> str:
+        """The name of a class; its number where the classes have no names."""
         return self.classes[label] if self.classes else str(label)
 
-    def place(self, right: bool) -> int | None:
-        """Where to keep a video, so that each has the same chance to stay; None if not at all."""
+    def index_for(self, right: bool) -> int | None:
+        """The index at which to keep a video, such that all are equally likely to stay; None if it is not kept.
+
+        Args:
+            right: whether the video is recognized.
+        """
         self.counts[right] += 1
         place = len(self.kept[right])
         if place == self.videos:
@@ -69,23 +77,34 @@ class ShowVideosHook(Hook):
         return place if place < self.videos else None
 
     def after_test_epoch(self, runner: Runner, metrics: dict | None = None) -> None:
+        """Draws the chosen videos."""
         if not is_main_process():
             return
         of_wrong = min(len(self.kept[False]), max(self.videos // 2, self.videos - len(self.kept[True])))
-        right, wrong = self.drawn(True, self.videos - of_wrong), self.drawn(False, of_wrong)
+        right, wrong = self.chosen(True, self.videos - of_wrong), self.chosen(False, of_wrong)
         total = sum(self.counts.values())
         title = (f'{100 * self.counts[True] / total:.1f} % of {total} videos recognized. Drawn at random: {len(right)} '
                  f'of the {self.counts[True]} right, {len(wrong)} of the {self.counts[False]} wrong.')
         write_pictures(self.out_dir, [*right, *wrong], title)
 
-    def drawn(self, right: bool, count: int) -> list[Shown]:
-        """So many of those that are kept, in the order of the test."""
+    def chosen(self, right: bool, count: int) -> list[Shown]:
+        """At most ``count`` of the right or wrong videos that were kept, in the order of the test."""
         order = self.rng.permutation(len(self.kept[right]))[:count]
         return [video for _, video in sorted((self.kept[right][i] for i in order), key=lambda video: video[0])]
 
 
 def frames_of(inputs: torch.Tensor) -> np.ndarray:
-    """A video's formatted views (V, C, T, H, W), or images (T, C, H, W), uint8 -> frames (T, H, W, C) of one view."""
+    """The frames of one view of a formatted video.
+
+    Args:
+        inputs: uint8, views (V, 3, T, height, width), or images (T, 3, height, width).
+
+    Returns:
+        uint8, (T, height, width, 3), of the middle view.
+
+    Raises:
+        UserError: the inputs have another shape.
+    """
     if inputs.ndim == 5:
         frames = inputs[len(inputs) // 2].permute(1, 2, 3, 0)
     elif inputs.ndim == 4:

@@ -1,4 +1,4 @@
-"""What papers print of a recognizer: top-k accuracy and error, and the mean over classes."""
+"""The metrics of recognizers that papers print: top-k accuracy and error, and mean class accuracy."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from mmext.registry import METRICS
 
 @METRICS.register_module()
 class ActionAccuracy(Accuracy):
-    """``Accuracy`` of mmaction2's recognizers, with ``error<k>`` = 1 - top<k> for each k, and ``mean_class``.
+    """``Accuracy`` for mmaction2's recognizers, with ``error<k>`` = 1 - top<k> for each k, and ``mean_class``.
 
-    ``mean_class`` is the mean over the classes that have videos of each one's top-1 accuracy, as mmaction2's
+    ``mean_class`` is the mean of the classes' top-1 accuracies, over the classes that have videos, as mmaction2's
     ``mean_class_accuracy``.
 
     Args:
@@ -24,12 +24,21 @@ class ActionAccuracy(Accuracy):
     paper_names = dict(Accuracy.paper_names, error5='top-5 error', mean_class='mean class')
 
     def process(self, data_batch: object, data_samples: Sequence[dict]) -> None:
-        """Notes label and rank of each video; samples are dicts with pred_score (num_classes,) and gt_label (1,)."""
+        """Records label and rank of each video.
+
+        Args:
+            data_batch: not used.
+            data_samples: dicts with pred_score (num_classes,) and gt_label (1,).
+        """
         super().process(data_batch, [dict(pred_scores=sample['pred_score'], gt_label=sample['gt_label'])
                                      for sample in data_samples])
 
     def compute_metrics(self, results: list[tuple[int, int]]) -> dict[str, float]:
-        """(label, rank) of all videos -> name: value, without the prefix."""
+        """Computes the metrics, from 0 to 1, by their names without prefix.
+
+        Args:
+            results: (label, rank of the label's score) of all videos.
+        """
         metrics = super().compute_metrics(results)
         labels, found = np.array(results).reshape(-1, 2).T
         metrics.update({f'error{k}': 1 - metrics[f'top{k}'] for k in self.topk})

@@ -17,11 +17,11 @@ from mmext.classification.results import scores_by_name
 from mmext.config_tree import kind_of, pipeline_of_test
 from mmext.data.checking import UNREADABLE, FileCheck, Trouble, infos_of
 from mmext.data.standard import read_with_ours
+from mmext.data.video import VideoError
+from mmext.data.video.prepare import check
 from mmext.errors import UserError
 from mmext.samples import training_pipeline
 from mmext.task import Task
-from mmext.video.decode import VideoError
-from mmext.video.prepare import check
 from mmext.video.transforms import read_frame
 from mmext.video.views import limit_views, set_views
 

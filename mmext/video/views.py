@@ -1,4 +1,4 @@
-"""How many clips and crops of a video a test looks at."""
+"""The number of clips and crops of a video that a test averages over."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ CROPS = {1: 'CenterCrop', 3: 'ThreeCrop'}
 
 
 def set_views(config: Config, views: str) -> None:
-    """Rewrites the test pipeline to so many clips of a video, and crops of a clip, whose scores are averaged.
+    """Changes the test pipeline to a number of clips per video and crops per clip, whose scores are averaged.
 
     Args:
         config: of a recognizer.
-        views: '10x3' for 10 clips x 3 crops, whose side is the short side of the frames; '1x1' for one clip and the
-            centre crop, of the size in training; other numbers of clips alike.
+        views: clips x crops: '10x3' is 10 clips x 3 crops, which are as large as the short side of the frames; '1x1' is
+            one clip and the centre crop, which is as large as in training.
 
     Raises:
-        UserError: not such a text, or the config's test pipeline has no sampler or no crop.
+        UserError: ``views`` has another form, or the config's test pipeline has no sampler or no crop.
     """
     numbers = re.fullmatch(r'(\d+)x(\d+)', views)
     clips, crops = map(int, numbers.groups()) if numbers else (0, 0)
@@ -65,7 +65,7 @@ def limit_views(config: Config, at_once: int) -> None:
 
 
 def training_sizes(config: Config) -> list[int]:
-    """The sizes in pixels that the training pipeline crops or resizes to, in its order; the last is the network's."""
+    """The sizes in pixels that the training pipeline crops or resizes to, in its order; the last is the input's."""
     steps = config.train_dataloader.dataset.pipeline
     return [step['size'] if step['type'] == 'RandomCrop' else step['scale'][1] for step in steps
             if step['type'] in ('RandomCrop', 'Resize')]

@@ -24,7 +24,7 @@ COMMANDS = {
     'export backbone': ('export.py', 'backbone', 'rir_cnn32', '--checkpoint', '{url}', '--out', '{out}/x.onnx'),
     'export detector': ('export.py', 'detector', CONFIG, '{url}', '--out', '{out}/x.onnx'),
     'predict': ('predict.py', CONFIG, '{url}', '{out}/x.jpg', '--out', '{out}/found'),
-    'recognize': ('recognize.py', 'configs/iresnet3d18_motion.py', '{url}', '{out}/x.mp4'),
+    'recognize': ('recognize.py', 'configs/demo/iresnet3d18_motion.py', '{url}', '{out}/x.mp4'),
     'benchmark': ('benchmark.py', RECIPE, '--only', 'latency', '--repeats', '1', '--cfg-options', 'load_from={url}'),
 }
 

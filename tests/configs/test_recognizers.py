@@ -41,7 +41,7 @@ def loaded(name: str, **changes) -> Config:
 
 
 def test_there_are_these_recognizers() -> None:
-    assert sorted(path.stem for path in FOLDER.glob('*3d*_*.py') if 'motion' not in path.stem) == sorted(NAMES)
+    assert sorted(path.stem for path in FOLDER.glob('*3d*_*.py')) == sorted(NAMES)
 
 
 @pytest.mark.parametrize('name', NAMES)

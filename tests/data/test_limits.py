@@ -18,9 +18,9 @@ from mmext.classification.caltech import read_small
 from mmext.data import limits
 from mmext.data.decoding import NoImage, decode, sizes
 from mmext.data.loading import LoadImage
+from mmext.data.video import VideoError, VideoReader
 from mmext.detection.prediction import Predictor, plan
 from mmext.errors import UserError
-from mmext.video.decode import VideoError, VideoReader
 from mmext.video.transforms import read_frame
 
 NOISE = np.random.default_rng(0).integers(0, 256, (48, 64, 3), np.uint8)

@@ -77,7 +77,8 @@ def test_packing_copies_nothing():
 @pytest.mark.parametrize('name', ['coco_ssd300', 'coco_ssd512', 'mmdets_ssd300'])
 def test_the_configs_pipelines_are_mmdets(name: str):
     """From the crop to what the model gets, with mmdet's transforms in the place of ours; and mmdet's own SSD300."""
-    steps = Config.fromfile(ROOT / f"configs/_base_/datasets/{name.replace('mmdets', 'coco')}.py").train_pipeline[2:]
+    base = ROOT / 'configs' / '_base_' / 'detection' / 'datasets' / f"{name.replace('mmdets', 'coco')}.py"
+    steps = Config.fromfile(base).train_pipeline[2:]
     theirs = [dict(step, type=step.type.removeprefix('mmext.')) for step in steps]
     assert sum(step.type.startswith('mmext.') for step in steps) == 2
     if name.startswith('mmdets'):

@@ -133,7 +133,7 @@ def test_classes_without_names(ssd: Config, tmp_path: Path) -> None:
         Inferencer(two, save(model, tmp_path / 'd.pth'), CPU)
 
 
-@pytest.mark.parametrize('name, kind', [('iresnet3d18_motion', 'Recognizer3D'),
+@pytest.mark.parametrize('name, kind', [('demo/iresnet3d18_motion', 'Recognizer3D'),
                                         ('classification/rir_cifar10', 'mmext.Classifier')])
 def test_only_detectors(name: str, kind: str) -> None:
     config = load_config(ROOT / 'configs' / f'{name}.py')

@@ -11,7 +11,8 @@ from mmext.engine.config import datasets_of, load_config, make_safe, read_config
 from mmext.errors import UserError
 from tests.conftest import CONFIG, ROOT
 
-CONFIGS = sorted(path.name for path in (ROOT / 'configs').glob('*.py'))
+CONFIGS = sorted(str(path.relative_to(ROOT / 'configs')) for folder in ('', 'demo')
+                 for path in (ROOT / 'configs' / folder).glob('*.py'))
 
 
 def strings(node: object) -> list[str]:

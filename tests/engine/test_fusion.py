@@ -22,7 +22,7 @@ from tests.conftest import ROOT
 CONFIGS = {
     'ssd300_resnet50_coco': ('resnet18', (3, 300, 300), 15 + 10),
     'faster_rcnn_resnet50_fpn_coco': ('resnet18', (3, 64, 64), 20),
-    'iresnet3d18_motion': ('resnet18', (1, 3, 4, 32, 32), 20),
+    'demo/iresnet3d18_motion': ('resnet18', (1, 3, 4, 32, 32), 20),
     'classification/rir_cifar10': ('rir_cnn32', (3, 32, 32), 31),
 }
 

@@ -116,7 +116,7 @@ def test_what_is_the_other_networks_alone_goes():
 
 @pytest.mark.parametrize(('config', 'name', 'says'), [
     (RECIPES / 'rir_cifar10.py', 'rir23', "no backbone 'rir23'; did you mean"),
-    (ROOT / 'configs' / '_base_' / 'schedules' / 'rir_82e.py', 'rir32', 'this config has no model.backbone'),
+    (RECIPES.parent / '_base_/classification/schedules/rir_82e.py', 'rir32', 'this config has no model.backbone'),
 ])
 def test_what_can_not_be_put_in(config: Path, name: str, says: str):
     with pytest.raises(UserError) as caught:

@@ -32,13 +32,13 @@ BATCHES = {
     r'ssd(300|512)_.*': (256, 8),
     r'(faster|cascade)_rcnn_.*|retinanet_.*': (16, 8),
     r'.*3d\d+_(.*_)?(kinetics400(_frames)?|sthv2)': (64, 8),
-    r'iresnet(3d)?18_motion(_frames)?': (16, 1),
+    r'demo/iresnet(3d)?18_motion(_frames)?': (16, 1),
     r'classification/(iresnet|recursive)_imagenet': (256, 8),
     r'classification/(iresnet|recursive)_cifar100?': (128, 1),
     r'classification/cresnet_.*': (32, 1),
     r'classification/rir_.*': (500, 1),
 }
-CONFIGS = sorted(path for folder in ('', 'classification') for path in (ROOT / 'configs' / folder).glob('*.py'))
+CONFIGS = sorted(path for folder in ('', 'classification', 'demo') for path in (ROOT / 'configs' / folder).glob('*.py'))
 
 
 def flagged(path: str | Path = CONFIG, **flags) -> Config:
@@ -147,7 +147,7 @@ def test_sync_bn_replaces_every_batch_norm(dims: int):
 
 @pytest.mark.parametrize('path, scope', [
     (CONFIG, 'mmdet'), ('configs/retinanet_iresnet50_fpn_coco.py', 'mmdet'),
-    ('configs/iresnet3d18_motion.py', 'mmaction'), ('configs/classification/rir_cifar10.py', 'mmengine'),
+    ('configs/demo/iresnet3d18_motion.py', 'mmaction'), ('configs/classification/rir_cifar10.py', 'mmengine'),
 ])
 def test_tensorboard_is_added_once(path: str, scope: str, tmp_path: Path):
     config = flagged(path, tensorboard=True)

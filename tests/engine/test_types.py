@@ -88,7 +88,7 @@ def test_an_argument_of_the_base_configs_type(tmp_path: Path):
     ('faster_rcnn_resnet50_c5_coco.py', 'model.rpn_head.in_channels=512 model.roi_head.bbox_head.in_channels=512 '
      'model.roi_head.bbox_roi_extractor.out_channels=512'),
     (VIDEO, 'model.cls_head.in_channels=512'),
-    ('iresnet18_motion_frames.py', 'model.cls_head.in_channels=2048'),
+    ('demo/iresnet18_motion_frames.py', 'model.cls_head.in_channels=2048'),
 ])
 def test_channels_of_another_depth(config: str, says: str):
     depth = 50 if '18' in config else 18

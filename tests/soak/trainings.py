@@ -28,8 +28,8 @@ model = dict(backbone=dict(type='mmext.RiR', blocks=(1, 1, 1)))
 train_dataloader = dict(batch_size=16)
 """,
     'detection': f"""
-_base_ = ['mmdet::_base_/models/retinanet_r50_fpn.py', '{ROOT}/configs/_base_/datasets/coco_detection.py',
-          'mmdet::_base_/schedules/schedule_1x.py', '{ROOT}/configs/_base_/detection_runtime.py']
+_base_ = ['mmdet::_base_/models/retinanet_r50_fpn.py', '{ROOT}/configs/_base_/detection/datasets/coco_detection.py',
+          'mmdet::_base_/schedules/schedule_1x.py', '{ROOT}/configs/_base_/detection/runtime.py']
 model = dict(
     backbone=dict(_delete_=True, type='mmext.IResNet', depth=18),
     neck=dict(in_channels=[64, 128, 256, 512], out_channels=16),
@@ -47,7 +47,7 @@ val_dataloader = dict(dataset=dict(pipeline=test_pipeline))
 test_dataloader = val_dataloader
 """,
     'video': f"""
-_base_ = '{ROOT}/configs/iresnet3d18_motion.py'
+_base_ = '{ROOT}/configs/demo/iresnet3d18_motion.py'
 train_dataloader = dict(batch_size=2)
 val_dataloader = dict(batch_size=6)
 """,

@@ -16,7 +16,7 @@ from tests.conftest import ROOT, error_line
 from tests.tools.helpers import here, succeeded
 
 CLASSES = ['left', 'right', 'up', 'down', 'clockwise', 'anticlockwise']
-VIDEO, FRAMES = (f'configs/{name}.py' for name in ('iresnet3d18_motion', 'iresnet18_motion_frames'))
+VIDEO, FRAMES = (f'configs/demo/{name}.py' for name in ('iresnet3d18_motion', 'iresnet18_motion_frames'))
 TINY = ('--cfg-options', 'train_cfg.max_epochs=1', 'train_dataloader.batch_size=4', 'train_dataloader.num_workers=0',
         'val_dataloader.num_workers=0', 'test_dataloader.num_workers=0', 'model.backbone.num_stages=2',
         'model.cls_head.in_channels=128')
@@ -103,6 +103,6 @@ def test_the_recipe_names_what_there_is() -> None:
                               text=True, check=True).stdout
 
     plain, own = recipe('MMEXT_DATA='), recipe('CLIPS=my_clips')
-    named = set(re.findall(r'(?:tools|configs)/\w+\.py', own))
+    named = set(re.findall(r'(?:tools|configs)/[\w/]+\.py', own))
     assert {'tools/recognize.py', VIDEO, FRAMES} <= named and all((ROOT / name).is_file() for name in named)
     assert 'my_clips --views 10x3' in own and 'tools/recognize.py' not in plain

@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 from mmaction.datasets import RawframeDataset
 
+from mmext.data.video import VideoReader
 from mmext.video.datasets import VideoDataset
-from mmext.video.decode import VideoReader
 from tests.conftest import ROOT, error_line
 from tests.tools.helpers import here, succeeded
 from tests.video.clips import write

@@ -11,10 +11,10 @@ from mmengine.registry import DATASETS
 
 import mmext  # noqa: F401  registers the names
 from mmext.data.unreadable import read_log
+from mmext.data.video.lists import read_frame_list
 from mmext.engine import cli
 from mmext.errors import UserError
 from mmext.video.datasets import SthV2Dataset, VideoDataset
-from mmext.video.lists import read_frame_list
 from tests.video.clips import number_of, write
 
 TEMPLATES = {'Pushing something': '1', 'Holding something next to something': '0', 'Dropping something': '2'}
@@ -72,7 +72,7 @@ def test_numbers_of_frames(tmp_path: Path, frames: str):
 
 
 def test_a_label_that_would_make_too_many_classes(tmp_path: Path):
-    with pytest.raises(UserError, match='line 1: label 1000000000 would make as many classes'):
+    with pytest.raises(UserError, match='line 1: label 1000000000 would need as many classes'):
         data(tmp_path, 'v0.mp4 1000000000\n')
 
 
@@ -125,7 +125,7 @@ def test_too_many_unreadable_videos_stop_the_run(tmp_path: Path):
     videos = mixed(tmp_path, 9, 11, max_unreadable=0.5)
     with pytest.raises(UserError, match=r'11 of the 20 videos tried are unreadable, more than max_unreadable=0.5'):
         for i in range(20):
-            videos.watch(videos.prepare_data(i) is None)
+            videos.count_result(videos.prepare_data(i) is None)
     assert videos.tried == 20
     (tmp_path / 'none').mkdir()
     videos = mixed(tmp_path / 'none', 0, 3, max_unreadable=1.0, max_refetch=5)

@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from mmext.data.video import VideoReader
 from mmext.data.video.container import VideoError
 from mmext.data.video.picture import Orientation
-from mmext.video.decode import VideoReader
 from tests.video.clips import KINDS, copy, number_of, whole, write, write_sound
 
 NOT_SEEKABLE = ('h264.avi', 'mpeg4.avi')
@@ -44,23 +44,23 @@ def test_frames_of_every_kind(tmp_path: Path, kind: str):
 def test_no_kind_needs_a_decode_from_the_start(tmp_path: Path, kind: str, monkeypatch: pytest.MonkeyPatch):
     """But for the first reading of those in which damage is not always told."""
     path = write(tmp_path / kind, kind)
-    monkeypatch.setattr(VideoReader, 'count', lambda *_: pytest.fail('counted by decoding'))
+    monkeypatch.setattr(VideoReader, 'count_frames', lambda *_: pytest.fail('counted by decoding'))
     with VideoReader(path) as video:
-        if video.doubtful:
+        if video.unreliable:
             assert number_of(video[5]) == 5
-        monkeypatch.setattr(VideoReader, 'in_order', lambda *_: pytest.fail('decoded from the start'))
+        monkeypatch.setattr(VideoReader, 'decode_in_order', lambda *_: pytest.fail('decoded from the start'))
         assert number_of(video[31]) == 31
 
 
 def test_reaching_a_frame_decodes_no_more_than_its_group(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     path = write(tmp_path / 'a.mp4')
     sent = []
-    ranked = VideoReader.ranked
+    ranked = VideoReader.ranked_packets
 
     def counted(self, key):
         return (sent.append(frame) or (packet, frame) for packet, frame in ranked(self, key))
 
-    monkeypatch.setattr(VideoReader, 'ranked', counted)
+    monkeypatch.setattr(VideoReader, 'ranked_packets', counted)
     with VideoReader(path) as video:
         video.get([26, 27])
         assert sent and set(sent) <= set(range(24, 36)), 'key frames are 0, 12, 24, 36'

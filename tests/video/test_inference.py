@@ -91,7 +91,7 @@ def test_mistakes(kinetics: Config, checkpoint: str, tmp_path: Path) -> None:
     with pytest.raises(UserError, match='none.mp4'):
         Inferencer(kinetics, Trained.read(checkpoint))(tmp_path / 'none.mp4')
     with pytest.raises(UserError, match='tensors of Recognizer3D fit'):
-        Inferencer(load_config(ROOT / 'configs' / 'iresnet3d18_motion.py'), Trained.read(checkpoint))
+        Inferencer(load_config(ROOT / 'configs' / 'demo' / 'iresnet3d18_motion.py'), Trained.read(checkpoint))
     name = 'iresnet3d50_kinetics400_frames.py'
     with pytest.raises(UserError, match=f'{name}: no DecordInit or mmext.OpenVideo'):
         Inferencer(load_config(ROOT / 'configs' / name), Trained.read(checkpoint))

@@ -14,9 +14,9 @@ import pytest
 from mmengine.registry import DATASETS
 
 import mmext  # noqa: F401  registers the names
+from mmext.data.video import VideoReader
 from mmext.engine.config import load_config
 from mmext.errors import UserError
-from mmext.video.decode import VideoReader
 from tests.conftest import ROOT
 
 OPPOSITE = [('left', 'right'), ('up', 'down'), ('clockwise', 'anticlockwise')]
@@ -154,7 +154,7 @@ def test_a_frame_does_not_tell_the_class_and_motion_does(motion: ModuleType) -> 
 def test_the_folder_is_a_video_data_set(motion: ModuleType, made: Path) -> None:
     assert sorted(path.name for path in made.iterdir()) == [
         'classes.txt', 'motion_train_list_videos.txt', 'motion_val_list_videos.txt', 'videos_train', 'videos_val']
-    config = load_config(ROOT / 'configs' / 'iresnet3d18_motion.py', data_root=str(made))
+    config = load_config(ROOT / 'configs' / 'demo' / 'iresnet3d18_motion.py', data_root=str(made))
     for loader, clips in ((config.train_dataloader, 18), (config.test_dataloader, 12)):
         data = DATASETS.build({**loader.dataset, 'pipeline': []})
         assert len(data) == clips and data.metainfo['classes'] == motion.CLASSES

@@ -11,12 +11,12 @@ from pathlib import Path
 
 import pytest
 
+from mmext.data.video import VideoReader
 from mmext.data.video.container import VideoError
+from mmext.data.video.prepare import check as module
+from mmext.data.video.prepare.check import FINE, HEADER, MISSING, SHORT, UNREADABLE, Report, check, inspect
+from mmext.data.video.prepare.convert import decode_all
 from mmext.errors import UserError
-from mmext.video.decode import VideoReader
-from mmext.video.prepare import check as module
-from mmext.video.prepare.check import FINE, HEADER, MISSING, SHORT, UNREADABLE, Report, check, inspect
-from mmext.video.prepare.convert import decode_through
 from tests.video.clips import KINDS, number_of, write
 
 
@@ -49,6 +49,14 @@ def test_four_kinds(tmp_path: Path, videos: list[str]):
     assert len(lines) == 5, 'nothing is noted twice'
     findings = {Path(line['path']).name: line for line in map(json.loads, lines[1:])}
     assert findings['short.mp4']['frames'] == 15 and findings['gone.mp4']['problem'] == 'missing'
+
+
+def test_a_known_file_is_asked_for_once(tmp_path: Path, videos: list[str], monkeypatch: pytest.MonkeyPatch):
+    run(tmp_path, videos)
+    asked, stat = [], os.stat
+    monkeypatch.setattr(module.os, 'stat', lambda path, *rest, **more: asked.append(path) or stat(path, *rest, **more))
+    assert run(tmp_path, videos)[1] == []
+    assert sorted(path for path in asked if path in videos) == sorted(videos[:3]), 'a folder tells what is missing'
 
 
 def test_changed_removed_and_new_files_are_looked_at_again(tmp_path: Path, videos: list[str]):
@@ -125,10 +133,10 @@ def test_damage_that_the_codec_covers_up(tmp_path: Path):
 
 def test_fewer_frames_than_the_index_has(tmp_path: Path):
     with VideoReader(write(tmp_path / 'a.mp4', frames=20)) as reader:
-        assert len(list(decode_through(reader))) == 20 and number_of(reader[7]) == 7
+        assert len(list(decode_all(reader))) == 20 and number_of(reader[7]) == 7
         reader.frames = 21
         with pytest.raises(VideoError, match='truncated: 20 of 21 frames'):
-            list(decode_through(reader))
+            list(decode_all(reader))
 
 
 @pytest.mark.parametrize('kind', KINDS)

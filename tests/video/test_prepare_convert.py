@@ -10,12 +10,13 @@ import cv2
 import numpy as np
 import pytest
 
+from mmext.data.video import VideoReader
+from mmext.data.video.prepare import convert
+from mmext.data.video.prepare import plan as preparation
+from mmext.data.video.prepare.convert import COPIED, DONE, THERE, UNREADABLE, Conversion, extract_frames, resize
+from mmext.data.video.prepare.plan import SETTINGS, frame_folder, plan, require_settings
+from mmext.data.video.prepare.sources import Source, read_source
 from mmext.errors import UserError
-from mmext.video.decode import VideoReader
-from mmext.video.prepare import convert
-from mmext.video.prepare.convert import COPIED, DONE, THERE, UNREADABLE, Conversion, resize, take_apart
-from mmext.video.prepare.plan import SETTINGS, frame_folder, plan, require_settings
-from mmext.video.prepare.sources import Source, read_source
 from tests.video.clips import number_of, write, write_sound
 
 
@@ -104,26 +105,57 @@ def test_small_videos_are_copied(tmp_path: Path, short_side: int):
     assert resized(source, short_side)[0].kind == THERE
 
 
+def test_what_is_made_goes_to_no_worker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """A second run looks at each video and its result once, and gives the workers only what is not there."""
+    source = listed(tmp_path, *(f'{name}.mp4' for name in 'abcd'))
+    for name in source.names:
+        write(tmp_path / 'videos' / name, frames=2, size=(96, 64))
+    jobs, looks = [], []
+    stat = os.stat
+
+    def counted(function, some, *rest):
+        jobs.append([Path(job.source).name for job in some])
+        return ((job, function(job)) for job in some)
+
+    monkeypatch.setattr(preparation, 'progress', counted)
+    for function, target_of in ((resize, str), (extract_frames, frame_folder)):
+        conversions = plan(source, tmp_path / function.__name__, target_of, 32)
+        first = preparation.convert(function, conversions, source, 0, '')
+        assert {outcome.kind for outcome in first.values()} == {DONE} and jobs.pop() == source.names
+        with monkeypatch.context() as patch:
+            patch.setattr(convert.os, 'stat', lambda path, *rest, **more: looks.append(path) or stat(path))
+            again = preparation.convert(function, conversions, source, 0, '')
+        asked = [path for job in conversions.values() for path in (job.source, job.target)]
+        assert sorted(path for path in looks if path in asked) == sorted(asked) and jobs.pop() == []
+        assert again == {name: convert.Outcome(THERE, 2 if function is extract_frames else 0) for name in source.names}
+        looks.clear()
+        Path(conversions['c.mp4'].source).touch()
+        os.utime(conversions['c.mp4'].source, (9e9, 9e9))
+        assert preparation.convert(function, conversions, source, 0, '')['c.mp4'].kind == DONE
+        assert jobs.pop() == ['c.mp4']
+        os.utime(conversions['c.mp4'].source)
+
+
 def test_what_is_there_is_kept_until_the_video_changes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     source = write(tmp_path / 'a.mp4', frames=5, size=(96, 64))
     folder = Conversion(str(source), str(tmp_path / 'frames' / 'a'))
-    assert resized(source, 32)[0].kind == DONE and take_apart(folder) == convert.Outcome(DONE, 5)
-    assert resized(source, 32)[0].kind == THERE and take_apart(folder) == convert.Outcome(THERE, 5)
+    assert resized(source, 32)[0].kind == DONE and extract_frames(folder) == convert.Outcome(DONE, 5)
+    assert resized(source, 32)[0].kind == THERE and extract_frames(folder) == convert.Outcome(THERE, 5)
     write(source, frames=3, size=(96, 64))
     later = (tmp_path / 'frames' / 'a').stat().st_mtime_ns + 10 ** 9
     os.utime(source, ns=(later, later))
-    assert resized(source, 32)[0] == convert.Outcome(DONE, 3) and take_apart(folder) == convert.Outcome(DONE, 3)
+    assert resized(source, 32)[0] == convert.Outcome(DONE, 3) and extract_frames(folder) == convert.Outcome(DONE, 3)
     assert len(os.listdir(tmp_path / 'frames' / 'a')) == 3
 
 
-@pytest.mark.parametrize('function', [resize, take_apart])
+@pytest.mark.parametrize('function', [resize, extract_frames])
 def test_nothing_is_left_of_a_video_that_breaks_midway(tmp_path: Path, function):
     source = write(tmp_path / 'a.mp4', 'no_b.mp4', frames=40, size=(96, 64))
     content = bytearray(source.read_bytes())
     middle = len(content) // 2
     content[middle:middle + 3000] = bytes(3000)
     source.write_bytes(content)
-    outcome = function(Conversion(str(source), str(tmp_path / 'out' / 'a'), 32) if function is take_apart else
+    outcome = function(Conversion(str(source), str(tmp_path / 'out' / 'a'), 32) if function is extract_frames else
                        Conversion(str(source), str(tmp_path / 'out' / 'a.mp4'), 32))
     assert outcome.kind == UNREADABLE and outcome.reason
     assert not list((tmp_path / 'out').iterdir())
@@ -141,7 +173,7 @@ def test_frames_are_the_readers(tmp_path: Path, kind: str, rotation: int | None)
     source = write(tmp_path / kind, kind, frames=20, rotation=rotation)
     (tmp_path / 'out' / '.a.part').mkdir(parents=True)
     (tmp_path / 'out' / '.a.part' / 'img_00099.jpg').touch()  # of a run that was killed
-    assert take_apart(Conversion(str(source), str(tmp_path / 'out' / 'a'))) == convert.Outcome(DONE, 20)
+    assert extract_frames(Conversion(str(source), str(tmp_path / 'out' / 'a'))) == convert.Outcome(DONE, 20)
     assert os.listdir(tmp_path / 'out') == ['a']
     images = sorted((tmp_path / 'out' / 'a').iterdir())
     assert [path.name for path in images] == [f'img_{i:05}.jpg' for i in range(1, 21)]
@@ -156,7 +188,7 @@ def test_smaller_frames_and_never_larger(tmp_path: Path):
     source = write(tmp_path / 'a.mp4', frames=3, size=(96, 64))
     for short_side, shape in ((33, (33, 50, 3)), (200, (64, 96, 3))):
         target = tmp_path / str(short_side)
-        take_apart(Conversion(str(source), str(target), short_side))
+        extract_frames(Conversion(str(source), str(target), short_side))
         assert cv2.imread(str(target / 'img_00003.jpg')).shape == shape
 
 

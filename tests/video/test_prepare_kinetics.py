@@ -6,16 +6,16 @@ from pathlib import Path
 
 import pytest
 
-from mmext.errors import UserError
-from mmext.video.lists import read_classes
-from mmext.video.prepare.kinetics import (
+from mmext.data.video.lists import read_classes
+from mmext.data.video.prepare.kinetics import (
     Row,
+    classes_of,
     find_files,
     labels_of,
-    numbered,
     read_csv,
     require_same_classes,
 )
+from mmext.errors import UserError
 
 HEAD = 'label,youtube_id,time_start,time_end,split,is_cc\n'
 
@@ -56,8 +56,8 @@ def test_classes_are_numbered_as_mmaction2_does():
     names = ['tying tie', 'passing American football', 'passing soccer ball', 'abseiling', 'tying-up', 'abseiling']
     rows = [Row(name, 'x', 0, 10) for name in names]
     formal = sorted({name.replace(' ', '_') for name in names})  # its parse_kinetics_splits
-    assert [name.replace(' ', '_') for name in numbered(rows)] == formal
-    assert numbered(rows).index('tying-up') < numbered(rows).index('tying tie'), 'where plain sorting differs'
+    assert [name.replace(' ', '_') for name in classes_of(rows)] == formal
+    assert classes_of(rows).index('tying-up') < classes_of(rows).index('tying tie'), 'where plain sorting differs'
     assert labels_of(rows, formal, 'k.csv') == {name: formal.index(name.replace(' ', '_')) for name in names}
 
 

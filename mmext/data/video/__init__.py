@@ -1,6 +1,11 @@
-"""Video files: opening, which packet holds which frame, pictures, and reading and writing from start to end."""
+"""Reading and writing of video files; needs PyAV and numpy, and neither torch nor OpenMMLab's libraries.
 
-# Of files that PyAV reads; the most usual first.
-SUFFIXES = ('.mp4', '.webm', '.mkv', '.avi', '.mov', '.m4v', '.mpg', '.mpeg', '.ts', '.wmv', '.flv', '.3gp', '.ogv',
-            '.gif', '.mts', '.m2ts', '.vob', '.h264', '.264', '.hevc', '.h265', '.265', '.m2v', '.mpe', '.mxf', '.asf',
-            '.3g2', '.f4v', '.ivf', '.divx', '.ogm')
+``VideoReader`` returns exact frames by their number; ``FrameReader`` iterates over all frames from start to end, and
+``FrameWriter`` writes frames. Whatever can't be read is a ``VideoError``.
+"""
+
+from mmext.data.video.container import VideoError
+from mmext.data.video.reader import VideoReader
+from mmext.data.video.stream import Frame, FrameReader, FrameWriter
+
+__all__ = ['Frame', 'FrameReader', 'FrameWriter', 'VideoError', 'VideoReader']

@@ -1,4 +1,4 @@
-"""Opening of video files, and why one can't be opened."""
+"""Opening of video files, and the error that says why one can't be read."""
 
 from __future__ import annotations
 
@@ -17,17 +17,25 @@ from mmext.data.limits import most_pixels, why_too_large
 from mmext.errors import UserError, reason
 
 PICTURES = Disposition.attached_pic | Disposition.timed_thumbnails | Disposition.still_image
-# The library decodes the first frames while it opens a file, of which headers alone mostly say as much.
+# PyAV decodes the first frames of a file while it opens it; mostly the headers alone tell the same.
 LOOK_AT_HEADERS = {'skip_frame': 'all'}
-# What Python's part of the library, or numpy after it, may raise at values that no sound file has.
+# What PyAV's Python code, or numpy after it, may raise for values that no valid file has.
 NONSENSE = (ValueError, TypeError, ArithmeticError, LookupError, AssertionError, RuntimeError, MemoryError)
 DAMAGED = 'not a video, or damaged'
-UNMARKED = ('hevc', )  # codecs whose decoder does not mark damaged pictures, and leaves old memory in them
+UNMARKED = ('hevc', )  # codecs whose decoder does not mark damaged frames, and leaves old memory in them
 TEXT_FORMATS = ('tty', )  # ffmpeg draws a text file as a video of letters
 
 
 class VideoError(UserError):
-    """A video that can't be read. The message names the file; ``reason`` alone says why."""
+    """A video that can't be read.
+
+    Args:
+        path: of the file; without a reason, the whole message.
+        reason: why it can't be read.
+
+    Attributes:
+        reason: as given; the message names the file, too.
+    """
 
     def __init__(self, path: str, reason: str | None = None) -> None:
         super().__init__(path if reason is None else f'{path}: unreadable video ({reason})')
@@ -36,20 +44,24 @@ class VideoError(UserError):
 
 @contextmanager
 def errors_of(path: str) -> Iterator[None]:
-    """Whatever the library raises becomes a VideoError of one line."""
+    """Turns whatever PyAV raises into a VideoError of one line that names the file."""
     try:
         yield
     except (av.error.InvalidDataError, av.error.EOFError):
         raise VideoError(path, DAMAGED) from None
     except (av.error.FFmpegError, OSError) as error:
-        cut = error.errno == errno.EIO  # how Matroska's reader tells of a file that ends within an element
+        cut = error.errno == errno.EIO  # what Matroska's demuxer reports for a file that ends within an element
         raise VideoError(path, 'truncated, or it can\'t be read' if cut else error.strerror or str(error)) from None
     except NONSENSE as error:
         raise VideoError(path, f'{DAMAGED} ({reason(error)})') from None
 
 
 def whole_pictures(container: InputContainer, stream: VideoStream, path: str) -> Iterator[VideoFrame]:
-    """Decodes from where the container stands. VideoError at the first picture that the decoder marks as damaged."""
+    """Decodes frames from the container's current position on.
+
+    Raises:
+        VideoError: at the first frame that the decoder marks as damaged.
+    """
     for number, picture in enumerate(container.decode(stream), 1):
         if picture.is_corrupt:
             raise VideoError(path, f'frame {number} is damaged')
@@ -57,27 +69,27 @@ def whole_pictures(container: InputContainer, stream: VideoStream, path: str) ->
 
 
 def limits() -> dict[str, str]:
-    """Options of a codec: a frame within a stream may be larger than the header says, too."""
+    """Codec options that limit the number of pixels, as a frame may be larger than its stream's header says."""
     return {'max_pixels': str(most_pixels())}
 
 
 def open_streams(path: str, options: dict[str, str]) -> tuple[InputContainer, list[VideoStream]]:
-    """A container and its streams of moving pictures."""
+    """Opens a container with these codec options; its video streams do not include cover pictures and thumbnails."""
     container = av.open(path, options=options, metadata_errors='replace')
     return container, [stream for stream in container.streams.video if not stream.disposition & PICTURES]
 
 
 def open_video(path: str, threads: int = 1, strict: bool = False) -> tuple[InputContainer, VideoStream]:
-    """Opens a file and its first stream of moving pictures.
+    """Opens a file and its first video stream.
 
     Args:
         path: of the file.
-        threads: of the codec.
-        strict: the decoder raises an error also where it would conceal a small one without a word.
+        threads: of the decoder; 0 uses all cores.
+        strict: the decoder raises an error also for small errors that it would conceal silently.
 
     Raises:
-        VideoError: missing, a folder, empty, not a video, without a video stream, or of pictures of more pixels than
-            ``limits.most_pixels``.
+        VideoError: the file is missing, a folder, empty, not a video or without a video stream, or its frames have
+            more pixels than ``limits.most_pixels``.
     """
     if not os.path.exists(path):
         raise VideoError(path, 'no such file')

@@ -1,4 +1,4 @@
-"""Which packet of a video file holds which frame, found without decoding."""
+"""The index of a video file: which packet holds which frame, found without decoding."""
 
 from __future__ import annotations
 
@@ -14,26 +14,26 @@ from av.video.stream import VideoStream
 
 from mmext.data.video.container import VideoError
 
-TELLS_DURATION = ('matroska,webm', 'flv')  # written by the muxer; other demuxers take it from what is there
-SHORT_OF = 0.1  # seconds that a file may end before its header says, or two frames
+HAVE_DURATION = ('matroska,webm', 'flv')  # the muxer writes it; other demuxers compute it from the packets found
+TOLERANCE = 0.1  # seconds, or two frames if that is longer, that a file may end before its header says
 NOT_SHOWN = -1
 
 
 class Unordered(Exception):
-    """The packets' times don't tell the order of the frames."""
+    """The packets' times do not determine the order of the frames."""
 
 
 @dataclass
 class Index:
-    """A file's packets, numbered in the order of decoding, and its frames, in the order of a full decode.
+    """A file's packets, numbered in decoding order, and its frames, numbered in the order of a full decode.
 
     Args:
-        frames: how many a full decode gives.
-        keys: the packets that decoding can start at.
-        starts: for each key the first frame that can be had from there; ascending.
-        times: for each key the time to seek to, in the stream's time base.
-        places: a packet's place in the file -> packet; perhaps of the keys alone.
-        ranks: packet -> frame, or ``NOT_SHOWN``; None where it is found while packets are read.
+        frames: number of frames that a full decode gives.
+        keys: the packets that decoding can start at (key packets).
+        starts: for each key packet the first frame that decoding from there gives; ascending.
+        times: for each key packet the time to seek to, in the stream's time base.
+        places: byte position in the file -> packet; perhaps of key packets only.
+        ranks: packet -> frame, or ``NOT_SHOWN``; None where that is found while packets are read.
     """
 
     frames: int
@@ -45,26 +45,27 @@ class Index:
 
 
 def packets_of(container: InputContainer, stream: VideoStream) -> Iterator[Packet]:
-    """The stream's packets from where the container stands, without the empty one at the end."""
+    """Yields the stream's packets from the container's current position on, without the empty one at the end."""
     for packet in container.demux(stream):
         if packet.size or packet.pts is not None or packet.dts is not None:
             yield packet
 
 
 def read_index(container: InputContainer, stream: VideoStream, path: str) -> Index:
-    """Finds the frames: in the file's own table where there is one, else by reading it through.
+    """Makes the index from the file's own table where there is one, else from all its packets.
 
     Raises:
         VideoError: the file ends before its header says, or has no frames.
-        Unordered: only decoding can tell; times are missing or equal, or the first frames can't be decoded.
+        Unordered: times are missing or equal, or the first frames can't be decoded, so that only decoding shows which
+            frames there are.
     """
     return index_from_table(container, stream, path) or index_from_packets(container, stream, path)
 
 
 def index_from_table(container: InputContainer, stream: VideoStream, path: str) -> Index | None:
-    """From the sample table of mp4 and mov; None where it is not the plain list of all frames.
+    """Makes the index from the sample table of mp4 and mov; None where that is not the plain list of all frames.
 
-    It has times of decoding only, so that ``ranks`` are left open. Of the file the first few packets are read.
+    The table has decoding times only, so ``ranks`` is None. Only the first few packets of the file are read.
     """
     if 'mp4' not in container.format.name:
         return None
@@ -79,13 +80,13 @@ def index_from_table(container: InputContainer, stream: VideoStream, path: str) 
     places = {entries[i].pos: i for i in keys}
     if not keys or keys[0] or len(places) < len(keys):
         return None
-    if leads_in(container, stream):
+    if begins_without_reference(container, stream):
         raise Unordered
     return Index(len(entries), keys, keys, [entries[i].timestamp for i in keys], places)
 
 
-def leads_in(container: InputContainer, stream: VideoStream) -> bool:
-    """Whether frames are shown before the first key frame: their references were cut off with what was before."""
+def begins_without_reference(container: InputContainer, stream: VideoStream) -> bool:
+    """Whether frames are shown before the first key frame; what they refer to was cut off."""
     first = None
     for packet in packets_of(container, stream):
         if packet.pts is None or packet.dts is None:
@@ -99,7 +100,7 @@ def leads_in(container: InputContainer, stream: VideoStream) -> bool:
 
 
 def index_from_packets(container: InputContainer, stream: VideoStream, path: str) -> Index:
-    """From all packets; the file is read once, and none of it kept."""
+    """Makes the index from all packets; the file is read once, and no packet is kept."""
     packets = Packets(joins='mpegts' in container.format.name)
     for packet in packets_of(container, stream):
         packets.add(packet, stream.codec_context.name)
@@ -107,13 +108,13 @@ def index_from_packets(container: InputContainer, stream: VideoStream, path: str
         raise VideoError(path, 'no frames')
     promised = len(stream.index_entries) if 'mp4' in container.format.name else stream.frames
     if container.format.name == 'avi' and not ends_within_riff(path):
-        promised = 0  # its header counts dropped frames too, which have no packets
+        promised = 0  # an AVI header also counts dropped frames, which have no packets
     cut = 'mpegts' not in container.format.name and packets.corrupt and packets.corrupt[-1] >= len(packets.pts) - 2
     if cut or promised > len(packets.pts) or ends_early(container, stream, packets.end):
         raise truncated(path, promised, len(packets.shown))
     if packets.corrupt:
-        raise Unordered  # as where two recordings are joined; decoding tells which frames there are
-    # AVI has no times of showing: they are guessed, wrongly for H.264 and for two MPEG-4 frames packed into one.
+        raise Unordered  # as where two recordings are joined; only decoding shows which frames there are
+    # AVI has no presentation times: they are guessed, wrongly for H.264 and for two MPEG-4 frames packed into one.
     if container.format.name == 'avi' and stream.codec_context.has_b_frames:
         raise Unordered
     return packets.index(seek_by_pts=container.format.name.startswith('matroska'))
@@ -121,7 +122,17 @@ def index_from_packets(container: InputContainer, stream: VideoStream, path: str
 
 @dataclass
 class Packets:
-    """What is noted of each packet, in the order of decoding; ``joins``: files may be one after the other in one."""
+    """What the index needs to know of each packet, in decoding order.
+
+    Args:
+        pts, dts: presentation and decoding times, in the stream's time base.
+        places: byte positions in the file.
+        keys: the key packets.
+        shown: the packets whose frames are shown.
+        joins: whether the format allows several recordings to be concatenated to one file.
+        corrupt: the packets that the demuxer marks as damaged.
+        end: when the last frame ends, in the stream's time base.
+    """
 
     pts: list[int | None] = field(default_factory=list)
     dts: list[int | None] = field(default_factory=list)
@@ -133,6 +144,7 @@ class Packets:
     end: int = 0
 
     def add(self, packet: Packet, codec: str) -> None:
+        """Adds the next packet of a stream of the codec with this name."""
         if packet.is_keyframe:
             self.keys.append(len(self.pts))
         if packet.size and not packet.is_discard and not (codec == 'vp8' and hidden_vp8(packet)):
@@ -145,13 +157,17 @@ class Packets:
         self.end = max(self.end, (packet.pts or 0) + (packet.duration or 0))
 
     def index(self, seek_by_pts: bool) -> Index:
-        """The frames, by their times; Unordered where those do not tell."""
+        """Numbers the frames by their times. Unordered: the times do not determine the order.
+
+        Args:
+            seek_by_pts: seek to key packets by presentation times, not by decoding times.
+        """
         times = {self.pts[i] for i in self.shown} - {None}
         if len(times) < len(self.shown) or not self.keys or self.keys[0] or min(times) < self.pts[0]:
             raise Unordered
         decoded_at = [time for time in self.dts if time is not None]
         if self.joins and decoded_at != sorted(decoded_at):
-            raise Unordered  # recordings that were joined
+            raise Unordered  # several recordings in one file
         rank_of = {time: rank for rank, time in enumerate(sorted(times))}
         ranks = [NOT_SHOWN] * len(self.pts)
         for i in self.shown:
@@ -162,9 +178,9 @@ class Packets:
         return Index(len(self.shown), keys, [max(ranks[i], 0) for i in keys], times, places, ranks)
 
     def safe_keys(self, ranks: list[int]) -> list[int]:
-        """Those key packets that come after all packets which are shown before them."""
+        """The key packets that come after all packets which are shown before them; ``ranks`` as in ``Index``."""
         if len(set(self.places) - {None}) < len(self.places):
-            return [0]  # where a seek lands can't be told
+            return [0]  # the position does not tell where a seek has landed
         safe, latest, done = [], NOT_SHOWN, 0
         for key in self.keys:
             latest = max([latest, *ranks[done:key]])
@@ -175,43 +191,50 @@ class Packets:
 
 
 def hidden_vp8(packet: Packet) -> bool:
-    """Whether a VP8 frame is only for others to refer to: bit 4, show_frame (RFC 6386, section 9.1)."""
+    """Whether a VP8 frame is never shown, but only referred to: bit 4, show_frame (RFC 6386, section 9.1)."""
     return not memoryview(packet)[0] & 0x10
 
 
 def ends_early(container: InputContainer, stream: VideoStream, end: int) -> bool:
-    """Whether the file was cut: no stream of it goes on for as long as the header says."""
-    if container.format.name not in TELLS_DURATION or not container.duration:
+    """Whether the file was cut: none of its streams lasts as long as its header says.
+
+    Args:
+        container, stream: of the file.
+        end: when the stream ends, in its time base.
+    """
+    if container.format.name not in HAVE_DURATION or not container.duration:
         return False
-    says = container.duration / 1e6 - max(SHORT_OF, 2 / float(stream.average_rate or 25))
-    if float(end * stream.time_base) >= says:
+    expected = container.duration / 1e6 - max(TOLERANCE, 2 / float(stream.average_rate or 25))
+    if float(end * stream.time_base) >= expected:
         return False
     container.seek(0)
-    return all(float((packet.pts + (packet.duration or 0)) * packet.time_base) < says
+    return all(float((packet.pts + (packet.duration or 0)) * packet.time_base) < expected
                for packet in container.demux() if packet.pts is not None)
 
 
 def ends_within_riff(path: str) -> bool:
-    """Whether an AVI file is shorter than its outermost chunk, whose size stands after the four letters RIFF."""
+    """Whether an AVI file is shorter than its outermost chunk, whose size follows the four letters RIFF."""
     with open(path, 'rb') as file:
         head = file.read(8)
     return len(head) == 8 and 8 + int.from_bytes(head[4:], 'little') > os.path.getsize(path)
 
 
 def truncated(path: str, promised: int, found: int) -> VideoError:
+    """The error for a file with fewer frames than its header or index promises, or with an earlier end."""
     return VideoError(path, f'truncated: {found} of {promised} frames' if promised > found else
                       f'truncated: it ends after {found} frames, before its header says')
 
 
-def rank_in_passing(packets: Iterable[Packet], first: int) -> Iterator[tuple[Packet, int]]:
-    """Gives packets their frames from their times, holding back only as many as decoding reorders.
+def rank_while_reading(packets: Iterable[Packet], first: int) -> Iterator[tuple[Packet, int]]:
+    """Yields packets with the numbers of their frames, derived from the packets' times.
 
-    A packet's frame is certain when one to be decoded at the time of its showing, or later, has come: times of decoding
-    rise, and none is shown before it is decoded.
+    A packet's frame number is certain once a packet has been read whose decoding time is not before its presentation
+    time: decoding times rise, and no frame is shown before it is decoded. So only as many packets are held back as
+    decoding reorders.
 
     Args:
         packets: from a key packet on.
-        first: how many frames are shown before these.
+        first: number of frames that are shown before these.
 
     Raises:
         Unordered: a packet has no time.

@@ -1,4 +1,4 @@
-"""From a decoded frame to an array: colours, size and orientation."""
+"""Conversion of a decoded frame to an array: colours, size and orientation."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from av.video.reformatter import Interpolation, VideoReformatter
 
 @dataclass(frozen=True)
 class Orientation:
-    """One of the eight ways to hold a picture: perhaps transposed, then perhaps mirrored in x and y."""
+    """One of the eight orientations of a picture: transposed or not, then mirrored in x and y or not."""
 
     transposed: bool = False
     mirror_x: bool = False
@@ -19,9 +19,10 @@ class Orientation:
 
     @classmethod
     def of(cls, matrix: bytes | None) -> Orientation:
-        """From a display matrix, as phones write it: nine int32 a b u c d v x y w, x' = a x + c y, y' = b x + d y.
+        """The orientation in a display matrix, as phones write it; angles are rounded to a multiple of 90 degrees.
 
-        Angles between are rounded to a right one.
+        Args:
+            matrix: nine int32 a b u c d v x y w, where x' = a x + c y and y' = b x + d y; None is upright.
         """
         if matrix is None:
             return cls()
@@ -31,19 +32,20 @@ class Orientation:
         return cls(True, c < 0, b < 0)
 
     def apply(self, image: np.ndarray) -> np.ndarray:
-        """An image (height, width, 3) as it is to be seen; a view of it."""
+        """Turns an image (height, width, 3) upright; the result is a view of it."""
         image = image.transpose(1, 0, 2) if self.transposed else image
         return image[::-1 if self.mirror_y else 1, ::-1 if self.mirror_x else 1]
 
 
 class Pictures:
-    """Converts the frames of one video.
+    """Converts the frames of one video to arrays of one size.
 
     Args:
-        width, height: of the video as coded; a frame of another size, as some streams have, is resized to it.
-        short_side: of the pictures, in pixels; None leaves the size as it is.
+        width, height: of the video as coded, in pixels; frames of another size, which some streams have, are resized.
+        short_side: of the arrays, in pixels; None keeps the size.
 
     Attributes:
+        width, height: of the arrays before rotation, in pixels.
         orientation: of the last frame; None before the first.
     """
 
@@ -55,15 +57,15 @@ class Pictures:
 
     @property
     def size(self) -> tuple[int, int]:
-        """(height, width) of the pictures."""
+        """(height, width) of the arrays, in pixels."""
         transposed = self.orientation is not None and self.orientation.transposed
         return (self.width, self.height) if transposed else (self.height, self.width)
 
     def convert(self, frame: VideoFrame) -> np.ndarray:
-        """A frame -> RGB, uint8, (height, width, 3), contiguous."""
+        """Converts a frame to RGB, uint8, (height, width, 3), contiguous in memory and upright."""
         matrix = frame.side_data.get('DISPLAYMATRIX')
         self.orientation = Orientation.of(None if matrix is None else bytes(matrix))
-        # One thread: starting threads for a frame takes longer than its conversion.
+        # One thread, as starting threads takes longer than converting a frame.
         picture = self.reformatter.reformat(frame, self.width, self.height, 'rgb24', threads=1,
                                             interpolation=Interpolation.BILINEAR)
         return np.ascontiguousarray(self.orientation.apply(picture.to_ndarray()))

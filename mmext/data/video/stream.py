@@ -1,4 +1,4 @@
-"""Videos frame by frame, from start to end, in and out, in memory that does not grow with their length."""
+"""Reading and writing of videos frame by frame from start to end, in memory that does not grow with their length."""
 
 from __future__ import annotations
 
@@ -16,67 +16,72 @@ from mmext.data.video.picture import Pictures
 
 CODEC = 'libx264'
 OPTIONS = {'preset': 'veryfast', 'crf': '20'}
-USUAL_RATE = Fraction(25)
-LONGEST_RATE = 1 << 16  # a frame rate's denominator
-FINEST = 1 << 20  # ticks a second
+DEFAULT_RATE = Fraction(25)
+MAX_DENOMINATOR = 1 << 16  # of a frame rate
+MAX_TICKS = 1 << 20  # a second
 
 
 @dataclass(frozen=True)
 class Frame:
-    """A picture of a video: RGB, uint8, (height, width, 3), and when it is shown, in seconds from the first."""
+    """One frame of a video.
+
+    Args:
+        image: RGB, uint8, (height, width, 3).
+        time: when it is shown, in seconds from the first frame.
+    """
 
     image: np.ndarray
     time: Fraction
 
 
 class FrameReader:
-    """Iterates over a video's frames, turned as they are to be seen.
+    """Iterates over a video's frames, which are turned upright.
 
     Args:
         path: of the file.
 
     Attributes:
-        rate: mean frames a second.
-        expected: how many frames the file says it has; None where it does not say.
+        rate: mean frames per second.
+        expected: number of frames according to the file's header; None where it has none.
 
     Raises:
-        VideoError: it can't be opened; while iterating: a frame can't be decoded, or the file ends before its header
-            says. The frames until then have been given.
+        VideoError: the file can't be opened; while iterating: a frame can't be decoded, or the file ends before its
+            header says, after all frames before that have been yielded.
     """
 
     def __init__(self, path: str | Path) -> None:
         self.path = str(path)
-        # One thread: with several a damaged frame is now and then handed out as a good one.
+        # One thread: with several, a damaged frame is now and then returned as a valid one.
         self.container, self.stream = open_video(self.path)
         rate = self.stream.average_rate or self.stream.guessed_rate
-        self.rate = Fraction(rate).limit_denominator(LONGEST_RATE) if rate else USUAL_RATE
+        self.rate = Fraction(rate).limit_denominator(MAX_DENOMINATOR) if rate else DEFAULT_RATE
         self.expected = self.stream.frames or None
 
     def __iter__(self) -> Iterator[Frame]:
         codec = self.stream.codec_context
         pictures = Pictures(codec.width, codec.height)
         first, last, shape, count = None, None, None, 0
-        has_times = self.container.format.name != 'avi'  # there they are guessed, wrongly where frames are reordered
+        has_times = self.container.format.name != 'avi'  # PyAV guesses them, wrongly where frames are reordered
         with errors_of(self.path), self.container:
             for count, picture in enumerate(whole_pictures(self.container, self.stream, self.path), 1):
-                told = picture.pts * Fraction(picture.time_base) if has_times and picture.pts is not None else None
-                first = told if first is None else first
+                shown = picture.pts * Fraction(picture.time_base) if has_times and picture.pts is not None else None
+                first = shown if first is None else first
                 time = Fraction(0) if last is None else last + 1 / self.rate
-                if told is not None and last is not None and told - first > last:
-                    time = told - first
+                if shown is not None and last is not None and shown - first > last:
+                    time = shown - first
                 last = time
                 image = pictures.convert(picture)
                 shape = shape or image.shape
                 if image.shape != shape:
-                    raise VideoError(self.path, f'turned on its side in frame {count}')
+                    raise VideoError(self.path, f'its orientation changes at frame {count}')
                 yield Frame(image, time)
         self.require_whole(count)
 
     def require_whole(self, frames: int) -> None:
-        """A file that was cut may decode to its end without a word.
+        """Compares the number of decoded frames with the index, as a truncated file may decode without an error.
 
         Raises:
-            VideoError: this one does, or it has no frames.
+            VideoError: the file is truncated, or has no frames.
         """
         if not frames:
             raise VideoError(self.path, 'no frames')
@@ -85,28 +90,28 @@ class FrameReader:
             try:
                 index = read_index(container, stream, self.path)
             except Unordered:
-                return  # its packets do not tell
+                return  # its packets do not show how many frames there should be
         if frames < index.frames:
             raise truncated(self.path, index.frames, frames)
 
 
 class FrameWriter:
-    """Writes frames as H.264 in mp4; used as a context, at whose end the file is whole.
+    """Writes frames as H.264 in mp4, without sound; a context manager, at whose exit the file is complete.
 
-    Frames keep their times. Sides of odd length, which most players can't show, get another row or column of the same
-    pixels at their end. There is no sound.
+    Frames keep their times. Sides of odd length, which most players can't show, are extended by repeating their last
+    row or column.
 
     Args:
         path: of the file, whatever its suffix.
-        rate: mean frames a second.
+        rate: mean frames per second.
     """
 
     def __init__(self, path: str | Path, rate: Fraction) -> None:
         self.container = av.open(str(path), 'w', format='mp4', options={'movflags': 'faststart'})
         self.stream = self.container.add_stream(CODEC, rate=rate, options=OPTIONS)
         self.stream.pix_fmt = 'yuv420p'
-        parts = max(1, min(round(1000 / rate), FINEST // rate.numerator))
-        self.tick = Fraction(1, rate.numerator * parts)  # of which a frame lasts a whole number
+        parts = max(1, min(round(1000 / rate), MAX_TICKS // rate.numerator))
+        self.tick = Fraction(1, rate.numerator * parts)  # a frame lasts a whole number of them
         self.last = -1
         self.begun = False
 
@@ -119,7 +124,7 @@ class FrameWriter:
         self.container.close()
 
     def write(self, frame: Frame) -> None:
-        """Adds a frame, later than those before it and of their size."""
+        """Appends a frame, which must be later than the ones before and have their size."""
         height, width = frame.image.shape[:2]
         if not self.begun:
             self.begun = True

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from hypothesis import strategies as st
 
-from mmext.video.lists import read_classes, read_frame_list, read_list, read_something, read_templates
+from mmext.data.video.lists import read_classes, read_frame_list, read_list, read_something, read_templates
 from tests.soak.cases.junk import CHANGES, changed
 
 ALLOWED = ()

@@ -14,7 +14,7 @@ import numpy as np
 from hypothesis import strategies as st
 
 import mmext.video  # noqa: F401
-from mmext.video.decode import VideoReader
+from mmext.data.video import VideoReader
 from tests.soak.cases.junk import DAMAGE, damaged
 from tests.video.clips import whole, write
 

@@ -6,9 +6,7 @@ Otherwise as kinetics400.py.
 _base_ = 'kinetics400.py'
 
 # In the place of opening a video, sampling and decoding: sampling and reading of images.
-train_pipeline = [
-    _base_.train_pipeline[1], dict(type='RawFrameDecode'), *_base_.train_pipeline[3:]
-]
+train_pipeline = [_base_.train_pipeline[1], dict(type='RawFrameDecode'), *_base_.train_pipeline[3:]]
 val_pipeline = [_base_.val_pipeline[1], dict(type='RawFrameDecode'), *_base_.val_pipeline[3:]]
 test_pipeline = [_base_.test_pipeline[1], dict(type='RawFrameDecode'), *_base_.test_pipeline[3:]]
 

@@ -1,4 +1,4 @@
-"""Frames of a video by their number, exact and without decoding more than they need."""
+"""Exact frames of a video by their numbers, without decoding more than these need."""
 
 from __future__ import annotations
 
@@ -14,42 +14,42 @@ from av.packet import Packet
 from av.video.frame import VideoFrame
 
 from mmext.data.video.container import VideoError, errors_of, open_video, whole_pictures
-from mmext.data.video.index import Unordered, packets_of, rank_in_passing, read_index, truncated
+from mmext.data.video.index import Unordered, packets_of, rank_while_reading, read_index, truncated
 from mmext.data.video.picture import Pictures
 
-__all__ = ['VideoError', 'VideoReader']
 NOWHERE = -1
-# Codecs whose decoders, beginning at a key frame of a damaged file, may give other pictures than in a whole decode and
-# say nothing: a picture after an open key frame of HEVC may refer to one before it; MPEG's conceal small faults.
-DOUBTFUL = ('hevc', 'mpeg1video', 'mpeg2video', 'mpeg4')
+# Codecs whose decoders, when they start at a key frame of a damaged file, may silently return other pictures than a
+# full decode does: in HEVC, a frame after an open key frame may refer to one before it; MPEG decoders conceal errors.
+UNRELIABLE = ('hevc', 'mpeg1video', 'mpeg2video', 'mpeg4')
 
 
 class Damaged(Exception):
-    """The decoder marks a frame as damaged, or frames are missing or in another order than their times."""
+    """The decoder marks a frame as damaged, or frames are missing, or their order is not that of their times."""
 
 
 class VideoReader:
-    """A video file, its frames at random.
+    """Random access to the frames of a video file.
 
-    ``reader[i]`` and ``reader.get([i, j])`` are the frames that a decode of the whole file gives as number i and j,
-    whatever their order in the file. Decoding starts at the last key frame before a wanted one and stops at the last
-    wanted one.
+    ``reader[i]`` and ``reader.get([i, j])`` return exactly the frames that a decode of the whole file gives as numbers
+    i and j, counted from 0 in the order in which they are shown. Decoding starts at the last key frame before a
+    requested frame and stops at the last requested one. ``len(reader)`` is the number of frames. A reader is a context
+    manager that closes the file.
 
-    A file is unreadable where a wanted frame, or one that it may depend on, is damaged. Decoding from a key frame is
-    strict: where the decoder finds the least fault, the whole file is decoded, and that decides. Codecs of
-    ``DOUBTFUL`` are decoded whole at the first reading.
+    A file is unreadable where a requested frame, or one that it may depend on, is damaged. Decoding from a key frame is
+    strict: if the decoder reports any error, the whole file is decoded, and the result of that counts. Files of the
+    codecs in ``UNRELIABLE`` are decoded as a whole at the first request.
 
     Args:
         path: of the file.
-        threads: of the codec; 0 takes all cores.
-        short_side: resize while converting, so that the shorter side has that many pixels.
+        threads: of the decoder; 0 uses all cores.
+        short_side: of the returned frames, in pixels; None keeps the size of the video.
 
     Attributes:
-        fps: mean frames a second; 0.0 where the file does not say.
-        size: (height, width) of the frames that it gives, after rotation and resizing.
+        fps: mean frames per second; 0.0 where the file does not say.
+        size: (height, width) of the returned frames in pixels, after rotation and resizing.
 
     Raises:
-        VideoError: missing, empty, not a video, no video stream, truncated, or no frames.
+        VideoError: the file is missing, empty, not a video, truncated, or has no video stream or no frames.
     """
 
     def __init__(self, path: str | os.PathLike, threads: int = 1, short_side: int | None = None) -> None:
@@ -63,18 +63,19 @@ class VideoReader:
             self.frames = self.index.frames
         except Unordered:
             self.index = None
-            self.frames = self.count()
+            self.frames = self.count_frames()
         except VideoError:
             self.close()
             raise
         codec = self.stream.codec_context
-        self.doubtful = codec.name in DOUBTFUL
+        self.unreliable = codec.name in UNRELIABLE
         self.pictures = Pictures(codec.width, codec.height, short_side)
 
     def __len__(self) -> int:
         return self.frames
 
     def __getitem__(self, frame: int) -> np.ndarray:
+        """One frame, RGB, uint8, (height, width, 3); raises as ``get`` does."""
         return self.images([frame])[0]
 
     def __enter__(self) -> VideoReader:
@@ -85,38 +86,42 @@ class VideoReader:
 
     @property
     def size(self) -> tuple[int, int]:
-        if self.pictures.orientation is None:  # it comes with the frames
+        """(height, width) of the returned frames in pixels. VideoError: the first frame can't be decoded."""
+        if self.pictures.orientation is None:  # stored with the frames
             self.images([0])
         return self.pictures.size
 
     def close(self) -> None:
-        """Closes the file; the reader can't be used any more."""
+        """Closes the file; afterwards the reader can't be used."""
         self.container.close()
 
     def get(self, frames: Sequence[int]) -> np.ndarray:
-        """Frames in the order asked for, RGB, uint8, (N, height, width, 3).
+        """Returns frames in the requested order, RGB, uint8, (N, height, width, 3).
+
+        Args:
+            frames: N numbers of frames, in any order and perhaps repeated.
 
         Raises:
             IndexError: there is no such frame.
-            VideoError: one can't be decoded.
+            VideoError: a frame can't be decoded.
         """
         return np.stack(self.images(frames))
 
     def images(self, frames: Sequence[int]) -> list[np.ndarray]:
-        """As ``get``, a list of (height, width, 3); no two share memory."""
+        """As ``get``, but returns a list of arrays (height, width, 3), no two of which share memory."""
         frames = [int(frame) for frame in frames]
         outside = [frame for frame in frames if not 0 <= frame < self.frames]
         if outside:
             raise IndexError(f'{self.path}: no frame {outside[0]}, it has {self.frames}')
         with errors_of(self.path):
-            whole = self.doubtful or not self.index
-            found = self.in_order(set(frames)) if whole else self.by_key(set(frames))
-            self.doubtful = False
+            whole = self.unreliable or not self.index
+            found = self.decode_in_order(set(frames)) if whole else self.decode_by_key(set(frames))
+            self.unreliable = False
         fresh = dict(found)
         return [fresh.pop(frame) if frame in fresh else found[frame].copy() for frame in frames]
 
-    def by_key(self, wanted: set[int]) -> dict[int, np.ndarray]:
-        """Each frame from the key frame before it; where that fails, from earlier, at last from the start."""
+    def decode_by_key(self, wanted: set[int]) -> dict[int, np.ndarray]:
+        """Decodes each frame from the key frame before it; where that fails, from an earlier one or from the start."""
         groups = defaultdict(set)
         for frame in wanted:
             groups[bisect_right(self.index.starts, frame) - 1].add(frame)
@@ -130,30 +135,47 @@ class VideoReader:
                 if group <= found.keys():
                     break
         missing = wanted - found.keys()
-        return self.in_order(wanted) if missing else found
+        return self.decode_in_order(wanted) if missing else found
 
     def decode_from(self, key: int, wanted: set[int]) -> dict[int, np.ndarray]:
-        """Those of the wanted frames that decoding from a key packet gives."""
-        packets = self.ranked(key)  # seeks, which empties the codec
+        """Those of the wanted frames that decoding from the key packet ``index.keys[key]`` on gives.
+
+        Raises:
+            Damaged, Unordered: the result can't be relied on.
+        """
+        packets = self.ranked_packets(key)  # seeks, which flushes the decoder
         if not wanted:
             return {}
         names, left, found, shown, first, last = {}, set(wanted), {}, [], None, max(wanted)
         for packet, frame in packets:
             first = packet.pts if first is None else first
             left.discard(frame)
-            if packet.pts >= first and 0 <= frame <= last:  # others refer to what was before the key frame
+            if packet.pts >= first and 0 <= frame <= last:  # others refer to frames before the key frame
                 names[packet.pts] = frame
-            shown += self.take(packet.decode(), names, wanted, found)
+            shown += self.collect(packet.decode(), names, wanted, found)
             if not left:
                 break
-        shown += self.take(self.stream.codec_context.decode(None), names, wanted, found)
+        shown += self.collect(self.stream.codec_context.decode(None), names, wanted, found)
         if shown != sorted(shown) or not names.keys() <= set(shown):
             raise Damaged
         return found
 
-    def take(self, decoded: Iterable[VideoFrame], names: dict[int, int], wanted: set[int],
-             found: dict[int, np.ndarray]) -> list[int]:
-        """Converts the wanted ones, whose numbers are in ``names`` by time; returns the times of all."""
+    def collect(self, decoded: Iterable[VideoFrame], names: dict[int, int], wanted: set[int],
+                found: dict[int, np.ndarray]) -> list[int]:
+        """Converts the wanted ones of some decoded frames and puts them into ``found``.
+
+        Args:
+            decoded: the frames.
+            names: presentation time -> number of the frame.
+            wanted: numbers of the frames to convert.
+            found: number -> RGB, uint8, (height, width, 3).
+
+        Returns:
+            The presentation times of all decoded frames.
+
+        Raises:
+            Damaged: the decoder marks a frame as damaged.
+        """
         times = []
         for picture in decoded:
             if picture.is_corrupt:
@@ -164,15 +186,15 @@ class VideoReader:
                 found[frame] = self.pictures.convert(picture)
         return times
 
-    def ranked(self, key: int) -> Iterator[tuple[Packet, int]]:
-        """Seeks; packets from a key packet on, each with its frame."""
+    def ranked_packets(self, key: int) -> Iterator[tuple[Packet, int]]:
+        """Seeks to the key packet ``index.keys[key]``; the packets from there on, each with its frame's number."""
         packets, first = self.seek(key), self.index.keys[key]
         if self.index.ranks is None:
-            return rank_in_passing(packets, first)
+            return rank_while_reading(packets, first)
         return zip(packets, self.index.ranks[first:])
 
     def seek(self, key: int) -> Iterator[Packet]:
-        """The packets from a key packet on. A seek may land before it or, in some files, after it."""
+        """The packets from the key packet ``index.keys[key]`` on. A seek may land before it, in some files after it."""
         first = self.index.keys[key]
         self.container.seek(self.index.times[key], stream=self.stream)
         packets = packets_of(self.container, self.stream)
@@ -186,15 +208,15 @@ class VideoReader:
         return islice(packets_of(self.container, self.stream), first, None)
 
     def restart(self, strict: bool = True) -> None:
-        """Opens the file anew, which leads to its first packet where a seek may not."""
+        """Opens the file again, at its first packet, where a seek may not land; ``strict`` as for ``open_video``."""
         self.container.close()
         self.container, self.stream = open_video(self.path, self.threads, strict)
 
-    def in_order(self, wanted: set[int]) -> dict[int, np.ndarray]:
-        """The frames by counting a decode from the start; of a file with an index to the end, which has been in doubt.
+    def decode_in_order(self, wanted: set[int]) -> dict[int, np.ndarray]:
+        """Decodes from the start and counts; a file with an index is decoded to its end, to check that they agree.
 
         Raises:
-            VideoError: one is damaged, or there are fewer or more.
+            VideoError: a frame is damaged, or the file has fewer or more frames than its index.
         """
         found: dict[int, np.ndarray] = {}
         self.restart(strict=False)
@@ -209,8 +231,8 @@ class VideoReader:
         self.restart()
         return found
 
-    def count(self) -> int:
-        """How many frames a decode of the whole file gives; for files whose packets do not tell."""
+    def count_frames(self) -> int:
+        """The number of frames that a decode of the whole file gives, for files whose packets do not tell it."""
         with errors_of(self.path):
             self.restart(strict=False)
             frames = sum(1 for _ in whole_pictures(self.container, self.stream, self.path))

@@ -17,24 +17,17 @@ train_pipeline = [
     dict(type='FormatShape', input_format='NCTHW'),
     dict(type='PackActionInputs', meta_keys=('filename', 'img_shape')),
 ]
-val_pipeline = [
-    dict(type='DecordInit'),
-    dict(type='SampleFrames', clip_len=16, frame_interval=4, num_clips=1, test_mode=True),
-    dict(type='DecordDecode'),
-    dict(type='Resize', scale=(-1, 256)),
-    dict(type='CenterCrop', crop_size=224),
-    dict(type='FormatShape', input_format='NCTHW'),
-    dict(type='PackActionInputs', meta_keys=('filename', 'img_shape')),
-]
-test_pipeline = [
-    dict(type='DecordInit'),
-    dict(type='SampleFrames', clip_len=16, frame_interval=4, num_clips=10, test_mode=True),
-    dict(type='DecordDecode'),
-    dict(type='Resize', scale=(-1, 256)),
-    dict(type='ThreeCrop', crop_size=256),
-    dict(type='FormatShape', input_format='NCTHW'),
-    dict(type='PackActionInputs', meta_keys=('filename', 'img_shape')),
-]
+
+
+def held_out_pipeline(num_clips: int, crop: dict) -> list[dict]:
+    """The same clips from fixed places, without augmentation; frames are resized to a short side of 256 pixels."""
+    opening, sampling, decoding = train_pipeline[:3]
+    return [opening, dict(sampling, num_clips=num_clips, test_mode=True), decoding,
+            dict(type='Resize', scale=(-1, 256)), crop, *train_pipeline[-2:]]
+
+
+val_pipeline = held_out_pipeline(num_clips=1, crop=dict(type='CenterCrop', crop_size=224))
+test_pipeline = held_out_pipeline(num_clips=10, crop=dict(type='ThreeCrop', crop_size=256))
 
 videos = dict(type='mmext.VideoDataset', data_root=data_root, num_classes=400)
 held_out = dict(videos, ann_file='kinetics400_val_list_videos.txt', data_prefix=dict(video='videos_val'))

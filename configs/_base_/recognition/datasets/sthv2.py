@@ -17,13 +17,12 @@ train_pipeline = [
     dict(type='PackActionInputs', meta_keys=('filename', 'img_shape')),
 ]
 test_pipeline = [
-    dict(type='DecordInit'),
-    dict(type='UniformSample', clip_len=16, num_clips=1, test_mode=True),
-    dict(type='DecordDecode'),
+    train_pipeline[0],
+    dict(train_pipeline[1], test_mode=True),
+    train_pipeline[2],
     dict(type='Resize', scale=(-1, 256)),
     dict(type='CenterCrop', crop_size=224),
-    dict(type='FormatShape', input_format='NCTHW'),
-    dict(type='PackActionInputs', meta_keys=('filename', 'img_shape')),
+    *train_pipeline[-2:],
 ]
 
 videos = dict(

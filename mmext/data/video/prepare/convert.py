@@ -1,9 +1,10 @@
-"""Smaller copies of videos, and their frames as images; each whole or not at all."""
+"""Smaller copies of videos, and their frames as images; a result is written completely or not at all."""
 
 from __future__ import annotations
 
 import os
 import shutil
+import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,17 +17,17 @@ from av.video.reformatter import VideoReformatter
 from mmext.data.video.container import VideoError, errors_of, whole_pictures
 from mmext.data.video.index import packets_of, truncated
 from mmext.data.video.picture import Pictures
+from mmext.data.video.reader import VideoReader
 from mmext.files import write_whole
-from mmext.video.decode import VideoReader
 
 X264 = {'preset': 'fast', 'crf': '20'}
 VP9 = {'deadline': 'good', 'cpu-used': '5', 'crf': '26', 'b': '0'}
 ENCODERS = {  # suffix -> container, codec, options
     '.mp4': ('mp4', 'libx264', X264), '.m4v': ('mp4', 'libx264', X264), '.mov': ('mov', 'libx264', X264),
     '.mkv': ('matroska', 'libx264', X264), '.webm': ('webm', 'libvpx-vp9', VP9),
-    '.avi': ('avi', 'libx264', X264 | {'bf': '0'}),  # AVI has no times of showing, which B-frames need
+    '.avi': ('avi', 'libx264', X264 | {'bf': '0'}),  # AVI has no presentation times, which B-frames need
 }
-KEY_EVERY = 32  # frames, so that a clip from the middle is soon decoded
+KEY_EVERY = 32  # frames, so that decoding a clip from the middle starts close to it
 JPEG_QUALITY = 95
 IMAGE = 'img_{:05}.jpg'  # mmaction2's names, counted from 1
 DONE, COPIED, THERE, MISSING, UNREADABLE = KINDS = 'done', 'copied', 'there already', 'missing', 'unreadable'
@@ -34,7 +35,13 @@ DONE, COPIED, THERE, MISSING, UNREADABLE = KINDS = 'done', 'copied', 'there alre
 
 @dataclass(frozen=True)
 class Conversion:
-    """A video, where it goes, and the short side in pixels that it shall have, if it is larger."""
+    """One video to convert.
+
+    Args:
+        source: path of the video.
+        target: path of the result.
+        short_side: of the result, in pixels; smaller videos keep their size, and with None all do.
+    """
 
     source: str
     target: str
@@ -43,19 +50,26 @@ class Conversion:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of a video: its kind, how many frames it has, and why it is unreadable."""
+    """What became of a video.
+
+    Args:
+        kind: one of ``KINDS``.
+        frames: number of frames; 0 where it is not known.
+        reason: why the video is unreadable, or ''.
+    """
 
     kind: str
     frames: int = 0
     reason: str = ''
 
     @property
-    def bad(self) -> bool:
+    def failed(self) -> bool:
+        """Whether there is no result, as the video is missing or unreadable."""
         return self.kind in (MISSING, UNREADABLE)
 
 
 class EvenPictures(Pictures):
-    """Pictures with even sides, as yuv420p has them; arguments as of ``Pictures``."""
+    """Pictures whose sides are even, as yuv420p requires; the arguments are those of ``Pictures``."""
 
     def __init__(self, width: int, height: int, short_side: int) -> None:
         super().__init__(width, height, short_side)
@@ -63,11 +77,11 @@ class EvenPictures(Pictures):
         self.width, self.height = 2 * round(width * half), 2 * round(height * half)
 
 
-def decode_through(reader: VideoReader) -> Iterator[VideoFrame]:
-    """Every frame of a file in order; the reader can be used again afterwards.
+def decode_all(reader: VideoReader) -> Iterator[VideoFrame]:
+    """Decodes every frame of a file in order; the reader can be used again afterwards.
 
     Raises:
-        VideoError: one is damaged, or there are not as many as the file's index has.
+        VideoError: a frame is damaged, or the number of frames differs from that in the file's index.
     """
     number = 0
     reader.restart(strict=False)
@@ -79,19 +93,27 @@ def decode_through(reader: VideoReader) -> Iterator[VideoFrame]:
         raise truncated(reader.path, len(reader), number)
 
 
-def is_made(job: Conversion) -> bool:
-    """Whether the target is there, and no older than the video."""
-    return os.path.exists(job.target) and os.path.getmtime(job.target) >= os.path.getmtime(job.source)
+def outcome_if_made(job: Conversion) -> Outcome | None:
+    """The outcome of a conversion whose result exists and is no older than the video; None where it has to be made."""
+    try:
+        made = os.stat(job.target)
+        if made.st_mtime < os.stat(job.source).st_mtime:
+            return None
+        frames = sum(name.endswith('.jpg') for name in os.listdir(job.target)) if stat.S_ISDIR(made.st_mode) else 0
+    except OSError:
+        return None
+    return Outcome(THERE, frames)
 
 
 def resize(job: Conversion) -> Outcome:
-    """Writes a smaller copy of a video, upright, without sound; one that is small already is copied as it is.
+    """Writes a smaller copy of a video, upright and without sound; a video that is small already is copied as it is.
 
-    The frames stay, and their times from the first one on. The container is that of the suffix, the codec H.264, in
-    webm VP9; sides are even.
+    The copy has the same frames at the same times, counted from the first frame. Its suffix decides the container; the
+    codec is H.264, in WebM VP9. Its sides are even numbers of pixels.
     """
-    if is_made(job):
-        return Outcome(THERE)
+    made = outcome_if_made(job)
+    if made:
+        return made
     target = Path(job.target)
     try:
         with VideoReader(job.source) as reader:
@@ -107,7 +129,14 @@ def resize(job: Conversion) -> Outcome:
 
 
 def encode(reader: VideoReader, path: Path, suffix: str, short_side: int) -> None:
-    """Encodes a video anew into a file."""
+    """Encodes a video into a file.
+
+    Args:
+        reader: of the video.
+        path: of the file to write.
+        suffix: a key of ``ENCODERS``, whatever the suffix of ``path``.
+        short_side: of the written video, in pixels.
+    """
     container, codec, options = ENCODERS[suffix]
     pictures = EvenPictures(reader.pictures.width, reader.pictures.height, short_side)
     colours, time_base = VideoReformatter(), reader.stream.time_base
@@ -115,7 +144,7 @@ def encode(reader: VideoReader, path: Path, suffix: str, short_side: int) -> Non
     times = sorted_times(reader) if reader.index is None else []
     first = last = None
     with av.open(str(path), 'w', format=container) as written:
-        for number, frame in enumerate(decode_through(reader)):
+        for number, frame in enumerate(decode_all(reader)):
             image = pictures.convert(frame)
             if first is None:
                 stream = written.add_stream(codec, rate, options)
@@ -135,17 +164,21 @@ def encode(reader: VideoReader, path: Path, suffix: str, short_side: int) -> Non
 
 
 def sorted_times(reader: VideoReader) -> list[int]:
-    """The frames' times where the packets have them, but not each its own, as in AVI; empty where there are too few."""
+    """Presentation times in ascending order, for files whose packets have them in a wrong order, as in AVI.
+
+    Empty where there are fewer or more distinct times than frames.
+    """
     reader.restart()
     times = {packet.pts for packet in packets_of(reader.container, reader.stream)} - {None}
     return sorted(times) if len(times) == len(reader) else []
 
 
-def take_apart(job: Conversion) -> Outcome:
-    """Writes a video's frames into the folder ``target``: img_00001.jpg, img_00002.jpg ..."""
+def extract_frames(job: Conversion) -> Outcome:
+    """Writes a video's frames into the folder ``target`` as img_00001.jpg, img_00002.jpg ..."""
+    made = outcome_if_made(job)
+    if made:
+        return made
     target = Path(job.target)
-    if is_made(job):
-        return Outcome(THERE, sum(name.endswith('.jpg') for name in os.listdir(target)))
     temporary = target.with_name(f'.{target.name}.part')
     shutil.rmtree(temporary, ignore_errors=True)
     try:
@@ -154,7 +187,7 @@ def take_apart(job: Conversion) -> Outcome:
             if job.short_side and min(pictures.size) > job.short_side:
                 pictures = Pictures(pictures.width, pictures.height, job.short_side)
             temporary.mkdir(parents=True)
-            for number, frame in enumerate(decode_through(reader), 1):
+            for number, frame in enumerate(decode_all(reader), 1):
                 image = cv2.cvtColor(pictures.convert(frame), cv2.COLOR_RGB2BGR)
                 content = cv2.imencode('.jpg', image, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])[1]
                 (temporary / IMAGE.format(number)).write_bytes(content)

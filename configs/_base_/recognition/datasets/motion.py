@@ -17,10 +17,9 @@ train_pipeline = [
     dict(type='PackActionInputs', meta_keys=('filename', 'img_shape')),
 ]
 test_pipeline = [
-    dict(type='DecordInit'),
-    dict(type='SampleFrames', clip_len=8, frame_interval=2, num_clips=1, test_mode=True),
-    dict(type='DecordDecode'),
-    *train_pipeline[3:],
+    train_pipeline[0],
+    dict(train_pipeline[1], test_mode=True),
+    *train_pipeline[2:],
 ]
 videos = dict(type='mmext.VideoDataset', data_root=data_root, num_classes=6)
 held_out = dict(videos, ann_file='motion_val_list_videos.txt', data_prefix=dict(video='videos_val'))

@@ -1,4 +1,4 @@
-"""Kinetics' list files from the official CSVs (Kay et al., arXiv 1705.06950) and the files that are there."""
+"""Kinetics' list files, made from the official CSVs (Kay et al., arXiv 1705.06950) and the video files that exist."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
-from mmext.data.video import SUFFIXES
+from mmext.data.suffixes import VIDEOS
+from mmext.data.video.lists import read_classes, read_label_text
+from mmext.data.video.prepare.sources import find_videos
 from mmext.errors import UserError, nearest, shorten
-from mmext.video.lists import read_classes, text_of
-from mmext.video.prepare.sources import find_videos
 
 COLUMNS = ('label', 'youtube_id', 'time_start', 'time_end')
 TRAINING = {'', 'train'}
 
 
 class Row(NamedTuple):
-    """A clip: from a second to a second of a YouTube video."""
+    """One clip: a YouTube video from second ``start`` to second ``end``."""
 
     label: str
     youtube_id: str
@@ -30,7 +30,7 @@ class Row(NamedTuple):
 
     @property
     def stems(self) -> tuple[str, ...]:
-        """What its file may be called, without the suffix."""
+        """The names that its file may have, without suffix."""
         return (f'{self.youtube_id}_{self.start:06d}_{self.end:06d}', f'{self.youtube_id}_{self.start}_{self.end}',
                 self.youtube_id)
 
@@ -42,8 +42,8 @@ class Listing:
     Args:
         entries: (path, row), in the order of the rows.
         absent: rows without a file.
-        shared: files that several different clips would have to be.
-        others: files of no row.
+        shared: files that several different rows would share.
+        others: files that belong to no row.
     """
 
     entries: list[tuple[str, Row]] = field(default_factory=list)
@@ -53,13 +53,16 @@ class Listing:
 
 
 def read_csv(path: str | Path) -> tuple[list[Row], set[str]]:
-    """Reads label, youtube_id, time_start, time_end, and the parts that the column split names ('' without it).
+    """Reads an official CSV.
+
+    Returns:
+        The rows, each once, and the values of the column ``split`` ('' where there is no such column).
 
     Raises:
-        UserError: missing, not such a CSV, no rows, or a row lacks a value.
+        UserError: the file is missing, is not such a CSV, has no rows, or a row lacks a value.
     """
     try:
-        reader = csv.DictReader(io.StringIO(text_of(path)), skipinitialspace=True)
+        reader = csv.DictReader(io.StringIO(read_label_text(path)), skipinitialspace=True)
         columns, contents = reader.fieldnames or [], [(reader.line_num, content) for content in reader]
     except csv.Error as error:
         raise UserError(f'{path}: not a CSV ({error})') from None
@@ -85,49 +88,49 @@ def read_csv(path: str | Path) -> tuple[list[Row], set[str]]:
     return list(rows), splits
 
 
-def numbered(rows: Iterable[Row]) -> list[str]:
-    """The classes of the rows in mmaction2's order: sorted with underscores for spaces."""
-    names = {formal(row.label): row.label for row in rows}
+def classes_of(rows: Iterable[Row]) -> list[str]:
+    """The classes of the rows in mmaction2's order, which is that of their names with underscores for spaces."""
+    names = {underscored(row.label): row.label for row in rows}
     return [names[name] for name in sorted(names)]
 
 
-def formal(label: str) -> str:
-    """A label as mmaction2 writes it."""
+def underscored(label: str) -> str:
+    """A class name as mmaction2 writes it, with underscores for spaces."""
     return label.replace(' ', '_')
 
 
 def require_same_classes(path: str | Path, classes: Sequence[str]) -> None:
-    """A class list that is there already has these classes, in this order, or UserError."""
-    if Path(path).exists() and list(map(formal, read_classes(path))) != list(map(formal, classes)):
+    """Raises a UserError if there is a class list already and its classes, or their order, are not these."""
+    if Path(path).exists() and list(map(underscored, read_classes(path))) != list(map(underscored, classes)):
         raise UserError(f'{path}: is there, with other classes than the {len(classes)} of this CSV; give it with '
                         '--classes if it is the right one, or write to another folder with --out')
 
 
 def labels_of(rows: Iterable[Row], classes: Sequence[str], path: str | Path) -> dict[str, int]:
-    """The number of each row's label; spaces and underscores are the same.
+    """The class indices of the rows' labels, by label; spaces and underscores are not told apart.
 
     Raises:
         UserError: a label is none of the classes.
     """
-    number_of = {formal(name): number for number, name in enumerate(classes)}
+    index_of = {underscored(name): index for index, name in enumerate(classes)}
     labels = sorted({row.label for row in rows})
-    unknown = [label for label in labels if formal(label) not in number_of]
+    unknown = [label for label in labels if underscored(label) not in index_of]
     if unknown:
         raise UserError(f'{path}: {shorten(map(repr, unknown))}: not in the class list'
                         f'{nearest(unknown[0], classes, 1)}; the training CSV makes the right one')
-    return {label: number_of[formal(label)] for label in labels}
+    return {label: index_of[underscored(label)] for label in labels}
 
 
 def find_files(rows: Sequence[Row], folder: str | Path) -> Listing:
     """Finds the rows' files: <class>/<file> or <file>, where file is <id>_<start>_<end> or <id>, any video suffix.
 
-    The times may be padded to six digits. A class's folder is its name, letters and digits alone compared. The first
-    that is there counts, full names and class folders before the others.
+    The times may be padded to six digits. Of a class folder's name only letters and digits are compared. Of several
+    files for one row the first counts: names with times before names without, class folders before the folder itself.
     """
     there = files_by_place(folder)
     listing, rows_of = Listing(), defaultdict(list)
     for row in rows:
-        places = ((group, stem) for stem in row.stems for group in (bare(row.label), ''))
+        places = ((group, stem) for stem in row.stems for group in (letters_and_digits(row.label), ''))
         path = next((there[place] for place in places if place in there), None)
         if path is None:
             listing.absent.append(row)
@@ -143,19 +146,20 @@ def find_files(rows: Sequence[Row], folder: str | Path) -> Listing:
 
 
 def files_by_place(folder: str | Path) -> dict[tuple[str, str], str]:
-    """(class folder or '', name without suffix) -> path; of several suffixes the most usual."""
+    """The video files by (class folder or '', name without suffix); of several suffixes the most common one counts."""
     there: dict[tuple[str, str], str] = {}
-    for path in sorted(find_videos(folder), key=lambda path: (SUFFIXES.index(suffix_of(path)), path)):
+    for path in sorted(find_videos(folder), key=lambda path: (VIDEOS.index(suffix_of(path)), path)):
         parts = Path(path).parts
         if len(parts) <= 2:
-            there.setdefault((bare(parts[0]) if len(parts) == 2 else '', Path(path).stem), path)
+            there.setdefault((letters_and_digits(parts[0]) if len(parts) == 2 else '', Path(path).stem), path)
     return there
 
 
 def suffix_of(path: str) -> str:
+    """A path's suffix in lower case."""
     return os.path.splitext(path)[1].lower()
 
 
-def bare(name: str) -> str:
-    """Letters and digits: 'petting animal (not cat)' and 'petting_animal_not_cat' are one folder."""
+def letters_and_digits(name: str) -> str:
+    """A name reduced to letters and digits: 'petting animal (not cat)' and 'petting_animal_not_cat' become equal."""
     return ''.join(filter(str.isalnum, name)).lower()

@@ -1,4 +1,4 @@
-"""Which videos a command goes through: those of a label file, or all in a folder."""
+"""The videos that a command works on: those of a label file, or all in a folder."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from mmext.data.video import SUFFIXES
+from mmext.data.suffixes import VIDEOS
+from mmext.data.video.lists import missing_files, read_label_text, read_list, read_something, read_templates
 from mmext.errors import UserError
 from mmext.files import print_left_out, read_json, write_json, write_text
-from mmext.video.lists import missing_files, read_list, read_something, read_templates, text_of
 
 
 @dataclass(frozen=True)
@@ -19,9 +19,9 @@ class Source:
 
     Args:
         path: of the label file, or the folder.
-        folder: the names start there.
-        names: in the order of the file; some may be there twice.
-        labels: of the names; empty for a folder.
+        folder: that the names are relative to.
+        names: in the order of the file, perhaps with repetitions.
+        labels: class indices of the names; empty for a folder.
     """
 
     path: Path
@@ -30,22 +30,31 @@ class Source:
     labels: list[int] = field(default_factory=list, repr=False)
 
     def file(self, name: str) -> str:
+        """The path of a video."""
         return os.path.join(self.folder, name)
 
     def missing(self) -> set[str]:
-        """The names without a file."""
+        """The names whose files do not exist."""
         absent = set(missing_files(map(self.file, self.names)))
         return {name for name in self.names if self.file(name) in absent}
 
-    def write_part(self, path: Path, kept: Callable[[str], bool]) -> int:
-        """Writes the label file with those videos alone, its lines or objects as they are; returns how many."""
-        chosen = [kept(name) for name in self.names]
+    def write_subset(self, path: Path, keep: Callable[[str], bool]) -> int:
+        """Writes a label file of some of the videos, whose lines or objects are copied unchanged.
+
+        Args:
+            path: of the file to write.
+            keep: whether a video, given by its name, is kept.
+
+        Returns:
+            The number of entries written.
+        """
+        chosen = [keep(name) for name in self.names]
         if self.path.suffix == '.json':
-            content = [entry for entry, keep in zip(read_json(self.path, 'label file'), chosen) if keep]
+            content = [entry for entry, kept in zip(read_json(self.path, 'label file'), chosen) if kept]
             write_json(path, content)
         else:
-            lines = [line for line in text_of(self.path).split('\n') if line.strip()]
-            write_lines(path, [line for line, keep in zip(lines, chosen) if keep])
+            lines = [line for line in read_label_text(self.path).split('\n') if line.strip()]
+            write_lines(path, [line for line, kept in zip(lines, chosen) if kept])
         return sum(chosen)
 
 
@@ -55,9 +64,9 @@ def read_source(path: str | Path, videos: str | Path | None = None, label_file: 
 
     Args:
         path: of the file or the folder.
-        videos: the folder that a file's names start from; None for a folder.
-        label_file: of Something-Something; by default the labels.json beside ``path``.
-        suffix: of Something-Something's videos.
+        videos: the folder that the names in a file are relative to; None for a folder.
+        label_file: Something-Something's labels.json; by default the one beside ``path``.
+        suffix: of Something-Something's video files.
 
     Raises:
         UserError: there is no such file or folder, it can't be used, or it has no videos.
@@ -68,7 +77,7 @@ def read_source(path: str | Path, videos: str | Path | None = None, label_file: 
             raise UserError(f'{path}: a folder; --videos {videos} is for a list file, whose names start there')
         names = sorted(find_videos(path))
         if not names:
-            raise UserError(f'{path}: no videos in there ({", ".join(SUFFIXES)})')
+            raise UserError(f'{path}: no videos in there ({", ".join(VIDEOS)})')
         return Source(path, path, names)
     if path.suffix == '.json':
         templates = read_templates(label_file or path.with_name('labels.json'))
@@ -82,19 +91,23 @@ def read_source(path: str | Path, videos: str | Path | None = None, label_file: 
 
 
 def require_folder(path: str | Path) -> None:
+    """Raises a UserError unless the path given with --videos is a folder."""
     if not Path(path).is_dir():
         raise UserError(f'{path}: {"not a folder" if Path(path).exists() else "no such video folder"}; '
                         'is --videos right?')
 
 
 def find_videos(folder: str | Path) -> Iterator[str]:
-    """The video files in a folder and below, by their suffixes; names relative to it. Others are told at the end."""
+    """Yields the video files in a folder and its subfolders, told by their suffixes, as paths relative to the folder.
+
+    Files with other suffixes are named on stderr at the end.
+    """
     left_out = []
-    for place, folders, files in os.walk(folder, followlinks=True):
+    for parent, folders, files in os.walk(folder, followlinks=True):
         folders[:] = [name for name in folders if not name.startswith('.')]
         for name in files:
-            path = os.path.relpath(os.path.join(place, name), folder)
-            if os.path.splitext(name)[1].lower() not in SUFFIXES:
+            path = os.path.relpath(os.path.join(parent, name), folder)
+            if os.path.splitext(name)[1].lower() not in VIDEOS:
                 left_out.append(path)
             elif not name.startswith('.'):
                 yield path
@@ -102,6 +115,6 @@ def find_videos(folder: str | Path) -> Iterator[str]:
 
 
 def write_lines(path: str | Path, lines: list[str]) -> None:
-    """Writes a text file, whole or not at all."""
+    """Writes a text file of these lines, completely or not at all."""
     text = ''.join(f'{line}\n' for line in lines)
     write_text(path, text)

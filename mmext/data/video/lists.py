@@ -1,4 +1,4 @@
-"""Which videos there are and what they show: Kinetics' list files, and Something-Something's JSON as downloaded."""
+"""Label files of video data sets: list files as for Kinetics, and Something-Something's JSON as it is downloaded."""
 
 from __future__ import annotations
 
@@ -11,24 +11,25 @@ from mmext.errors import UserError, nearest, shorten
 from mmext.files import read_json, read_text
 from mmext.text import require_names
 
-Entry = tuple[str, int]  # a path relative to the video folder, and a label
+Entry = tuple[str, int]  # path relative to the video folder, label
+FrameEntry = tuple[str, int, int]  # folder of frames, number of frames, label
 MOST_CLASSES, MOST_FRAMES = 1_000_000, 100_000_000
-FrameEntry = tuple[str, int, int]  # a folder of frames, how many they are, and a label
 
 
 def read_list(path: str | Path, num_classes: int | None = None, delimiter: str | None = ' ') -> list[Entry]:
-    """Reads a list file of lines 'path label', as mmaction2 has them. A path may have delimiters in it.
+    """Reads a list file of lines 'path label', as in mmaction2. Paths may contain the delimiter.
 
     Args:
         path: of the file.
-        num_classes: labels are below it; None leaves that unchecked.
+        num_classes: labels must be below it; None leaves that unchecked.
         delimiter: between path and label.
 
     Raises:
-        UserError: it is missing or has no lines; a line has no label, or one that is not an integer or out of range.
+        UserError: the file is missing or has no lines; a line has no label, or its label is not an integer or out of
+            range.
     """
     entries = []
-    for number, line in enumerate(text_of(path).split('\n'), 1):
+    for number, line in enumerate(read_label_text(path).split('\n'), 1):
         if not line.strip():
             continue
         name, found, label = line.strip().rpartition(delimiter)
@@ -46,10 +47,13 @@ def read_list(path: str | Path, num_classes: int | None = None, delimiter: str |
 
 
 def read_frame_list(path: str | Path, num_classes: int | None = None, delimiter: str | None = ' ') -> list[FrameEntry]:
-    """Reads a list file of lines 'folder frames label', as mmaction2 has them for extracted frames.
+    """Reads a list file of lines 'folder frames label', as in mmaction2 for extracted frames.
+
+    Args:
+        path, num_classes, delimiter: as for ``read_list``.
 
     Raises:
-        UserError: as ``read_list``, and where the number of frames is none.
+        UserError: as for ``read_list``, or a line has no number of frames.
     """
     entries = []
     for i, (name, label) in enumerate(read_list(path, num_classes, delimiter)):
@@ -62,32 +66,38 @@ def read_frame_list(path: str | Path, num_classes: int | None = None, delimiter:
 
 
 def read_classes(path: str | Path) -> tuple[str, ...]:
-    """The names of the classes, one a line, in the order of their labels; spaces and underscores are the same.
+    """Reads the names of the classes, one per line, in the order of their labels.
 
     Raises:
-        UserError: there is no such file, it is empty, or a name stands twice.
+        UserError: there is no such file, it is empty, or a name occurs twice; names that differ only in spaces and
+            underscores are the same.
     """
-    names = [line.strip() for line in text_of(path).split('\n') if line.strip()]
+    names = [line.strip() for line in read_label_text(path).split('\n') if line.strip()]
     twice = [name for name, count in Counter(name.replace(' ', '_') for name in names).items() if count > 1]
     if not names or twice:
-        raise UserError(f'{path}: ' + (f'{shorten(twice)} twice' if twice else 'no names') + '; need a class a line')
+        problem = f'{shorten(twice)} twice' if twice else 'no names'
+        raise UserError(f'{path}: {problem}; need one class per line')
     require_names(names, path)
     return tuple(names)
 
 
 def require_label(where: str, label: int, num_classes: int | None) -> None:
+    """Raises a UserError, which begins with ``where``, unless a label is a plausible class index."""
     if label >= MOST_CLASSES and num_classes is None:
-        raise UserError(f'{where}: label {label} would make as many classes; more than {MOST_CLASSES:,} are not taken')
+        raise UserError(f'{where}: label {label} would need as many classes; at most {MOST_CLASSES:,} are supported')
     if label < 0 or num_classes is not None and label >= num_classes:
         raise UserError(f'{where}: label {label} is not in 0 to {"..." if num_classes is None else num_classes - 1}; '
                         'labels count from 0, and num_classes is how many there are')
 
 
 def read_templates(path: str | Path) -> tuple[str, ...]:
-    """The classes of Something-Something's labels.json, an object template -> label as text, in the labels' order.
+    """Reads the classes of Something-Something from its labels.json, an object of template: label.
+
+    Returns:
+        The templates in the order of their labels.
 
     Raises:
-        UserError: missing, another file, or its labels are not 0, 1, ...
+        UserError: the file is missing or is another one, or its labels are not 0, 1, ...
     """
     content = read_json(path, 'label file', '; is --data-root right?')
     if not isinstance(content, dict) or not content:
@@ -95,10 +105,10 @@ def read_templates(path: str | Path) -> tuple[str, ...]:
     wrong = [label for label in content.values() if not (
         type(label) is int or isinstance(label, str) and label.isascii() and label.isdigit() and len(label) < 10)]
     if wrong:
-        raise UserError(f'{path}: the label {wrong[0]!r} is not a number; get the file anew')
+        raise UserError(f'{path}: the label {wrong[0]!r} is not a number; download the file again')
     by_label = {int(label): template for template, label in content.items()}
     if sorted(by_label) != list(range(len(content))):
-        raise UserError(f'{path}: its {len(content)} labels are not 0 to {len(content) - 1}; get the file anew')
+        raise UserError(f'{path}: its {len(content)} labels are not 0 to {len(content) - 1}; download the file again')
     require_names(content, path)
     return tuple(by_label[label] for label in range(len(content)))
 
@@ -106,10 +116,15 @@ def read_templates(path: str | Path) -> tuple[str, ...]:
 def read_something(path: str | Path, classes: Iterable[str], suffix: str = '.webm') -> list[Entry]:
     """Reads Something-Something's train.json or validation.json, a list of objects with id and template.
 
-    Templates have their objects in brackets there ('Pushing [something]'), and in labels.json not.
+    Its templates have their objects in brackets ('Pushing [something]'); those in labels.json have none.
+
+    Args:
+        path: of the file.
+        classes: the templates of labels.json in the order of their labels.
+        suffix: of the video files, which are named by the entries' ids.
 
     Raises:
-        UserError: missing, not such a list, an entry lacks a key, or its template is none of the classes.
+        UserError: the file is missing or not such a list, an entry lacks a key, or its template is none of the classes.
     """
     content = read_json(path, 'label file', '; is --data-root right?')
     if not isinstance(content, list) or not content:
@@ -134,12 +149,13 @@ def read_something(path: str | Path, classes: Iterable[str], suffix: str = '.web
     return entries
 
 
-def text_of(path: str | Path) -> str:
+def read_label_text(path: str | Path) -> str:
+    """The text of a label file. UserError: it is missing, or not text."""
     return read_text(path, 'label file', '; is --data-root right?')
 
 
 def missing_files(paths: Iterable[str]) -> list[str]:
-    """The paths that are no files, sorted. Each folder is listed once, which is quicker than to ask for each file."""
+    """The paths that do not exist, sorted. Each folder is listed once, which is faster than one query per file."""
     listed: dict[str, set[str]] = {}
     missing = set()
     for path in paths:

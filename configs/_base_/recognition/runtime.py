@@ -1,6 +1,6 @@
 """What a run of a recognizer has."""
 
-_base_ = 'default_runtime.py'
+_base_ = '../default_runtime.py'
 
 custom_imports = dict(imports=['mmext', 'mmext.video'], allow_failed_imports=False)
 default_scope = 'mmaction'

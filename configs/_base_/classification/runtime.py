@@ -1,6 +1,6 @@
 """What a run of a classifier has."""
 
-_base_ = 'default_runtime.py'
+_base_ = '../default_runtime.py'
 
 default_scope = 'mmengine'
 

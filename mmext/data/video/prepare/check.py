@@ -1,22 +1,23 @@
-"""Which videos of a data set training can't use, and a report that goes on where it was interrupted."""
+"""Finds the videos of a data set that training can't use; its report lets an interrupted check continue."""
 
 from __future__ import annotations
 
 import errno
 import json
 import os
-from collections.abc import Iterable
+from collections.abc import Collection
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 
 from mmext.data.video.container import VideoError
+from mmext.data.video.lists import missing_files
+from mmext.data.video.prepare.convert import decode_all
+from mmext.data.video.reader import VideoReader
 from mmext.errors import UserError
 from mmext.files import disk_full_told, parse_json, read_text
 from mmext.screen import progress
-from mmext.video.decode import VideoReader
-from mmext.video.lists import missing_files
-from mmext.video.prepare.convert import decode_through
-from mmext.workers import Crash
+from mmext.workers import Crash, in_threads
 
 HEADER = json.dumps(dict(report='tools/prepare_video.py check', version=1))
 MISSING, UNREADABLE, SHORT, FINE = 'missing', 'unreadable', 'too short', 'fine'
@@ -24,14 +25,14 @@ MISSING, UNREADABLE, SHORT, FINE = 'missing', 'unreadable', 'too short', 'fine'
 
 @dataclass(frozen=True)
 class Finding:
-    """What is known of a file.
+    """What is known about a video file.
 
     Args:
         path: absolute.
         size: in bytes; None where there is no file.
-        mtime_ns: when it was changed.
-        frames: how many it has; 0 if it is unreadable.
-        decoded: whether all of them were decoded.
+        mtime_ns: time of its last modification, in nanoseconds.
+        frames: number of frames; 0 if it is unreadable.
+        decoded: whether all frames were decoded.
         problem: why it is unreadable, 'missing', or ''.
     """
 
@@ -42,20 +43,20 @@ class Finding:
     decoded: bool = False
     problem: str = ''
 
-    def sound(self) -> bool:
-        """Whether each field, as a report's line may have it, is of its type."""
+    def has_valid_types(self) -> bool:
+        """Whether each field has its type; a line of a report may have any."""
         return (isinstance(self.path, str) and isinstance(self.problem, str) and isinstance(self.decoded, bool)
                 and type(self.frames) is int and all(type(value) in (int, type(None))
                                                      for value in (self.size, self.mtime_ns)))
 
     def kind(self, frames: int) -> str:
-        """One of four, where a video needs that many frames."""
+        """'missing', 'unreadable', 'too short' or 'fine', for a recognizer that needs so many frames."""
         if self.problem:
             return MISSING if self.size is None else UNREADABLE
         return SHORT if self.frames < frames else FINE
 
-    def holds(self, decode: bool) -> bool:
-        """Whether the file is still the same, and was looked at as closely as now."""
+    def is_current(self, decode: bool) -> bool:
+        """Whether the file is unchanged, and was checked as thoroughly as ``decode`` asks for; calls ``os.stat``."""
         if self.size is None or not (self.decoded or self.problem or not decode):
             return False
         try:
@@ -66,7 +67,11 @@ class Finding:
 
 
 def inspect(job: tuple[str, bool]) -> Finding:
-    """Looks at a file: its index and first frame, or (path, True) all of its frames."""
+    """Checks one file.
+
+    Args:
+        job: the path, and whether all frames are decoded; otherwise the index is read and the first frame decoded.
+    """
     path, decode = job
     try:
         state = os.stat(path)
@@ -76,39 +81,43 @@ def inspect(job: tuple[str, bool]) -> Finding:
         with VideoReader(path) as reader:
             reader.images([0])
             if decode:
-                for _ in decode_through(reader):
+                for _ in decode_all(reader):
                     pass
             return Finding(path, state.st_size, state.st_mtime_ns, len(reader), decode)
     except VideoError as error:
         return Finding(path, state.st_size, state.st_mtime_ns, problem=error.reason)
 
 
-def check(paths: Iterable[str], report: Report, decode: bool, workers: int, frames: int) -> dict[str, Finding]:
-    """Finds out about files, of which the report may know some; it gets the findings while they come.
+def check(paths: Collection[str], report: Report, decode: bool, workers: int, frames: int) -> dict[str, Finding]:
+    """Checks files; those that the report has findings of, and that have not changed since, are not opened.
 
     Args:
         paths: absolute.
-        report: of earlier checks.
-        decode: every frame of each.
-        workers: how many processes; 0 for this one alone.
-        frames: how many a video needs, for the bar to count those with fewer.
+        report: findings of earlier checks; new ones are added as they come.
+        decode: decode every frame of each file.
+        workers: number of processes; 0 checks in this one.
+        frames: how many a video needs; the progress bar counts those with fewer.
+
+    Returns:
+        The findings by path.
     """
     found = {path: Finding(path, problem=MISSING) for path in missing_files(paths)}
     for finding in found.values():
         report.add(finding)
-    known = {path: finding for path in paths if path not in found and (finding := report.known(path, decode))}
+    present = [path for path in paths if path not in found]
+    known = {finding.path: finding for finding in in_threads(partial(report.known, decode=decode), present) if finding}
     if known:
-        print(f'as {report.path} has them: {len(known)} of {len(found.keys() | set(paths))} videos')
+        print(f'already in {report.path}: {len(known)} of {len(found) + len(present)} videos')
     found |= known
 
-    def worry(finding: Finding | Crash) -> str | None:
+    def trouble_of(finding: Finding | Crash) -> str | None:
         kind = UNREADABLE if isinstance(finding, Crash) else finding.kind(frames)
         return None if kind == FINE else kind
 
-    jobs = [(path, decode) for path in paths if path not in found]
-    for (path, _), finding in progress(inspect, jobs, workers, 'checking', worry):
+    jobs = [(path, decode) for path in present if path not in found]
+    for (path, _), finding in progress(inspect, jobs, workers, 'checking', trouble_of):
         if isinstance(finding, Crash):
-            finding = Finding(path, 0, problem=finding.reason)  # not for the report: another time it may do
+            finding = Finding(path, 0, problem=finding.reason)  # not for the report: the next check may succeed
         else:
             report.add(finding)
         found[path] = finding
@@ -116,13 +125,13 @@ def check(paths: Iterable[str], report: Report, decode: bool, workers: int, fram
 
 
 class Report:
-    """Findings in a file of JSON lines, each written when it is found. The last line of a file counts.
+    """Findings in a file of JSON lines, each written at once; of several lines on one file the last one counts.
 
     Args:
-        path: of the report; made where there is none.
+        path: of the report, which is created if there is none.
 
     Raises:
-        UserError: the file is something else, or can't be written.
+        UserError: the file is not such a report, or can't be written.
     """
 
     def __init__(self, path: str | Path) -> None:
@@ -144,30 +153,32 @@ class Report:
             self.file.truncate(0)
             self.file.write(HEADER + '\n')
         elif not text.endswith('\n'):
-            self.file.write('\n')  # the last line was cut
+            self.file.write('\n')  # the last line is incomplete
         for line in text.splitlines()[1:]:
-            self.take(line)
+            self.read_line(line)
 
-    def take(self, line: str) -> None:
-        """Reads a line; one that was cut by an interruption says nothing."""
+    def read_line(self, line: str) -> None:
+        """Reads a finding; a line that an interruption left incomplete is ignored."""
         try:
             finding = Finding(**parse_json(line))
         except (ValueError, TypeError):
             return
-        if not finding.sound():
+        if not finding.has_valid_types():
             return
         self.findings[finding.path] = finding
 
     def add(self, finding: Finding) -> None:
+        """Writes a finding, unless the report has it already. DiskFull: there is no space left."""
         if self.findings.get(finding.path) != finding:
             self.findings[finding.path] = finding
             with disk_full_told(self.path):
                 self.file.write(json.dumps(asdict(finding)) + '\n')
 
     def known(self, path: str, decode: bool) -> Finding | None:
-        """What an earlier check found, if it still holds."""
+        """An earlier check's finding about a file, if it is still current; else None."""
         finding = self.findings.get(path)
-        return finding if finding is not None and finding.holds(decode) else None
+        return finding if finding is not None and finding.is_current(decode) else None
 
     def close(self) -> None:
+        """Closes the report's file."""
         self.file.close()

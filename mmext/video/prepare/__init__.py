@@ -1,1 +1,0 @@
-"""What is done to a video data set before training: check it, list it, make it smaller, take it apart into frames."""
