@@ -29,7 +29,8 @@ from mmengine.registry import DATASETS, DefaultScope
 
 from mmext.analysis.subjects import Spec, Subject, from_spec
 from mmext.benchmark.data import endless_loader, measure_transforms, measure_waiting, without_output
-from mmext.benchmark.setup import DTYPES, MEMORY_FORMATS, Setup
+from mmext.benchmark.plan import MEMORY_FORMATS
+from mmext.benchmark.setup import DTYPES, Setup
 from mmext.benchmark.steps import TrainingStep
 from mmext.benchmark.timing import in_turn, ratio
 from mmext.engine import cli

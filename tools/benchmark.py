@@ -14,6 +14,7 @@ from __future__ import annotations
 import argparse
 
 import mmext  # noqa: F401  repairs the stack before anything else is imported
+from mmext.benchmark.plan import MEASUREMENTS, MEMORY_FORMATS, NUMBER_FORMATS, Plan
 from mmext.engine import cli
 from mmext.engine.flags.actions import DictAction, OptionsAction
 from mmext.engine.flags.training import COMPILE_MODES
@@ -21,9 +22,6 @@ from mmext.errors import UserError
 
 
 def parse_args() -> argparse.Namespace:
-    from mmext.benchmark.compare import MEASUREMENTS, Plan
-    from mmext.benchmark.setup import DTYPES, MEMORY_FORMATS
-
     plan = Plan()
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add = parser.add_argument
@@ -34,7 +32,8 @@ def parse_args() -> argparse.Namespace:
     add('--cfg-options', nargs='+', action=OptionsAction, metavar='k=v',
         help='other keys of the configs; load_from gives the model weights, which are random otherwise')
     add('--device', choices=['cpu', 'cuda'], default='cpu')
-    add('--dtype', choices=DTYPES, default='fp32', help='bf16 and fp16: inference wholly, training with autocast')
+    add('--dtype', choices=NUMBER_FORMATS, default='fp32',
+        help='bf16 and fp16: inference wholly, training with autocast')
     add('--memory-format', choices=MEMORY_FORMATS, default='contiguous', help='channels_last_3d for clips')
     add('--compile', nargs='?', const='default', choices=COMPILE_MODES, metavar='MODE',
         help='torch.compile: ' + ', '.join(COMPILE_MODES))
@@ -105,7 +104,6 @@ def checked(args: argparse.Namespace) -> tuple:
 
     from mmext.analysis.subjects import subjects_of
     from mmext.benchmark import plot
-    from mmext.benchmark.compare import Plan
     from mmext.benchmark.setup import Setup
     from mmext.figures import require_suffix
     from mmext.files import require_target
@@ -136,8 +134,6 @@ def checked(args: argparse.Namespace) -> tuple:
 
 def parts_of(args: argparse.Namespace) -> tuple[str, ...]:
     """What is to be measured."""
-    from mmext.benchmark.compare import MEASUREMENTS
-
     if args.synthetic and args.only and 'data' in args.only:
         raise UserError('--only data: there are none with --synthetic; leave out one of them')
     return tuple(part for part in MEASUREMENTS if part in (args.only or MEASUREMENTS)

@@ -11,14 +11,13 @@ import argparse
 import json
 
 import mmext  # noqa: F401  repairs the stack before anything else is imported
+from mmext.analysis import CONVENTIONS
 from mmext.engine import cli
 from mmext.engine.flags.actions import OptionsAction
 from mmext.errors import UserError
 
 
 def parse_args() -> argparse.Namespace:
-    from mmext.analysis.complexity import CONVENTIONS
-
     parser = argparse.ArgumentParser(description='Count parameters and FLOPs, on the meta device.')
     parser.add_argument('config', nargs='?', help='a file of configs/; with --backbone, that network is put into it')
     parser.add_argument('--backbone', metavar='NAME',

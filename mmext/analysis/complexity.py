@@ -10,6 +10,7 @@ import torch
 from torch import Size, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from mmext.analysis import CONVENTIONS
 from mmext.backbones.layers import ReLU
 
 CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
@@ -49,12 +50,12 @@ def count(model: nn.Module, shape: Sequence[int], convention: str = 'macs',
     Args:
         model: any module that was built on the meta device; it is put into eval mode.
         shape: of one input, without the batch dimension: (C, H, W) or (C, T, H, W).
-        convention: how FLOPs are counted, a key of ``CONVENTIONS``.
+        convention: how FLOPs are counted, one of ``analysis.CONVENTIONS``.
         forward: is called with the input; by default the model itself.
     """
     calls = layer_calls(model.eval(), shape, forward or model)
     params = sum(parameter.numel() for parameter in model.parameters())
-    return Complexity(params, macs(calls), CONVENTIONS[convention](calls))
+    return Complexity(params, macs(calls), COUNTERS[convention](calls))
 
 
 def layer_calls(model: nn.Module, shape: Sequence[int], forward: Callable) -> list[Call]:
@@ -136,10 +137,5 @@ def elements_of(calls: list[Call], kinds: tuple) -> int:
     return sum(math.prod(call.made) for call in calls if isinstance(call.layer, kinds))
 
 
-CONVENTIONS: dict[str, Callable[[list[Call]], int]] = {
-    'macs': macs,
-    'iresnet': iresnet,
-    'iresnet-cifar': iresnet_cifar,
-    'cresnet': cresnet,
-    'recursive': recursive,
-}
+COUNTERS: dict[str, Callable[[list[Call]], int]] = dict(zip(
+    CONVENTIONS, (macs, iresnet, iresnet_cifar, cresnet, recursive), strict=True))

@@ -9,11 +9,11 @@ import torch
 from torch import Tensor, nn
 
 from mmext.backbones.memory_format import arrange, arrange_weights
+from mmext.benchmark.plan import NUMBER_FORMATS
 from mmext.engine.hooks.compilation import compile_network
 from mmext.errors import UserError
 
-DTYPES = {'fp32': torch.float32, 'tf32': torch.float32, 'bf16': torch.bfloat16, 'fp16': torch.float16}
-MEMORY_FORMATS = ('contiguous', 'channels_last')
+DTYPES = dict(zip(NUMBER_FORMATS, (torch.float32, torch.float32, torch.bfloat16, torch.float16), strict=True))
 
 
 @dataclass(frozen=True)
@@ -22,9 +22,9 @@ class Setup:
 
     Attributes:
         device: 'cpu' or 'cuda'.
-        dtype: a key of ``DTYPES``. With bf16 and fp16, weights have that format in inference; in training they are
-            fp32 and autocast is used, as by mmengine's AmpOptimWrapper.
-        memory_format: one of ``MEMORY_FORMATS``; channels_last means channels_last_3d for clips.
+        dtype: one of ``plan.NUMBER_FORMATS``. With bf16 and fp16, weights have that format in inference; in training
+            they are fp32 and autocast is used, as by mmengine's AmpOptimWrapper.
+        memory_format: one of ``plan.MEMORY_FORMATS``; channels_last means channels_last_3d for clips.
         compile: a mode of ``torch.compile``, or None for eager execution. For inference the whole model is compiled,
             for training only its network, as by ``tools/train.py --compile``.
         threads: number of threads on a processor; None leaves it to torch.

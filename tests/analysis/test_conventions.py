@@ -6,7 +6,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from mmext.analysis.complexity import CONVENTIONS, Complexity, count
+from mmext.analysis import CONVENTIONS
+from mmext.analysis.complexity import Complexity, count
 from mmext.backbones.layers import ReLU
 
 

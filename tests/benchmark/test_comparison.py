@@ -9,7 +9,8 @@ import pytest
 import torch
 
 from mmext.benchmark import machine, plot, tables, timing
-from mmext.benchmark.compare import OUT_OF_MEMORY, Comparison, Plan, add_shares
+from mmext.benchmark.compare import OUT_OF_MEMORY, Comparison, add_shares
+from mmext.benchmark.plan import Plan
 from mmext.benchmark.setup import Setup, out_of_memory
 from mmext.errors import UserError
 

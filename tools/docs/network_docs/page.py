@@ -15,7 +15,7 @@ from pathlib import Path
 from torch import Size, nn
 
 from mmext.analysis import complexity, published, subjects
-from mmext.analysis.complexity import CONVENTIONS, Call, Complexity
+from mmext.analysis.complexity import COUNTERS, Call, Complexity
 from mmext.backbones.meta import on_meta
 from mmext.backbones.names import PAPERS, catalogue, find_backbone, list_backbones
 from mmext.errors import UserError
@@ -90,7 +90,7 @@ def count(rows: Iterable[Row]) -> Iterator[tuple[Row, Complexity]]:
             subject.model.fc = nn.Linear(last.given[1], row.num_classes, device='meta')
             params = sum(parameter.numel() for parameter in subject.model.parameters())
             called = [*calls, Call(subject.model.fc, last.given, Size((1, row.num_classes)))]
-            yield row, Complexity(params, complexity.macs(called), CONVENTIONS[row.convention or 'macs'](called))
+            yield row, Complexity(params, complexity.macs(called), COUNTERS[row.convention or 'macs'](called))
 
 
 def line(row: Row, counted: Complexity) -> str:
