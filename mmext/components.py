@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import importlib
 import inspect
+from collections.abc import Callable
 
 from mmengine import registry
 from mmengine.registry import Registry
@@ -45,7 +46,7 @@ def registry_at(keys: tuple[str, ...]) -> str | None:
     return NESTED.get(names[-1])
 
 
-def find_component(kind: object, scope: str | None, root: str | None = None) -> object | None:
+def find_component(kind: object, scope: str | None, root: str | None = None) -> Callable | None:
     """The class or function that a ``type`` names.
 
     Args:
@@ -109,7 +110,7 @@ def families(root: Registry) -> list[Registry]:
     return found
 
 
-def arguments(component: object) -> set[str]:
+def arguments(component: Callable) -> set[str]:
     """The arguments of a function or class; where a class hands on ``**kwargs``, those of its bases too."""
     if not inspect.isclass(component):
         return set(inspect.signature(component).parameters)
@@ -125,7 +126,7 @@ def arguments(component: object) -> set[str]:
     return names - {'self'}
 
 
-def takes_any(component: object) -> bool:
+def takes_any(component: Callable) -> bool:
     """Whether a component of another's has ``**kwargs``, of which only its code tells what they may be."""
     called = component.__init__ if inspect.isclass(component) else component
     try:
@@ -135,6 +136,6 @@ def takes_any(component: object) -> bool:
     return inspect.Parameter.VAR_KEYWORD in kinds and not getattr(component, '__module__', '').startswith('mmext.')
 
 
-def readable_keys(component: object, root: str | None) -> set[str]:
+def readable_keys(component: Callable, root: str | None) -> set[str]:
     """What may stand beside a ``type``: the component's arguments, and what its builder reads itself."""
-    return arguments(component) | set(BUILDER_READS) | set(READ_OUTSIDE.get(root, ()))
+    return arguments(component) | set(BUILDER_READS) | set(READ_OUTSIDE.get(root or '', ()))

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Container
+from typing import Any
 
-from mmengine.config import Config, ConfigDict
+from mmengine.config import Config
 
 LOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
 
 
-def datasets_of(config: Config, *loaders: str) -> list[ConfigDict]:
+def datasets_of(config: Config, *loaders: str) -> list[dict]:
     """The data sets of these loaders, by default of all, including those inside wrappers."""
-    found: list[ConfigDict] = []
+    found: list[dict] = []
 
     def collect(node: object) -> None:
         if isinstance(node, dict):
@@ -44,7 +45,7 @@ def add_hook(config: Config, hook: dict) -> None:
     config.custom_hooks = [*(config.get('custom_hooks') or []), hook]
 
 
-def replace_values(node: object, change: Callable[[object, object], object], spared: Container[str] = ()) -> object:
+def replace_values(node: Any, change: Callable[[Any, Any], object], spared: Container[str] = ()) -> Any:
     """Rewrites a tree of dicts, lists and tuples in place, leaf by leaf: ``change(key, value) -> value``.
 
     What stands under a key of ``spared`` stays as it is.

@@ -69,7 +69,7 @@ def main() -> int:
     for name, effect in compat.applied().items():
         console.print(f'repaired: {effect} ({name})')
     for repair, modules in compat.waiting().items():
-        symptom = repair.__doc__.partition('\n')[0].rstrip('.')
+        symptom = (repair.__doc__ or '').partition('\n')[0].rstrip('.')
         console.print(f'in place for {", ".join(modules)}, not imported yet, against: {symptom} ({repair.__name__})',
                       markup=False)
     for remark in remarks():

@@ -36,4 +36,6 @@ def picture_size(pipeline: Sequence[dict], keep_ratio: bool = False) -> tuple[in
 def pair(size: object) -> tuple[int, int] | None:
     """An int or (width, height) as (height, width); None where these are not pixels."""
     width, height = size if isinstance(size, (list, tuple)) and len(size) == 2 else (size, size)
-    return (height, width) if all(isinstance(side, int) and side > 0 for side in (width, height)) else None
+    if isinstance(width, int) and isinstance(height, int) and width > 0 and height > 0:
+        return height, width
+    return None

@@ -9,7 +9,7 @@ from __future__ import annotations
 import importlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -69,7 +69,7 @@ class Task:
             UserError: its classes are its own.
         """
         component = find_component(dataset['type'], config.get('default_scope'))
-        if hasattr(component, 'classes_from'):
+        if isinstance(component, type) and hasattr(component, 'classes_from'):
             return component
         raise UserError(f'--classes: the classes of {dataset["type"]} are its own')
 
@@ -149,7 +149,8 @@ class Task:
         size = size or picture_size(training_pipeline(config), self.resize_keeps_ratio)
         if not size:
             raise UserError('the training pipeline fixes no size of its images; give --size H W')
-        return tuple(size)
+        height, width = size
+        return height, width
 
     def made_up_batch(self, shape: Sequence[int], batch: int, num_classes: int, seed: int = 0) -> dict:
         """A batch as a loader gives it: random pixels of uint8, and targets like real ones.
@@ -310,13 +311,13 @@ class Task:
         """
         raise NotImplementedError
 
-    def prepare(self, pipeline: Callable, item: object, path: str) -> dict:
+    def prepare(self, pipeline: Callable, item: Any, path: str) -> dict:
         """Sends one item, a picture or a path, through the built ``inference_pipeline``."""
         raise NotImplementedError
 
     collate = staticmethod(pseudo_collate)  # prepared items -> a batch
 
-    def result(self, inferencer: Inferencer, item: object, data: dict, sample: object) -> object:
+    def result(self, inferencer: Inferencer, item: Any, data: dict, sample: Any) -> object:
         """The typed result of an item.
 
         Args:
@@ -382,12 +383,12 @@ def connect_neck(neck: dict, channels: list[int]) -> None:
     neck['in_channels'] = type(neck['in_channels'])(channels) if several else channels[-1]
 
 
-def first_neck(neck: object) -> dict:
+def first_neck(neck: dict | Sequence[dict]) -> dict:
     """The neck that reads the backbone's maps: the first of a list."""
-    return neck[0] if isinstance(neck, (list, tuple)) else neck
+    return neck if isinstance(neck, dict) else neck[0]
 
 
-def stated_by_neck(neck: object, channels: list[int]) -> Iterator[tuple[str, object, object]]:
+def stated_by_neck(neck: dict | Sequence[dict], channels: list[int]) -> Iterator[tuple[str, object, object]]:
     """What a neck, or the first of a list, says of the backbone's channels; see ``Task.stated_numbers``."""
     first = first_neck(neck)
     stated, place = first.get('in_channels'), 'neck.in_channels' if first is neck else 'neck.0.in_channels'

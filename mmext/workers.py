@@ -12,12 +12,14 @@ from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from itertools import islice
 from multiprocessing import forkserver, resource_tracker
+from multiprocessing.context import BaseContext
 from typing import TypeVar
 
 from mmext.errors import DiskFull, UserError
 from mmext.files import is_disk_full
 
-Job, Result = TypeVar('Job'), TypeVar('Result')
+Job = TypeVar('Job')
+Result = TypeVar('Result')
 AHEAD = 2  # jobs handed out for each worker, so that none waits for the next
 
 
@@ -90,7 +92,7 @@ def until_broken(function: Callable[[Job], Result], jobs: Iterator[Job],
         executor.shutdown(cancel_futures=True)
 
 
-def start_server(module: str) -> multiprocessing.context.BaseContext:
+def start_server(module: str) -> BaseContext:
     """Starts the process that workers are forked from, and waits for its imports, a module's; it has no threads."""
     context = multiprocessing.get_context('forkserver')
     context.set_forkserver_preload([module])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Protocol, runtime_checkable
 
 from mmengine.model import BaseModule
 from mmengine.registry import WEIGHT_INITIALIZERS
@@ -20,6 +20,22 @@ from mmext.backbones.weights import load_pretrained
 from mmext.errors import UserError, nearest
 
 State = Any  # what a family's blocks hand on: a feature map, or a tuple of tensors
+
+
+@runtime_checkable
+class Resettable(Protocol):
+    """A layer that can draw its initial parameters again, as most of torch's can."""
+
+    def reset_parameters(self) -> None:
+        """Gives every parameter and buffer of the layer its initial value."""
+
+
+@runtime_checkable
+class ZeroableBranch(Protocol):
+    """A block whose residual branch can start at zero."""
+
+    def zero_branch(self) -> None:
+        """Makes the branch output zero. Raises UserError where it could not learn from there."""
 
 
 class Backbone(BaseModule):
@@ -168,7 +184,7 @@ class Backbone(BaseModule):
         layers are initialised as torch initialises them.
         """
         for module in self.modules():
-            if module is not self and not any(module.children()) and hasattr(module, 'reset_parameters'):
+            if module is not self and not any(module.children()) and isinstance(module, Resettable):
                 module.reset_parameters()
         self.reset_convolutions()
         self.zero_residuals()
@@ -195,7 +211,7 @@ class Backbone(BaseModule):
     def zero_residuals(self) -> None:
         if not self.zero_init_residual:
             return
-        branched = [module for module in self.modules() if hasattr(module, 'zero_branch')]
+        branched = [module for module in self.modules() if isinstance(module, ZeroableBranch)]
         if not branched:
             raise UserError(f'zero_init_residual: {type(self).__name__} has no branch that could start at zero and '
                             'still learn')

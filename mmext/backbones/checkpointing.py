@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
-from typing import Any
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from typing import Any, TypedDict
 
 import torch
 import torch.utils._pytree as pytree
@@ -44,7 +44,13 @@ def is_recorded(state: Any) -> bool:
     return torch.compiler.is_exporting() or any(isinstance(value, fx.Proxy) for value in pytree.tree_leaves(state))
 
 
-def contexts(segment: nn.Sequential) -> dict[str, Callable]:
+class Contexts(TypedDict, total=False):
+    """The keyword argument of ``torch.utils.checkpoint.checkpoint`` that ``contexts`` sets."""
+
+    context_fn: Callable[[], tuple[AbstractContextManager, AbstractContextManager]]
+
+
+def contexts(segment: nn.Module) -> Contexts:
     """The argument of ``checkpoint`` that keeps statistics from being recorded twice.
 
     torch.compile does not accept it, and does not need it: it makes one update of the statistics part of the graph.
@@ -52,7 +58,7 @@ def contexts(segment: nn.Sequential) -> dict[str, Callable]:
     if torch.compiler.is_compiling():
         return {}
     norms = [module for module in segment.modules() if isinstance(module, _BatchNorm)]
-    return dict(context_fn=lambda: (nullcontext(), statistics_kept(norms)))
+    return Contexts(context_fn=lambda: (nullcontext(), statistics_kept(norms)))
 
 
 @contextmanager

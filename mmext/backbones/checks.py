@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from numbers import Integral
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from mmext.errors import UserError, nearest
 
@@ -43,7 +43,7 @@ def check_odd(name: str, kernels: Sequence[int]) -> Sequence[int]:
     return kernels
 
 
-def choose(owner: str, name: str, value: object, table: Mapping[Hashable, Row]) -> Row:
+def choose(owner: str, name: str, value: object, table: Mapping[Any, Row]) -> Row:
     """``table[value]``; UserError with the owner's choices where there is none."""
     if not (is_whole(value) or isinstance(value, str)) or value not in table:
         close = nearest(value, filter(lambda key: isinstance(key, str), table)) if isinstance(value, str) else ''

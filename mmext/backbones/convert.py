@@ -47,7 +47,8 @@ def cresnet_name(name: str, backbone: Backbone) -> str:
     if first in AUTHORS_STEM:
         return f'{AUTHORS_STEM[first]}.{rest}'
     stage, block, part, *rest = name.split('.')
-    renamed = {'downsample': 'shortcut', **AUTHORS_JUMPERS.get(getattr(backbone, 'variant', None), {})}
+    jumpers = AUTHORS_JUMPERS[str(backbone.variant)] if isinstance(backbone, CResNet) else {}
+    renamed = {'downsample': 'shortcut', **jumpers}
     return '.'.join([stage, block, renamed.get(part, part), *rest])
 
 
@@ -64,7 +65,9 @@ def renaming(model: nn.Module, kind: str) -> dict[str, str]:
     Raises:
         UserError: that code has no such network.
     """
-    return {name: FORMATS[kind](name, model.backbone) for name in model.state_dict()}
+    backbone = model.backbone
+    assert isinstance(backbone, Backbone)
+    return {name: FORMATS[kind](name, backbone) for name in model.state_dict()}
 
 
 def rename(weights: Mapping[str, Tensor], names: Mapping[str, str], source: str) -> dict[str, Tensor]:

@@ -163,7 +163,7 @@ class CResNet(Backbone):
                  authors_wiring: bool = False, **kwargs) -> None:
         check_flag(authors_wiring=authors_wiring)
         self.block_variant = choose('CResNet', 'variant', variant, VARIANTS)
-        self.variant = variant
+        self.variant = str(variant)
         self.blocks = blocks
         if authors_wiring:
             if variant not in AUTHORS_WIRING:

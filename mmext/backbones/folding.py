@@ -16,6 +16,7 @@ from collections import defaultdict
 import torch
 from torch import Tensor, fx, nn
 from torch.nn.modules.batchnorm import _BatchNorm, _NormBase
+from torch.nn.modules.conv import _ConvNd
 from torch.nn.utils.fusion import fuse_conv_bn_weights
 
 CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
@@ -41,13 +42,20 @@ class Flow:
         self.part = part
         self.shared = shared
         self.calls: dict[str, list[fx.Node]] = defaultdict(list)
-        self.read_apart = {node.target.rpartition('.')[0] for node in graph.nodes if node.op == 'get_attr'}
+        self.read_apart = {name_of(node).rpartition('.')[0] for node in graph.nodes if node.op == 'get_attr'}
         for node in graph.nodes:
             if node.op == 'call_module':
-                self.calls[node.target].append(node)
+                self.calls[name_of(node)].append(node)
 
     def module(self, node: fx.Node) -> nn.Module | None:
-        return self.part.get_submodule(node.target) if node.op == 'call_module' else None
+        """The module that a node calls; None where it calls none."""
+        return self.part.get_submodule(name_of(node)) if node.op == 'call_module' else None
+
+    def convolution(self, name: str) -> _ConvNd:
+        """The convolution of a name that is known to be one's."""
+        conv = self.part.get_submodule(name)
+        assert isinstance(conv, _ConvNd)
+        return conv
 
     def norms(self) -> list[str]:
         """The names of all norms that are called, in the order of their first calls."""
@@ -60,16 +68,16 @@ class Flow:
             Stays: it can't be folded.
         """
         norm = self.part.get_submodule(name)
-        if type(norm) not in BATCH_NORMS or norm.running_mean is None:
+        if not isinstance(norm, _BatchNorm) or type(norm) not in BATCH_NORMS or norm.running_mean is None:
             raise Stays('take their statistics from the input')
         if not self.is_ordinary(name):
             raise Stays('have hooks, or are read otherwise than by a call')
         try:
             for conv, shifted in self.before(name).items():
-                fold_after(self.part.get_submodule(conv), norm, shifted)
+                fold_after(self.convolution(conv), norm, shifted)
         except Stays as reason:
             for conv in self.after(name, reason):
-                fold_before(norm, self.part.get_submodule(conv))
+                fold_before(norm, self.convolution(conv))
         self.part.set_submodule(name, nn.Identity().eval())
 
     def is_ordinary(self, name: str) -> bool:
@@ -79,7 +87,8 @@ class Flow:
         return module not in self.shared and name not in self.read_apart and not any(hooks)
 
     def is_convolution(self, node: fx.Node) -> bool:
-        return type(self.module(node)) in CONVOLUTIONS and self.is_ordinary(node.target)
+        """Whether a node calls a convolution that can be changed."""
+        return type(self.module(node)) in CONVOLUTIONS and self.is_ordinary(name_of(node))
 
     def before(self, name: str) -> dict[str, bool]:
         """The convolutions whose output, or the sum of whose outputs, a norm reads in all its calls.
@@ -95,13 +104,13 @@ class Flow:
         for call in self.calls[name]:
             for place, node in enumerate(self.summands(call)):
                 reached.append(node)
-                if found.setdefault(node.target, place == 0) != (place == 0):
+                if found.setdefault(name_of(node), place == 0) != (place == 0):
                     raise Stays('would shift a convolution in one call and not in another')
         every = [node for conv in found for node in self.calls[conv]]
         if len(reached) != len(every) or set(reached) != set(every):
             raise Stays('follow a convolution that runs elsewhere too')
         features = self.part.get_submodule(name).num_features
-        if any(self.part.get_submodule(conv).out_channels != features for conv in found):
+        if any(self.convolution(conv).out_channels != features for conv in found):
             raise Stays('follow a sum of convolutions of unlike channels')
         return found
 
@@ -126,36 +135,50 @@ class Flow:
     def after(self, name: str, reason: Stays) -> list[str]:
         """The unpadded convolutions that alone read a norm; raises ``reason`` where others do."""
         readers = [reader for call in self.calls[name] for reader in call.users]
-        ends = bool(readers) and all(self.is_convolution(reader) and len(self.calls[reader.target]) == 1
+        ends = bool(readers) and all(self.is_convolution(reader) and len(self.calls[name_of(reader)]) == 1
                                      for reader in readers)
         if not ends or len(self.calls[name]) > 1:
             raise reason
-        if any(is_padded(self.module(reader)) for reader in readers):
+        names = [name_of(reader) for reader in readers]
+        if any(is_padded(self.convolution(conv)) for conv in names):
             raise Stays('stand before a convolution whose padding is not theirs')
-        return [reader.target for reader in readers]
+        return names
 
 
-def is_padded(conv: nn.Module) -> bool:
+def name_of(node: fx.Node) -> str:
+    """The name of the module that a node calls, or of the attribute that it reads."""
+    return str(node.target)
+
+
+def is_padded(conv: _ConvNd) -> bool:
+    """Whether a convolution pads its input."""
     return conv.padding != 'valid' and any(conv.padding)
 
 
-def fold_after(conv: nn.Module, norm: _BatchNorm, shifted: bool) -> None:
+def statistics(norm: _BatchNorm) -> tuple[Tensor, Tensor]:
+    """The running mean and variance of a norm that has them, each (channels,), in float64."""
+    assert norm.running_mean is not None and norm.running_var is not None
+    return norm.running_mean.double(), norm.running_var.double()
+
+
+def fold_after(conv: _ConvNd, norm: _BatchNorm, shifted: bool) -> None:
     """conv <- norm(conv), in place; without the norm's shift where another convolution of the sum takes it."""
-    weight, bias, mean, variance, scale, shift = (
-        None if tensor is None else tensor.double()
-        for tensor in (conv.weight, conv.bias, norm.running_mean, norm.running_var, norm.weight, norm.bias))
+    mean, variance = statistics(norm)
+    bias, scale, shift = (None if tensor is None else tensor.double()
+                          for tensor in (conv.bias, norm.weight, norm.bias))
     if not shifted:
         mean, shift = torch.zeros_like(mean), torch.zeros_like(mean)
-    folded = fuse_conv_bn_weights(weight, bias, mean, variance, norm.eps, scale, shift)
+    folded = fuse_conv_bn_weights(conv.weight.double(), bias, mean, variance, norm.eps, scale, shift)
     set_parameters(conv, folded[0], folded[1] if shifted or bias is not None else None)
 
 
-def fold_before(norm: _BatchNorm, conv: nn.Module) -> None:
+def fold_before(norm: _BatchNorm, conv: _ConvNd) -> None:
     """conv <- conv(norm), in place; the convolution is not padded."""
-    scale = torch.rsqrt(norm.running_var.double() + norm.eps)
+    mean, variance = statistics(norm)
+    scale = torch.rsqrt(variance + norm.eps)
     if norm.weight is not None:
         scale = scale * norm.weight
-    shift = -norm.running_mean * scale
+    shift = -mean * scale
     if norm.bias is not None:
         shift = shift + norm.bias
     weight = conv.weight.double().unflatten(0, (conv.groups, -1)).flatten(3)  # (groups, out, in, taps)
@@ -166,7 +189,7 @@ def fold_before(norm: _BatchNorm, conv: nn.Module) -> None:
     set_parameters(conv, (weight * scale).reshape(conv.weight.shape), bias)
 
 
-def set_parameters(conv: nn.Module, weight: Tensor, bias: Tensor | None) -> None:
+def set_parameters(conv: _ConvNd, weight: Tensor, bias: Tensor | None) -> None:
     """Gives a convolution new numbers, in its own number format."""
     dtype = conv.weight.dtype
     conv.weight = nn.Parameter(weight.to(dtype), requires_grad=False)

@@ -75,7 +75,7 @@ class Formula:
     @property
     def branches_kept(self) -> int:
         """How many earlier blocks' branches W X a block reads."""
-        return max([0, *[term.back - 1 for term in self.terms if term.weighted]])
+        return max([0, *[term.back - 1 for term in self.terms if term.weighted and term.back is not None]])
 
     @property
     def origin_kept(self) -> bool:

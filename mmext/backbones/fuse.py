@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from torch import fx, nn
+from torch.nn.modules.conv import _ConvNd
 
 from mmext.backbones.folding import NORMS, Flow, Stays, set_parameters
 from mmext.backbones.half_identity import HalfIdentityConv2d, HalfIdentityConv3d
@@ -63,18 +64,19 @@ def fuse(model: nn.Module) -> nn.Module:
             else:
                 fusion.folded.append(name)
                 del fusion.kept[name]
-    fused.fusion = fusion
+    fused.fusion = fusion  # pyright: ignore[reportArgumentType]  a module takes any attribute
     return fused
 
 
 def make_plain(model: nn.Module) -> None:
     """Puts plain convolutions in place of those of ResNet Init, in place; their weights are W and not W - identity."""
     for name, module in list(model.named_modules()):
-        if type(module) in PLAIN:
+        if isinstance(module, (HalfIdentityConv2d, HalfIdentityConv3d)) and type(module) in PLAIN:
             plain = nn.utils.skip_init(PLAIN[type(module)], module.in_channels, module.out_channels,
                                        module.kernel_size, module.stride, module.padding, module.dilation,
                                        bias=module.bias is not None, device=module.weight.device,
                                        dtype=module.weight.dtype)
+            assert isinstance(plain, _ConvNd)
             set_parameters(plain, module.full_weight, module.bias)
             model.set_submodule(name, plain.eval())
 
@@ -92,7 +94,7 @@ class Tracer(fx.Tracer):
     """Sees convolutions and norms, and every module without any as one step."""
 
     def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
-        steps = (nn.modules.conv._ConvNd, *NORMS)
+        steps = (_ConvNd, *NORMS)
         return isinstance(m, steps) or not any(isinstance(module, steps) for module in m.modules())
 
 

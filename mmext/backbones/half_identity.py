@@ -24,6 +24,7 @@ class HalfIdentity(nn.Module):
         UserError: an odd number of channels, which two streams can't share, or groups, which keep them apart.
     """
 
+    weight: Tensor
     identity: Tensor
 
     def __init__(self, *args, **kwargs) -> None:

@@ -30,7 +30,7 @@ class History(NamedTuple):
     origin: Tensor | None
 
 
-class Recursion(nn.Module):
+class Recursion(Residual):
     """X[i] by a formula; mixed into a residual block, whose branch is W[i].
 
     A term of another shape than the block's output passes a 1x1 convolution with the stride, and a norm, of its own:
@@ -57,8 +57,8 @@ class Recursion(nn.Module):
             others = [name for name in self.ways.values() if name != 'downsample']
             name = 'downsample' if term.is_shortcut else f'downsample{len(others) + 2}'
             given = self.shapes[self.block_read(term)]
-            stride = tuple(new // old for new, old in zip(made.reduction, given.reduction))
-            self.add_module(name, projection(layers, given.channels, made.channels, stride, pooled=False))
+            frames, pixels = (new // old for new, old in zip(made.reduction, given.reduction))
+            self.add_module(name, projection(layers, given.channels, made.channels, (frames, pixels), pooled=False))
             self.ways[term] = name
 
     def block_read(self, term: Term) -> int:
@@ -73,11 +73,14 @@ class Recursion(nn.Module):
         if out is not None:
             out = self.relu(out, inplace=len(self.formula.rectified) > 1)
         out = self.total(self.formula.added, history, branch, out)
+        assert out is not None  # a formula has at least the term of its branch
         return History((out, *history.outputs)[:len(history.outputs)],
                        (branch, *history.branches)[:len(history.branches)], history.origin)
 
-    def total(self, terms: Sequence[Term], history: History, branch: Tensor, total: Tensor | None = None) -> Tensor:
-        """The sum of the terms, added to ``total``. Out of place: what blocks hand on is never overwritten."""
+    def total(self, terms: Sequence[Term], history: History, branch: Tensor,
+              total: Tensor | None = None) -> Tensor | None:
+        """Adds the terms to ``total``, out of place: what blocks hand on is never overwritten. None if there are none.
+        """
         for term in terms:
             value = branch if term.is_branch else self.past(term, history)
             if total is None:
@@ -90,6 +93,7 @@ class Recursion(nn.Module):
         """The value of a term of earlier blocks, brought to the shape of the block's output."""
         if term.back is None:
             value = history.origin
+            assert value is not None  # kept wherever a formula reads X[0]
         else:
             value = history.branches[term.back - 2] if term.weighted else history.outputs[term.back - 1]
         way = getattr(self, self.ways[term])
@@ -119,7 +123,7 @@ class SqueezeExcitation(nn.Module):
         return x * scale.unflatten(1, (-1, *self.cell))
 
 
-class Excited(nn.Module):
+class Excited(Residual):
     """Closes a residual branch with ReLU, squeeze and excitation; mixed into a residual block."""
 
     def make_branch(self, layers: Layers, stage: StagePlan, in_channels: int, stride: Size) -> None:

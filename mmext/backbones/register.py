@@ -11,7 +11,7 @@ from mmext.errors import UserError
 from mmext.registry import MODELS
 
 
-class Inflated:
+class Inflated(Backbone):
     """What ``<Family>3d`` adds to a family: clips, and the last stage's feature map itself, not a tuple of one.
 
     Args:

@@ -174,4 +174,4 @@ def projection(layers: Layers, in_channels: int, out_channels: int, stride: Size
         return pool
     conv = layers.conv(in_channels, out_channels, 1, 1 if pooled else stride)
     norm = layers.norm(out_channels)
-    return nn.Sequential(pool, conv, norm) if pooled else nn.Sequential(conv, norm)
+    return nn.Sequential(conv, norm) if pool is None else nn.Sequential(pool, conv, norm)

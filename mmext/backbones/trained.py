@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 import torch
+from mmengine.model import BaseModel
 from mmengine.registry import MODELS
-from torch import Tensor, nn
+from torch import Tensor
 
 from mmext.backbones.memory_format import arrange_weights
 from mmext.backbones.weights import require_match
@@ -50,7 +51,7 @@ class Trained:
         require_names(classes or (), f'{source}: its meta')
         return cls(source, weights_of(content), classes)
 
-    def build(self, model: dict, device: torch.device, memory_format: str = 'auto') -> nn.Module:
+    def build(self, model: dict, device: torch.device, memory_format: str = 'auto') -> BaseModel:
         """A model in eval mode.
 
         Args:

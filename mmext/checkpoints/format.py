@@ -10,6 +10,7 @@ from pathlib import Path
 
 import torch
 from torch import Tensor
+from torch.serialization import MAP_LOCATION
 
 from mmext.checkpoints.unpickle import load
 from mmext.errors import UserError
@@ -18,7 +19,7 @@ from mmext.files import write_whole
 SAFETENSORS = '.safetensors'
 
 
-def read_file(path: Path, map_location: object = 'cpu') -> object:
+def read_file(path: Path, map_location: MAP_LOCATION = 'cpu') -> object:
     """The content of a local file, checked against the digests that stand inside it.
 
     Raises:
@@ -46,7 +47,7 @@ def require_whole_archive(path: Path) -> None:
         raise UserError(f'{path}: damaged, its part {bad} is not what its checksum says; copy or download it again')
 
 
-def read_safetensors(path: Path, map_location: object) -> dict:
+def read_safetensors(path: Path, map_location: MAP_LOCATION) -> dict:
     """Tensors under ``state_dict``, and the classes that ``write_weights`` has noted under ``meta``."""
     from safetensors import safe_open
 
@@ -57,6 +58,8 @@ def read_safetensors(path: Path, map_location: object) -> dict:
     if 'sha256' in notes and notes['sha256'] != digest_of(weights):
         raise UserError(f'{path}: damaged, its tensors are not what its checksum says; copy or download it again')
     if map_location not in (None, 'cpu'):
+        if not isinstance(map_location, (str, torch.device)):
+            raise UserError(f'{path}: the map_location of a safetensors file must be a device')
         weights = {name: value.to(map_location) for name, value in weights.items()}
     content: dict = dict(state_dict=weights)
     if 'classes' in notes:
@@ -80,16 +83,16 @@ def write_weights(path: str | Path, weights: Mapping[str, Tensor], *, bare: bool
 
         weights = {name: value.detach().cpu().contiguous().clone() for name, value in weights.items()}
         notes = dict(format='pt', sha256=digest_of(weights), **dict(classes=json.dumps(classes)) if classes else {})
-        content = save(weights, notes)
-        write_whole(path, lambda temporary: temporary.write_bytes(content), durable=True)
+        packed = save(weights, notes)
+        write_whole(path, lambda temporary: temporary.write_bytes(packed), durable=True)
         return
-    content = weights if bare else dict(state_dict=weights)
-    if classes and not bare:
+    content: dict[str, object] = dict(state_dict=weights)
+    if classes:
         content['meta'] = dict(dataset_meta=dict(classes=classes))
 
     def write(temporary: Path) -> None:
         with open(temporary, 'wb') as file:
-            torch.save(content, file)
+            torch.save(weights if bare else content, file)
 
     write_whole(path, write, durable=True)
 
@@ -99,7 +102,7 @@ def digest_of(weights: Mapping[str, Tensor]) -> str:
     digest = hashlib.sha256()
     for name in sorted(weights):
         digest.update(name.encode())
-        digest.update(weights[name].contiguous().reshape(-1).view(torch.uint8).numpy())
+        digest.update(weights[name].contiguous().reshape(-1).view(torch.uint8).numpy().data)
     return digest.hexdigest()
 
 

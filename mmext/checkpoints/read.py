@@ -5,13 +5,15 @@ from __future__ import annotations
 import pickle
 from pathlib import Path
 
+from torch.serialization import MAP_LOCATION
+
 from mmext.checkpoints.finite import first_not_finite
 from mmext.checkpoints.format import read_file
 from mmext.checkpoints.source import find_source
 from mmext.errors import UserError
 
 
-def read_checkpoint(source: str | Path, map_location: object = 'cpu') -> dict:
+def read_checkpoint(source: str | Path, map_location: MAP_LOCATION = 'cpu') -> dict:
     """Reads a checkpoint. Nothing in it is run.
 
     Args:

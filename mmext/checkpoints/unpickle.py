@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import pickle
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import torch
+from torch.serialization import MAP_LOCATION
 
 from mmext.errors import UserError
 
@@ -26,7 +27,7 @@ class Named:
         raise pickle.UnpicklingError(f'unsupported: GLOBAL {self.name}')
 
 
-def load(path: Path, map_location: object = 'cpu') -> object:
+def load(path: Path, map_location: MAP_LOCATION = 'cpu') -> object:
     """What ``torch.save`` wrote, as ``weights_only``.
 
     Raises:
@@ -41,7 +42,8 @@ def load(path: Path, map_location: object = 'cpu') -> object:
             if not name:
                 raise
         try:
-            stand_ins = [(Named(name), name) for name in torch.serialization.get_unsafe_globals_in_checkpoint(path)]
+            names = torch.serialization.get_unsafe_globals_in_checkpoint(path)
+            stand_ins: list[Callable | tuple[Callable, str]] = [(Named(name), name) for name in names]
             with torch.serialization.safe_globals(stand_ins):
                 content = torch.load(path, map_location=map_location, weights_only=True)
             require_values(content)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import cache
 from pathlib import Path
+from typing import cast
 
 import mmengine
 
@@ -55,4 +56,4 @@ def resolve_source(source: str | Path) -> str:
 
 @cache
 def table(name: str) -> dict[str, str]:
-    return read_json(Path(mmengine.__path__[0]) / 'hub' / name, 'table of weights')
+    return cast(dict[str, str], read_json(Path(mmengine.__path__[0]) / 'hub' / name, 'table of weights'))

@@ -8,7 +8,6 @@ import numpy as np
 import torch
 from mmengine.dataset import Compose
 from mmengine.logging import print_log
-from torch import Tensor
 from torch.utils.data import Dataset
 
 from mmext.errors import UserError, nearest
@@ -82,11 +81,12 @@ class ArrayDataset(Dataset):
         batch = self.__getitems__([index])
         return dict(inputs=batch['inputs'][0], labels=int(batch['labels'][0]))
 
-    def __getitems__(self, indices: Sequence[int]) -> dict[str, Tensor]:
+    def __getitems__(self, indices: Sequence[int]) -> dict:
         """A batch: dict(inputs=uint8 (N, 3, H, W) RGB, labels=int64 (N,), names=N texts), after the pipeline."""
         chosen = np.asarray(indices)
         images = torch.from_numpy(self.images.numpy()[chosen])  # numpy: see batch_transforms.py
         batch = self.pipeline(dict(inputs=images.expand(-1, 3, -1, -1), labels=self.labels[chosen]))
+        assert batch is not None
         return dict(batch, names=[f'{self.split} {index}' for index in chosen.tolist()])
 
 
@@ -120,7 +120,7 @@ def subset(count: int, limit: int | None, place: str) -> np.ndarray:
 
 
 @FUNCTIONS.register_module()
-def collate_images(samples: dict | Sequence[dict]) -> dict[str, Tensor]:
+def collate_images(samples: dict | Sequence[dict]) -> dict:
     """What a loader collates with: stacks samples; a ready batch goes through as it is.
 
     Args:

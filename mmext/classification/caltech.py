@@ -56,10 +56,12 @@ class Caltech101(ArrayDataset):
                  ann_file: str = '', background: bool = False, size: int = 32, **kwargs) -> None:
         ways = dict(test_per_class=test_per_class, train_per_class=train_per_class, train_share=train_share,
                     ann_file=ann_file or None)
-        given = {name: value for name, value in ways.items() if value is not None}
+        given = [name for name, value in ways.items() if value is not None]
         if len(given) > 1:
             raise UserError(f'Caltech101: {" and ".join(given)} each say how to split; give one of them')
-        (self.way, self.number), = (given or dict(test_per_class=TEST_PER_CLASS)).items()
+        self.split_rule = given[0] if given else 'test_per_class'
+        self.test_per_class = TEST_PER_CLASS if test_per_class is None else test_per_class
+        self.train_per_class, self.train_share = train_per_class, train_share
         self.split_seed, self.ann_file, self.background, self.size = split_seed, ann_file, background, size
         super().__init__(data_root, split, **kwargs)
 
@@ -81,7 +83,7 @@ class Caltech101(ArrayDataset):
             held_out = self.held_out(len(images))
             if not 0 < held_out < len(images):
                 raise UserError(f'{folder / name}: its {len(images)} images leave nothing to train or to test with, '
-                                f'{held_out} being for the test set; change {self.way}')
+                                f'{held_out} being for the test set; change {self.split_rule}')
             drawn = np.arange(len(images)) if generator is None else generator.permutation(len(images))
             chosen = drawn[:held_out] if self.split == 'test' else drawn[held_out:]
             entries += [(f'{name}/{images[i]}', label) for i in sorted(chosen)]
@@ -89,9 +91,9 @@ class Caltech101(ArrayDataset):
 
     def held_out(self, count: int) -> int:
         """How many of a class's images are for the test set."""
-        if self.way == 'test_per_class':
-            return self.number
-        return count - (self.number if self.way == 'train_per_class' else round(count * self.number))
+        if self.train_per_class is not None:
+            return count - self.train_per_class
+        return self.test_per_class if self.train_share is None else count - round(count * self.train_share)
 
     def listed(self, found: dict[str, list[str]]) -> list[tuple[str, int]]:
         """The images of ``ann_file``, (path, label)."""

@@ -50,8 +50,9 @@ class ImagePreprocessor(BaseDataPreprocessor):
 
         ``names``, which are for messages about a batch, are left out.
         """
-        data = self.cast_data({key: value for key, value in data.items() if key != 'names'})
-        return dict(data, inputs=(data['inputs'].float() - self.mean) / self.std)
+        moved = self.cast_data({key: value for key, value in data.items() if key != 'names'})
+        assert isinstance(moved, dict)
+        return dict(moved, inputs=(moved['inputs'].float() - self.mean) / self.std)
 
 
 @MODELS.register_module()
@@ -94,6 +95,7 @@ class Classifier(BaseModel):
         if mode == 'tensor':
             return logits
         if mode == 'loss':
+            assert labels is not None
             return dict(loss=F.cross_entropy(logits, labels), accuracy=(logits.argmax(1) == labels).float().mean())
         known = labels.tolist() if labels is not None else [None] * len(logits)
         return [dict(pred_scores=scores, gt_label=label) for scores, label in zip(logits.float().softmax(1), known)]

@@ -116,7 +116,7 @@ class ImageFolder(BaseDataset):
         self.split = split or ('val' if test_mode else 'train')
         self.limit = limit
         super().__init__(data_root=data_root, data_prefix=dict(img_path=self.split), metainfo=metainfo,
-                         pipeline=pipeline, test_mode=test_mode, max_refetch=max_refetch)
+                         pipeline=list(pipeline), test_mode=test_mode, max_refetch=max_refetch)
 
     @classmethod
     def classes_from(cls, config: dict) -> tuple[str, ...]:
@@ -126,7 +126,7 @@ class ImageFolder(BaseDataset):
     def load_data_list(self) -> list[dict]:
         folder = Path(self.data_prefix['img_path'])
         found = class_folders(folder, self.hint, tell=True)
-        train = Path(self.data_root, 'train')
+        train = Path(self.data_root or '', 'train')
         if self._metainfo.get('classes'):
             classes, whose = self._metainfo['classes'], 'metainfo'
         elif self.split != 'train' and train.is_dir():

@@ -35,9 +35,9 @@ def set_image_size(config: Config, size: int | None = None, crop_pct: float | No
         raise UserError(f'{option}: needs {TAKES}')
     crop, resize = crops[0], resizes[0]
     before = crop['crop_size'] if isinstance(crop['crop_size'], int) else min(crop['crop_size'])
-    size = size or before
-    short = round(size / (crop_pct or before / min(resize['scale'])))
-    crop['crop_size'], resize['scale'] = size, (max(resize['scale']), short)
+    side: int = size or before
+    short = round(side / (crop_pct or before / min(resize['scale'])))
+    crop['crop_size'], resize['scale'] = side, (max(resize['scale']), short)
 
 
 def kind(step: dict) -> str:

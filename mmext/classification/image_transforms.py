@@ -42,8 +42,8 @@ class RandomResizedCrop(BaseTransform):
                 raise UserError(f'RandomResizedCrop: {name}={values} is not the least and the greatest of two numbers '
                                 'above 0')
         self.size = size
-        self.scale = tuple(scale)
-        self.ratio = tuple(ratio)
+        self.scale = scale[0], scale[1]
+        self.ratio = ratio[0], ratio[1]
         self.interpolation = interpolation
         self.backend = backend
 
@@ -52,6 +52,7 @@ class RandomResizedCrop(BaseTransform):
         top, left, height, width = self.window(*results['img'].shape[:2])
         crop = results['img'][top:top + height, left:left + width]
         image = mmcv.imresize(crop, (self.size, self.size), interpolation=self.interpolation, backend=self.backend)
+        assert isinstance(image, np.ndarray)
         results.update(img=image, img_shape=image.shape[:2])
         return results
 

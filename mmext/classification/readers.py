@@ -51,7 +51,7 @@ def locate(data_root: str | Path, folders: Sequence[str], files: Sequence[Sequen
     missing = [names[0] for names, path in zip(files, found[best]) if path is None]
     if missing:
         raise UserError(f'{places[best]}: no {shorten(missing, 5)} ({holding(places[best])}); {hint}')
-    return found[best]
+    return [path for path in found[best] if path is not None]
 
 
 def as_bytes(text: str, encoding: str) -> bytes:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from mmengine.config import Config
@@ -44,12 +44,12 @@ class Classification(Task):
                             'file; need a config of class folders')
         return steps[1:]
 
-    def prepare(self, pipeline: Callable, item: object, path: str) -> dict:
+    def prepare(self, pipeline: Callable, item: np.ndarray, path: str) -> dict:
         """``item`` is a picture, RGB, uint8, (height, width, 3)."""
         return pipeline(dict(img=np.ascontiguousarray(item[..., ::-1]), img_path=path, img_shape=item.shape[:2],
                              gt_label=-1))
 
-    def result(self, inferencer: Inferencer, item: object, data: dict, sample: object) -> object:
+    def result(self, inferencer: Inferencer, item: np.ndarray, data: dict, sample: dict[str, Any]) -> Classified:
         return Classified(scores_by_name(inferencer.classes, sample['pred_scores']))
 
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import importlib
 import pickle
 from collections.abc import Callable
 from types import ModuleType
+from typing import Any
 
 from mmext.compat.notes import note
 
@@ -27,7 +29,8 @@ def allow_history_buffer_in_checkpoints(module: ModuleType) -> None:
             raise pickle.UnpicklingError(f'getattr of {name!r} is allowed for HistoryBuffer alone')
         return getattr(owner, name)
 
-    multiarray = np._core.multiarray if hasattr(np, '_core') else np.core.multiarray
+    core = 'numpy._core' if hasattr(np, '_core') else 'numpy.core'
+    multiarray = importlib.import_module(f'{core}.multiarray')
     dtypes = [type(np.dtype(code)) for code in ('f4', 'f8', 'i4', 'i8', 'b1')]
     torch.serialization.add_safe_globals([
         module.HistoryBuffer, (method_of_history_buffer, 'builtins.getattr'),
@@ -50,7 +53,7 @@ def keep_checkpoints_from_running_code(module: ModuleType) -> None:
     def load_without_fallback(file, map_location=None, weights_only: bool | None = None):
         return torch.load(file, map_location=map_location, weights_only=weights_only)
 
-    module._safe_torch_load = load_without_fallback
+    vars(module)['_safe_torch_load'] = load_without_fallback
     note(keep_checkpoints_from_running_code, 'checkpoints with code in them are refused')
 
 
@@ -66,7 +69,7 @@ def keep_downloads_from_running_code(module: ModuleType) -> None:
     if 'load_url' not in module.load_from_http.__code__.co_names:
         return
 
-    def load_from_our_reader(filename: str, map_location: object = None) -> dict:
+    def load_from_our_reader(filename: str, map_location: Any = None) -> dict:
         from mmext.checkpoints import read_checkpoint
         return read_checkpoint(filename, map_location or 'cpu')
 

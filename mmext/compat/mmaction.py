@@ -37,7 +37,7 @@ def stand_in_for_drn(module: ModuleType) -> None:
         def __init__(self, *args, **kwargs) -> None:
             raise ImportError('the installed mmaction2 has no DRN localizer: its wheel lacks that folder')
 
-    module.DRN = DRN
+    vars(module)['DRN'] = DRN
     note(stand_in_for_drn, 'mmaction2 imports without its DRN localizer')
 
 

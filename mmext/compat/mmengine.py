@@ -7,6 +7,7 @@ import importlib.util
 import os
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from types import ModuleType
 
 from mmext.compat.notes import note
@@ -39,8 +40,9 @@ def find_packages_without_pkg_resources(module: ModuleType) -> None:
                 raise RuntimeError(f'{package} is a namespace package, it has no one place') from None
             return os.path.dirname(spec.origin)
         for name in (package, package2module(package)):
-            if os.path.exists(distribution.locate_file(name)):
-                return str(distribution.locate_file(name))
+            path = str(distribution.locate_file(name))
+            if os.path.exists(path):
+                return path
         spec = importlib.util.find_spec(name)  # installed with pip install -e: the files are elsewhere
         return os.path.dirname(spec.origin) if spec and spec.origin else str(distribution.locate_file(name))
 
@@ -79,7 +81,7 @@ def know_the_standard_library(module: ModuleType) -> None:
     def _is_builtin_module(module_name: str) -> bool:
         return module_name.partition('.')[0] in sys.stdlib_module_names or by_place(module_name)
 
-    module._is_builtin_module = _is_builtin_module
+    vars(module)['_is_builtin_module'] = _is_builtin_module
     note(know_the_standard_library, 'configs with read_base() may call the standard library')
 
 
@@ -139,7 +141,7 @@ def write_files_whole_or_not_at_all(module: ModuleType) -> None:
     from mmext.files import write_whole
 
     def put(self, obj: bytes, filepath: str | os.PathLike) -> None:
-        write_whole(filepath, lambda temporary: temporary.write_bytes(obj), durable=True)
+        write_whole(Path(filepath), lambda temporary: temporary.write_bytes(obj), durable=True)
 
     def put_text(self, obj: str, filepath: str | os.PathLike, encoding: str = 'utf-8') -> None:
         self.put(obj.encode(encoding), filepath)
@@ -164,5 +166,5 @@ def start_processes_without_a_gpu(module: ModuleType) -> None:
     def init_dist_pytorch(backend: str, init_backend: str = 'torch', **kwargs) -> None:
         torch.distributed.init_process_group(backend='gloo', **kwargs)
 
-    module._init_dist_pytorch = init_dist_pytorch
+    vars(module)['_init_dist_pytorch'] = init_dist_pytorch
     note(start_processes_without_a_gpu, 'several processes train on the processor')

@@ -62,7 +62,7 @@ def keep_bool_numpys_own(module: ModuleType) -> None:
 
     if not hasattr(np, 'bool') or 'bool' not in set(names_used(module)) or vars(module).get('np') is not np:
         return
-    module.np = NumpyWith()
+    vars(module)['np'] = NumpyWith()
     note(keep_bool_numpys_own, f'{module.__name__} leaves np.bool as it is')
 
 
@@ -109,7 +109,7 @@ def find_tubes_frames_as_numbers(module: ModuleType) -> None:
         return module.iou3d_voc(*common) * (1. if spatialonly else temporal)
 
     iou3dt_voc.__doc__ = module.iou3dt_voc.__doc__
-    module.iou3dt_voc = iou3dt_voc
+    vars(module)['iou3dt_voc'] = iou3dt_voc
     note(find_tubes_frames_as_numbers, "mmaction2's MultiSportsMetric compares tubes")
 
 
@@ -119,7 +119,7 @@ def lend(module: ModuleType, name: str, value: object, repair: Callable) -> None
 
     if hasattr(np, name) or name not in set(names_used(module)) or vars(module).get('np') is not np:
         return
-    module.np = NumpyWith(**{name: value})
+    vars(module)['np'] = NumpyWith(**{name: value})
     note(repair, f'np.{name} is there for the modules of {module.__name__.partition(".")[0]} that use it')
 
 
