@@ -15,7 +15,7 @@ from mmext.backbones import Backbone, create_backbone
 from mmext.backbones.checks import is_whole
 from mmext.backbones.layers import Layers, is_number
 from mmext.backbones.names import find_backbone
-from mmext.backbones.timm_words import in_our_words
+from mmext.backbones.timm_options import translate_timm_options
 from mmext.backbones.weights import require_match
 from mmext.checkpoints import read_checkpoint, weights_of
 from mmext.errors import UserError
@@ -116,7 +116,7 @@ def create_classifier(name: str, num_classes: int = 1000, checkpoint_path: str |
         UserError: an unknown name, an unusable option, or a checkpoint that does not hold exactly this classifier.
     """
     cls, arguments = find_backbone(name)
-    options = in_our_words(options, cls, arguments, classifier=True)
+    options = translate_timm_options(options, cls, arguments, classifier=True)
     model = Classifier(create_backbone(name, **options), num_classes)
     if checkpoint_path:
         weights = weights_of(read_checkpoint(checkpoint_path))
