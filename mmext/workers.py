@@ -1,4 +1,4 @@
-"""Many jobs in many processes, of which some may crash."""
+"""Running many jobs in several processes, some of which may crash."""
 
 from __future__ import annotations
 
@@ -20,30 +20,31 @@ from mmext.files import is_disk_full
 
 Job = TypeVar('Job')
 Result = TypeVar('Result')
-AHEAD = 2  # jobs handed out for each worker, so that none waits for the next
+AHEAD = 2  # jobs submitted per worker, so that no worker waits for its next job
 
 
 @dataclass(frozen=True)
 class Crash:
-    """What a job gives that ended in an error of no kind that is expected, or took its process with it."""
+    """The result of a job that has raised an unexpected error or crashed its process."""
 
     reason: str
 
 
 def each(function: Callable[[Job], Result], jobs: Iterable[Job],
          workers: int) -> Generator[tuple[Job, Result | Crash], None, None]:
-    """Does every job once; gives jobs and results as they are done, in any order.
+    """Runs every job, and yields (job, result) as jobs finish, in any order.
 
-    A job that ends its process is found by doing anew, one by one, all that were under way; the others go on. When the
-    generator is closed early, as by Ctrl-C, the workers are stopped, and clean up behind themselves.
+    If a process crashes, the jobs that were running are repeated one at a time to find the one that crashes; the others
+    continue. If the generator is closed early, for example by Ctrl-C, the workers are stopped and clean up.
 
     Args:
-        function: of a module, so that another process can import it.
-        jobs: their arguments.
-        workers: how many processes; 0 does the jobs in this one, where a crash is the end.
+        function: What to call with each job; defined in a module, so that another process can import it.
+        jobs: The arguments of the calls.
+        workers: Number of processes. 0 runs the jobs in this process, where a crash ends everything.
 
     Raises:
-        UserError: of a job's; or the disk is full, which ends them all.
+        UserError: A job has raised it.
+        DiskFull: The disk is full; no further jobs are run.
     """
     if not workers:
         yield from ((job, attempt(function, job)) for job in jobs)
@@ -57,13 +58,14 @@ def each(function: Callable[[Job], Result], jobs: Iterable[Job],
 
 def until_broken(function: Callable[[Job], Result], jobs: Iterator[Job],
                  workers: int) -> Generator[tuple[Job, Result | Crash], None, list[Job]]:
-    """As ``each``, until a process ends; returns the jobs that were under way then."""
+    """Like ``each``, but stops when a process crashes, and returns the jobs that were running then."""
     others = set(multiprocessing.active_children())
-    executor = ProcessPoolExecutor(workers, start_server(function.__module__), prepare_worker)
+    executor = ProcessPoolExecutor(workers, start_fork_server(function.__module__), set_signal_handlers)
     running: dict[Future, Job] = {}
     lost: list[Job] = []
 
     def submit(count: int) -> None:
+        """Submits up to ``count`` jobs, unless a process has crashed."""
         for job in islice(jobs, 0 if lost else count):
             try:
                 running[executor.submit(attempt, function, job)] = job
@@ -92,12 +94,12 @@ def until_broken(function: Callable[[Job], Result], jobs: Iterator[Job],
         executor.shutdown(cancel_futures=True)
 
 
-def start_server(module: str) -> BaseContext:
-    """Starts the process that workers are forked from, and waits for its imports, a module's; it has no threads."""
+def start_fork_server(module: str) -> BaseContext:
+    """Starts the process, free of threads, that workers are forked from; waits until it has imported ``module``."""
     context = multiprocessing.get_context('forkserver')
     context.set_forkserver_preload([module])
-    resource_tracker.ensure_running()  # here, since it unblocks the signal
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # all of them leave Ctrl-C to this process
+    resource_tracker.ensure_running()  # before the signal is blocked, since it unblocks it
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # only this process handles Ctrl-C
     try:
         forkserver.ensure_running()
     finally:
@@ -108,18 +110,24 @@ def start_server(module: str) -> BaseContext:
     return context
 
 
-def prepare_worker() -> None:
+def set_signal_handlers() -> None:
+    """Makes a worker ignore Ctrl-C, and exit cleanly on SIGTERM."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
 
 
 def attempt(function: Callable[[Job], Result], job: Job) -> Result | Crash:
-    """The job's result, or what went wrong."""
+    """Runs a job. Returns its result, or a ``Crash`` for an unexpected error.
+
+    Raises:
+        UserError: The job has raised it.
+        DiskFull: The disk is full.
+    """
     try:
         return function(job)
     except UserError:
         raise
-    except SystemExit:  # stopped, and its temporary files are gone; the pool would go on with the next job
+    except SystemExit:  # from SIGTERM, after temporary files are removed; the pool would continue with the next job
         os._exit(128 + signal.SIGTERM)
     except Exception as error:
         if is_disk_full(error):

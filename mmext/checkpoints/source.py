@@ -26,7 +26,7 @@ def find_source(source: str | Path) -> Path:
     if separator and re.fullmatch(r'[\w.+:-]+', prefix):
         if prefix.lower() not in URLS:
             known = ', '.join([*(f'{name}://' for name in URLS), *TABLES])
-            raise UserError(f'{source}: checkpoints can be read from a path, or from {known}; download it, and give '
+            raise UserError(f'{source}: checkpoints are read from a path, or from {known}; download it, and give '
                             'the path of the file')
         return download(source)
     path = Path(source).expanduser()
