@@ -55,4 +55,4 @@ def test_missing_ops(tmp_path: Path):
 def test_missing_library(tmp_path: Path, module: str, mend: str):
     done = run('-m', 'mmext.doctor', env=hide(tmp_path, module))
     assert done.returncode == 1, done.stderr
-    assert f'missing: {module}' in done.stdout and mend in done.stdout.split('Mend')[1]
+    assert f'missing: {module}' in done.stdout and mend in done.stdout.split('. Install ')[1]

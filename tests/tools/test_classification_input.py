@@ -123,8 +123,8 @@ def test_half_downloaded_cifar(cifar: Path, place: Path):
 @pytest.mark.parametrize(('config', 'flags', 'says'), [
     ('rir_cifar10', ['--backbone', 'rir_cnn23'], r"no backbone 'rir_cnn23'; did you mean 'rir_cnn32'"),
     ('rir_cifar10', ['--seed', '-1'], '--seed -1: need a number from 0 to 4294967295'),
-    ('rir_cifar10', ['--classes', 'auto'], 'the classes of mmext.CIFAR10 are its own'),
-    ('rir_cifar10', ['--classes', 'cat,dog'], 'the classes of mmext.CIFAR10 are its own'),
+    ('rir_cifar10', ['--classes', 'auto'], 'the classes of mmext.CIFAR10 can\'t be changed'),
+    ('rir_cifar10', ['--classes', 'cat,dog'], 'the classes of mmext.CIFAR10 can\'t be changed'),
     ('rir_cifar10', ['model.backbone.filters=[15,32,64]'], r'filters=\(15, 32, 64\): .* must be even'),
     ('rir_cifar10', ['model.backbone.blocks=[5,5]'], r'blocks=\[5, 5\]: need 3 positive integers'),
     ('rir_cifar10', ['model.backbone.variant=rirr'], "RiR has no variant 'rirr'.* did you mean 'rir'"),
