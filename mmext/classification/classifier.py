@@ -1,4 +1,4 @@
-"""A backbone with global average pooling and one linear layer."""
+"""Classifiers: a backbone, global average pooling and one linear layer."""
 
 from __future__ import annotations
 
@@ -29,8 +29,11 @@ class ImagePreprocessor(BaseDataPreprocessor):
     """Moves a batch to the model's device and normalises it there: (pixel - mean) / std.
 
     Args:
-        mean: of each channel, in pixel values of 0 to 255, RGB.
-        std: likewise.
+        mean: Mean of each channel (RGB), for pixel values from 0 to 255.
+        std: Standard deviation of each channel, likewise; above 0.
+
+    Raises:
+        UserError: ``mean`` or ``std`` is not a list of such numbers, or their lengths differ.
     """
 
     def __init__(self, mean: Sequence[float] = (0., 0., 0.), std: Sequence[float] = (255., 255., 255.)) -> None:
@@ -38,7 +41,7 @@ class ImagePreprocessor(BaseDataPreprocessor):
         for name, values in (('mean', mean), ('std', std)):
             if not isinstance(values, (list, tuple)) or not values or not all(
                     is_number(value) and abs(value) < math.inf and (name == 'mean' or value > 0) for value in values):
-                raise UserError(f'ImagePreprocessor: {name}={values!r} is no list of numbers'
+                raise UserError(f'ImagePreprocessor: {name}={values!r} is not a list of numbers'
                                 f'{" above 0" if name == "std" else ""}, one for each channel')
         if len(mean) != len(std):
             raise UserError(f'ImagePreprocessor: mean={mean!r} and std={std!r} are of different lengths')
@@ -46,9 +49,9 @@ class ImagePreprocessor(BaseDataPreprocessor):
         self.register_buffer('std', torch.tensor(std).reshape(-1, 1, 1), persistent=False)
 
     def forward(self, data: dict, training: bool = False) -> dict:
-        """dict(inputs (N, C, H, W) of 0 to 255, labels (N,)) -> the same, inputs as normalised float.
+        """dict(inputs=(N, C, H, W) from 0 to 255, labels=(N,)) -> the same with normalised float32 inputs.
 
-        ``names``, which are for messages about a batch, are left out.
+        ``names``, which only serve messages about a batch, are removed.
         """
         moved = self.cast_data({key: value for key, value in data.items() if key != 'names'})
         assert isinstance(moved, dict)
@@ -57,15 +60,20 @@ class ImagePreprocessor(BaseDataPreprocessor):
 
 @MODELS.register_module()
 class Classifier(BaseModel):
-    """Images (N, C, H, W) or clips (N, C, T, H, W) -> logits (N, num_classes).
+    """A classifier of images (N, C, H, W) or clips (N, C, T, H, W), with logits (N, num_classes).
 
-    Its checkpoints hold ``backbone.`` and ``fc.``; they load as they are as a detector's backbone.
+    The names of its weights begin with ``backbone.`` and ``fc.``. A checkpoint can be loaded into the backbone of a
+    detector without conversion.
 
     Args:
-        backbone: a backbone or its config; its last output is classified.
-        num_classes: of the linear layer ``fc``.
-        data_preprocessor: config of what normalises a loader's batches; a plain call takes normalised inputs.
-        init_cfg: as for every mmengine model.
+        backbone: A backbone or its config; its last output is classified.
+        num_classes: Number of outputs of the linear layer ``fc``.
+        data_preprocessor: Config of the module that normalises the batches of a data loader. A plain call of the model
+            takes normalised inputs.
+        init_cfg: Initialisation, as for every model of mmengine.
+
+    Raises:
+        UserError: ``num_classes`` is not a positive integer, or ``backbone`` is not one of mmext's.
     """
 
     def __init__(self, backbone: Backbone | dict, num_classes: int, data_preprocessor: dict | None = None,
@@ -86,9 +94,9 @@ class Classifier(BaseModel):
 
         Args:
             inputs: (N, C, H, W) or (N, C, T, H, W).
-            labels: (N,), for 'loss'; passed on by 'predict'.
-            mode: 'tensor' for logits, 'loss' for a dict of the cross entropy and the batch's accuracy, 'predict' for
-                one dict a sample: pred_scores (num_classes,) and gt_label.
+            labels: (N,); required for the mode 'loss', and included in the results of 'predict'.
+            mode: 'tensor' returns logits (N, num_classes); 'loss' a dict with ``loss`` (cross entropy) and ``accuracy``
+                of the batch; 'predict' one dict per sample with ``pred_scores`` (num_classes,) and ``gt_label``.
         """
         x = self.backbone(inputs)[-1]
         logits = self.fc(self.pool(x).flatten(1))
@@ -103,17 +111,19 @@ class Classifier(BaseModel):
 
 def create_classifier(name: str, num_classes: int = 1000, checkpoint_path: str | Path | None = None,
                       **options) -> Classifier:
-    """Builds a classifier on a network by its name.
+    """Creates a classifier whose backbone is given by name.
 
     Args:
-        name: one of ``mmext.list_backbones()``.
-        num_classes: of the linear layer.
-        checkpoint_path: weights of a whole classifier, ours or the iResNet authors' (without ``backbone.``).
-        options: arguments of the backbone, such as ``stem='conv3x3'`` or ``in_channels=1``; timm's words are taken
-            as ``create_backbone`` takes them.
+        name: One of ``mmext.list_backbones()``.
+        num_classes: Number of classes.
+        checkpoint_path: Weights of a whole classifier, in our format or that of the iResNet authors (without
+            ``backbone.``).
+        options: Arguments of the backbone, such as ``stem='conv3x3'`` or ``in_channels=1``; timm's names work as for
+            ``create_backbone``.
 
     Raises:
-        UserError: an unknown name, an unusable option, or a checkpoint that does not hold exactly this classifier.
+        UserError: The name is unknown, an option can't be used, or the checkpoint does not contain exactly the weights
+            of this classifier.
     """
     cls, arguments = find_backbone(name)
     options = translate_timm_options(options, cls, arguments, classifier=True)
