@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Sequence
 from typing import Any, ClassVar, Protocol, runtime_checkable
 
 from mmengine.model import BaseModule
-from mmengine.registry import WEIGHT_INITIALIZERS
 from torch import Tensor, fx, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
@@ -16,8 +14,8 @@ from mmext.backbones.checks import check_flag, check_odd, check_out_indices, che
 from mmext.backbones.features import Feature, FeatureInfo
 from mmext.backbones.layers import Layers
 from mmext.backbones.plan import CIFAR_BLOCKS, STEMS, Arch, StagePlan, per_stage, plan_stages
-from mmext.backbones.weights import load_pretrained
-from mmext.errors import UserError, nearest
+from mmext.backbones.weights import load_pretrained, split_init_cfg
+from mmext.errors import UserError
 
 State = Any  # what one block passes to the next: a feature map, or in some families a tuple of tensors
 
@@ -313,30 +311,3 @@ class Backbone(BaseModule):
             if isinstance(module, _BatchNorm):
                 module.eval()
         return self
-
-
-def split_init_cfg(init_cfg: dict | Sequence[dict] | None) -> tuple[list[dict], list[dict] | None]:
-    """Separates the options of each ``Pretrained`` initialiser, which we load ourselves, from the other initialisers.
-
-    Raises:
-        UserError: The config is malformed, or names an initialiser or an option that does not exist.
-    """
-    configs = [init_cfg] if isinstance(init_cfg, dict) else [] if init_cfg is None else init_cfg
-    if not isinstance(configs, (list, tuple)) or not all(isinstance(config, dict) for config in configs):
-        raise UserError(f'init_cfg={init_cfg!r}: need a dict with a type, or a list of such dicts')
-    for config in configs:
-        kind = config.get('type')
-        if not (isinstance(kind, type) or isinstance(kind, str) and kind and WEIGHT_INITIALIZERS.get(kind)):
-            raise UserError(f'init_cfg: there is no initialiser {kind!r}'
-                            f'{nearest(str(kind), WEIGHT_INITIALIZERS.module_dict)}')
-    pretrained = [{key: value for key, value in config.items() if key != 'type'} for config in configs
-                  if config.get('type') == 'Pretrained']
-    for options in pretrained:
-        for key in sorted(set(options) - {'checkpoint', 'prefix', 'strict', 'inflate', 'map_location'}):
-            raise UserError(f"init_cfg of type 'Pretrained': unknown key {key!r}; the keys are checkpoint, prefix, "
-                            'strict and inflate')
-        if not options.get('checkpoint'):
-            raise UserError("init_cfg of type 'Pretrained': the checkpoint is missing")
-        if not isinstance(options['checkpoint'], (str, os.PathLike)):
-            raise UserError(f"init_cfg of type 'Pretrained': checkpoint={options['checkpoint']!r} is not a path")
-    return pretrained, [config for config in configs if config.get('type') != 'Pretrained'] or None

@@ -2,17 +2,47 @@
 
 from __future__ import annotations
 
+import os
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 from mmengine.logging import print_log
+from mmengine.registry import WEIGHT_INITIALIZERS
 from torch import Tensor, nn
 
 from mmext.backbones.inflate import inflate as inflate_weights
 from mmext.checkpoints import read_checkpoint, weights_of
-from mmext.errors import UserError, shorten
+from mmext.errors import UserError, nearest, shorten
 
 OPTIONAL = 'num_batches_tracked'  # not in checkpoints from before torch 0.4.1, and not used here
+
+
+def split_init_cfg(init_cfg: dict | Sequence[dict] | None) -> tuple[list[dict], list[dict] | None]:
+    """Separates the options of each ``Pretrained`` initialiser, which we load ourselves, from the other initialisers.
+
+    Raises:
+        UserError: The config is malformed, or names an initialiser or an option that does not exist.
+    """
+    configs = [init_cfg] if isinstance(init_cfg, dict) else [] if init_cfg is None else init_cfg
+    if not isinstance(configs, (list, tuple)) or not all(isinstance(config, dict) for config in configs):
+        raise UserError(f'init_cfg={init_cfg!r}: need a dict with a type, or a list of such dicts')
+    for config in configs:
+        kind = config.get('type')
+        if not (isinstance(kind, type) or isinstance(kind, str) and kind and WEIGHT_INITIALIZERS.get(kind)):
+            raise UserError(f'init_cfg: there is no initialiser {kind!r}'
+                            f'{nearest(str(kind), WEIGHT_INITIALIZERS.module_dict)}')
+    pretrained = [{key: value for key, value in config.items() if key != 'type'} for config in configs
+                  if config.get('type') == 'Pretrained']
+    for options in pretrained:
+        for key in sorted(set(options) - {'checkpoint', 'prefix', 'strict', 'inflate', 'map_location'}):
+            raise UserError(f"init_cfg of type 'Pretrained': unknown key {key!r}; the keys are checkpoint, prefix, "
+                            'strict and inflate')
+        if not options.get('checkpoint'):
+            raise UserError("init_cfg of type 'Pretrained': the checkpoint is missing")
+        if not isinstance(options['checkpoint'], (str, os.PathLike)):
+            raise UserError(f"init_cfg of type 'Pretrained': checkpoint={options['checkpoint']!r} is not a path")
+    return pretrained, [config for config in configs if config.get('type') != 'Pretrained'] or None
 
 
 def load_pretrained(backbone: nn.Module, checkpoint: str | Path, prefix: str | None = None, strict: bool = True,
