@@ -1,4 +1,4 @@
-"""Residual backbones of four papers for mmdet and mmaction2; importing it is all that a config has to do.
+"""Residual backbones of four papers for mmdet and mmaction2. A config only has to import this package to use them.
 
 The import repairs the installed stack (see ``mmext.compat``) and makes the ``mmext.`` names known to OpenMMLab's
 registries. It imports none of the stack's libraries: repairs run, and names are registered, when somebody imports the
@@ -13,7 +13,7 @@ from mmext.imports import ImportHooks
 
 compat.install()
 
-from mmext.errors import UserError  # noqa: E402  the repairs come first
+from mmext.errors import UserError  # noqa: E402  the repairs must be installed first
 
 __version__ = '0.2.0'
 __all__ = ['UserError', 'create_backbone', 'create_classifier', 'list_backbones']
@@ -29,12 +29,12 @@ sys.meta_path.insert(0, _registration)
 
 
 def __dir__() -> list[str]:
-    """The public names too that are imported at their first use."""
+    """Lists the public names, including those that are imported lazily."""
     return sorted({*globals(), *__all__})
 
 
 def __getattr__(name: str):
-    """The networks are imported at their first use."""
+    """Imports the functions that create networks when they are first used."""
     if name in ('create_backbone', 'list_backbones'):
         from mmext import backbones
         return getattr(backbones, name)

@@ -1,10 +1,11 @@
-"""What the ``type`` of a config's part names: the class or function, where it must be registered, what it takes."""
+"""The component that a ``type`` in a config names: its class or function, its registry and its arguments."""
 
 from __future__ import annotations
 
 import difflib
 import importlib
 import inspect
+from collections.abc import Callable
 
 from mmengine import registry
 from mmengine.registry import Registry
@@ -23,17 +24,17 @@ NESTED = dict(optimizer='OPTIMIZERS', vis_backends='VISBACKENDS', dataset='DATAS
               mask_head='MODELS', rpn_head='MODELS', roi_head='MODELS', cls_head='MODELS', data_preprocessor='MODELS',
               bbox_roi_extractor='MODELS', loss_cls='MODELS', loss_bbox='MODELS', anchor_generator='TASK_UTILS',
               bbox_coder='TASK_UTILS', assigner='TASK_UTILS', init_cfg='WEIGHT_INITIALIZERS')
-READ_BY_OTHERS = ('loss_cls', 'loss_bbox', 'init_cfg')  # their owners take out arguments before they build them
+READ_BY_OTHERS = ('loss_cls', 'loss_bbox', 'init_cfg')  # their owners remove some arguments before building them
 PLAIN = ('paramwise_cfg', 'nms', 'roi_layer', 'dist_cfg', 'mp_cfg', 'backend_args', 'metainfo', 'meta')
 BUILDER_READS = ('type', '_scope_', 'priority')
 READ_OUTSIDE = dict(OPTIM_WRAPPERS=('constructor', 'paramwise_cfg'), PARAM_SCHEDULERS=('convert_to_iter_based', ))
 
 
 def registry_at(keys: tuple[str, ...]) -> str | None:
-    """The registry of what stands at a place of a config; None where several may be meant.
+    """The name of the registry for the dict at a place in a config; None if it is not certain.
 
     Args:
-        keys: that lead there, indices of lists included.
+        keys: The keys, including indices of lists, that lead to the place.
     """
     names = [key for key in keys if not key.isdigit()]
     if not names:
@@ -45,13 +46,13 @@ def registry_at(keys: tuple[str, ...]) -> str | None:
     return NESTED.get(names[-1])
 
 
-def find_component(kind: object, scope: str | None, root: str | None = None) -> object | None:
-    """The class or function that a ``type`` names.
+def find_component(kind: object, scope: str | None, root: str | None = None) -> Callable | None:
+    """Looks up the class or function that a ``type`` names; None if there is none.
 
     Args:
-        kind: the ``type``. What is not a string is the component itself.
-        scope: the scope that a name without one is looked for in first.
-        root: the registry's name; None tries all.
+        kind: The ``type``. If it is not a string, it is the component itself.
+        scope: The scope in which a name without a scope is searched first.
+        root: The name of the registry; None searches all registries.
     """
     if not isinstance(kind, str):
         return kind if callable(kind) else None
@@ -67,19 +68,19 @@ def find_component(kind: object, scope: str | None, root: str | None = None) -> 
 
 
 def same_place(root: str | None) -> tuple[str, ...]:
-    """The registries that mmengine looks into at a place; it takes an evaluator where it takes a metric."""
+    """The registries to search for a registry's name: all for None; evaluators can be used in place of metrics."""
     return REGISTRIES if root is None else (root, 'EVALUATOR') if root == 'METRICS' else (root, )
 
 
 def similar_types(kind: str, scope: str | None, root: str | None = None, count: int = 3, least: float = 0.6) -> str:
-    """"; did you mean 'mmext.BatchRandomCrop'?": the registered names most like a mistyped one, with their scopes.
+    """Suggests the registered names most similar to a mistyped one: "; did you mean 'mmext.BatchRandomCrop'?", or ''.
 
     Args:
-        kind: the mistyped name.
-        scope: whose names need no prefix.
-        root: the registry's name; None looks through all.
-        count: how many names there are at most.
-        least: how alike they must be, from 0 to 1.
+        kind: The mistyped name.
+        scope: The scope whose names need no prefix.
+        root: The name of the registry; None searches all registries.
+        count: The largest number of suggestions.
+        least: The smallest similarity of a suggestion, from 0 to 1.
     """
     found: dict[str, list[str]] = {}
     for place in same_place(root):
@@ -94,7 +95,7 @@ def similar_types(kind: str, scope: str | None, root: str | None = None, count: 
 
 
 def families(root: Registry) -> list[Registry]:
-    """A registry and its children, filled, as far as they can be imported."""
+    """A registry and its children, after importing the modules that register their components, where possible."""
     for scope in SCOPES:
         try:
             importlib.import_module(f'{scope}.registry')
@@ -109,8 +110,8 @@ def families(root: Registry) -> list[Registry]:
     return found
 
 
-def arguments(component: object) -> set[str]:
-    """The arguments of a function or class; where a class hands on ``**kwargs``, those of its bases too."""
+def arguments(component: Callable) -> set[str]:
+    """The argument names of a function or class, including those of base classes that get its ``**kwargs``."""
     if not inspect.isclass(component):
         return set(inspect.signature(component).parameters)
     names: set[str] = set()
@@ -125,8 +126,8 @@ def arguments(component: object) -> set[str]:
     return names - {'self'}
 
 
-def takes_any(component: object) -> bool:
-    """Whether a component of another's has ``**kwargs``, of which only its code tells what they may be."""
+def takes_any(component: Callable) -> bool:
+    """Whether a component from outside mmext takes ``**kwargs``, so that its valid arguments are unknown."""
     called = component.__init__ if inspect.isclass(component) else component
     try:
         kinds = {parameter.kind for parameter in inspect.signature(called).parameters.values()}
@@ -135,6 +136,6 @@ def takes_any(component: object) -> bool:
     return inspect.Parameter.VAR_KEYWORD in kinds and not getattr(component, '__module__', '').startswith('mmext.')
 
 
-def readable_keys(component: object, root: str | None) -> set[str]:
-    """What may stand beside a ``type``: the component's arguments, and what its builder reads itself."""
-    return arguments(component) | set(BUILDER_READS) | set(READ_OUTSIDE.get(root, ()))
+def readable_keys(component: Callable, root: str | None) -> set[str]:
+    """The keys that are allowed beside a ``type``: the component's arguments, and keys that its builder reads."""
+    return arguments(component) | set(BUILDER_READS) | set(READ_OUTSIDE.get(root or '', ()))

@@ -1,17 +1,18 @@
-"""A config as a tree: its data sets, its hooks, and every value of it."""
+"""Helpers for walking through a config: its data sets, hooks and values."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Container
+from typing import Any
 
-from mmengine.config import Config, ConfigDict
+from mmengine.config import Config
 
 LOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
 
 
-def datasets_of(config: Config, *loaders: str) -> list[ConfigDict]:
-    """The data sets of these loaders, by default of all, including those inside wrappers."""
-    found: list[ConfigDict] = []
+def datasets_of(config: Config, *loaders: str) -> list[dict]:
+    """The data set dicts of these loaders, by default of all loaders, including those inside wrappers."""
+    found: list[dict] = []
 
     def collect(node: object) -> None:
         if isinstance(node, dict):
@@ -29,25 +30,31 @@ def datasets_of(config: Config, *loaders: str) -> list[ConfigDict]:
 
 
 def pipeline_of_test(config: Config) -> list[dict]:
-    """The steps of the test data set; an empty list where the config has none."""
+    """The pipeline of the test data set; an empty list if the config has none."""
     return (config.get('test_dataloader') or {}).get('dataset', {}).get('pipeline') or []
 
 
 def kind_of(part: dict) -> str:
-    """What the ``type`` of a part of a config is called, without its scope; '' where it has none."""
+    """The name of the ``type`` of a dict in a config, without its scope; '' if it has no type."""
     kind = part.get('type')
     return (kind if isinstance(kind, str) else getattr(kind, '__name__', '')).rpartition('.')[2]
 
 
 def add_hook(config: Config, hook: dict) -> None:
-    """Appends to the config's ``custom_hooks``."""
+    """Appends a hook to the config's ``custom_hooks``."""
     config.custom_hooks = [*(config.get('custom_hooks') or []), hook]
 
 
-def replace_values(node: object, change: Callable[[object, object], object], spared: Container[str] = ()) -> object:
-    """Rewrites a tree of dicts, lists and tuples in place, leaf by leaf: ``change(key, value) -> value``.
+def replace_values(node: Any, change: Callable[[Any, Any], object], spared: Container[str] = ()) -> Any:
+    """Replaces the leaves of a tree of dicts, lists and tuples. Dicts are changed in place, lists and tuples copied.
 
-    What stands under a key of ``spared`` stays as it is.
+    Args:
+        node: The tree.
+        change: ``change(key, value)`` returns the new value of a leaf; the key is None in lists and tuples.
+        spared: Keys whose values are left unchanged.
+
+    Returns:
+        The tree.
     """
     if isinstance(node, dict):
         for key, value in node.items():
@@ -60,5 +67,5 @@ def replace_values(node: object, change: Callable[[object, object], object], spa
 
 
 def is_nested(value: object) -> bool:
-    """Whether a value holds other values."""
+    """Whether a value is a dict, list or tuple."""
     return isinstance(value, (dict, list, tuple))

@@ -1,4 +1,4 @@
-"""Says what is installed, what is repaired and what is missing: python -m mmext.doctor"""
+"""Reports what is installed, what is repaired and what is missing: python -m mmext.doctor"""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ OPENCVS = ('opencv-python', 'opencv-python-headless', 'opencv-contrib-python', '
 
 @dataclass(frozen=True)
 class Need:
-    """A module that mmext needs, and the command that brings it."""
+    """A module that mmext needs, and the command that installs it."""
 
     module: str
-    mend: str
+    install: str
     what: str = ''
 
 
@@ -45,7 +45,7 @@ NEEDS = (
     Need('mmdet.datasets', PIP_OPENMMLAB),
     Need('mmaction.models', PIP_OPENMMLAB, 'action recognition'),
 )
-# Without these a command says what to install, or takes longer.
+# Optional modules: without them a command takes longer, or fails and says what to install.
 HELPFUL = {'hotcoco': 'COCO evaluation in a fraction of the time, tools/test.py --report',
            'safetensors': '.safetensors files',
            'jinja2': 'tools/test.py --report',
@@ -54,7 +54,7 @@ HELPFUL = {'hotcoco': 'COCO evaluation in a fraction of the time, tools/test.py 
 
 
 def main() -> int:
-    """Prints the findings; 1 if something needed is missing."""
+    """Prints the report. Returns the exit code: 1 if a required module is missing, else 0."""
     console = Console(width=max(110, Console().width), highlight=False)
     table = Table(title=f'mmext {mmext.__version__}, Python {sys.version.split()[0]}', title_justify='left')
     for column in ('module', 'version', ''):
@@ -64,22 +64,22 @@ def main() -> int:
         error = import_error(need.module)
         table.add_row(need.module, '-' if error else version_of(need.module), f'[red]{error}' if error else need.what)
         if error:
-            failures[need.module] = need.mend
+            failures[need.module] = need.install
     for module, what in HELPFUL.items():
         version = version_of(module) if compat.installed(module) else '-'
         table.add_row(module, version, what)
     console.print(table)
     for name, effect in compat.applied().items():
         console.print(f'repaired: {effect} ({name})')
-    for repair, modules in compat.waiting().items():
-        symptom = repair.__doc__.partition('\n')[0].rstrip('.')
+    for repair, modules in compat.pending().items():
+        symptom = (repair.__doc__ or '').partition('\n')[0].rstrip('.')
         console.print(f'in place for {", ".join(modules)}, not imported yet, against: {symptom} ({repair.__name__})',
                       markup=False)
     for remark in remarks():
         console.print(f'note: {remark}')
     if failures:
         first = next(iter(failures))
-        console.print(f'missing: {", ".join(failures)}. Mend {first} first:\n    {failures[first]}', soft_wrap=True,
+        console.print(f'missing: {", ".join(failures)}. Install {first} first:\n    {failures[first]}', soft_wrap=True,
                       markup=False)
         return 1
     console.print('all in order')
@@ -87,24 +87,25 @@ def main() -> int:
 
 
 def import_error(module: str) -> str:
-    """Why a module can't be imported, in one line; '' if it can."""
+    """Why a module can't be imported, on one line; '' if it can be."""
     try:
         with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
             warnings.simplefilter('ignore')
             importlib.import_module(module)
-    except Exception as error:  # whatever an installed package does on import is a finding here
+    except Exception as error:  # a broken package can raise anything on import, and is reported
         text = ' '.join(str(error).split()) or type(error).__name__
         return f'built without compiled ops ({text})' if 'mmcv._ext' in text else text[:160]
     return ''
 
 
 def version_of(module: str) -> str:
+    """The version of the package that a module belongs to."""
     package = sys.modules.get(module.partition('.')[0])
     return getattr(package, '__version__', None) or importlib.metadata.version(module.replace('_', '-'))
 
 
 def remarks() -> list[str]:
-    """What is worth knowing and breaks nothing."""
+    """Remarks on the installation that are worth knowing but are no failures."""
     found = []
     absent = [module for module in HELPFUL if not compat.installed(module)]
     if absent:
@@ -112,16 +113,16 @@ def remarks() -> list[str]:
         found.append(f'not installed, for {uses}: pip install {" ".join(absent).replace("_", "-")}')
     installed = [name for name in OPENCVS if has_distribution(name)]
     if len(installed) > 1:
-        found.append(f'{len(installed)} OpenCVs share one folder ({", ".join(installed)}); keep one')
+        found.append(f'{len(installed)} OpenCVs are installed into one folder ({", ".join(installed)}); keep only one')
     elif installed:
-        found.append(f'{installed[0]} serves as opencv-python (for mmcv, mmengine) and as opencv-contrib-python (for '
-                     'mmaction2); where pip check misses those two, nothing is missing')
+        found.append(f'{installed[0]} is used as opencv-python (by mmcv, mmengine) and as opencv-contrib-python (by '
+                     'mmaction2); pip check may report these two as missing, which can be ignored')
     if Path('/dev/shm').is_dir() and shutil.disk_usage('/dev/shm').total < LITTLE_SHARED_MEMORY:
         found.append(f'/dev/shm has {shutil.disk_usage("/dev/shm").total / 1e6:,.0f} MB, too little for loaders with '
                      'workers; start the container with docker run --shm-size=8g')
     torch = sys.modules.get('torch')
     if torch is not None and not torch.cuda.is_available():
-        found.append('torch sees no GPU; everything runs on the processor')
+        found.append('torch sees no GPU; everything runs on the CPU')
     elif torch is not None and 'mmcv.ops' in sys.modules:
         from mmcv.ops import get_compiling_cuda_version
         if get_compiling_cuda_version() == 'not available':
@@ -130,6 +131,7 @@ def remarks() -> list[str]:
 
 
 def has_distribution(name: str) -> bool:
+    """Whether a distribution of this name is installed."""
     try:
         importlib.metadata.version(name)
     except importlib.metadata.PackageNotFoundError:

@@ -1,4 +1,4 @@
-"""The font of the pictures that we draw ourselves."""
+"""The font for the pictures that mmext draws itself."""
 
 from __future__ import annotations
 
@@ -11,5 +11,5 @@ from PIL import ImageFont
 
 @lru_cache
 def font(size: int) -> ImageFont.FreeTypeFont:
-    """DejaVu Sans, which matplotlib brings along; it has Latin, Greek and Cyrillic letters, and boxes for others."""
+    """DejaVu Sans in a size in pixels. It is part of matplotlib, and has Latin, Greek and Cyrillic letters."""
     return ImageFont.truetype(str(Path(matplotlib.get_data_path(), 'fonts', 'ttf', 'DejaVuSans.ttf')), size)

@@ -1,4 +1,4 @@
-"""Code that runs when another module is imported, and modules in the place of absent ones."""
+"""Import hooks: code that runs when another module is imported, and stand-ins for missing modules."""
 
 from __future__ import annotations
 
@@ -65,18 +65,25 @@ class ImportHooks(importlib.abc.MetaPathFinder):
 
 
 class AbsentModules(importlib.abc.MetaPathFinder, importlib.abc.Loader):
-    """Last in line: supplies modules that every other finder found to be absent."""
+    """The last finder: provides stand-ins for modules that no other finder has found.
+
+    Args:
+        stand_ins: name of a module -> function that fills the new, empty module.
+    """
 
     def __init__(self, stand_ins: dict[str, Callable[[ModuleType], None]]) -> None:
         self.stand_ins = stand_ins
 
     def find_spec(self, name: str, path=None, target=None) -> importlib.machinery.ModuleSpec | None:
+        """Finds a module that has a stand-in."""
         if name not in self.stand_ins:
             return None
         return importlib.machinery.ModuleSpec(name, self)
 
     def create_module(self, spec: importlib.machinery.ModuleSpec) -> None:
+        """Leaves the creation of the module to Python."""
         return None
 
     def exec_module(self, module: ModuleType) -> None:
+        """Fills the module."""
         self.stand_ins[module.__name__](module)

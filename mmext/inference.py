@@ -1,4 +1,4 @@
-"""A trained model on a user's own pictures or videos, which have no annotations."""
+"""Inference with a trained model on images or videos without annotations."""
 
 from __future__ import annotations
 
@@ -12,26 +12,25 @@ from mmext.task import task_of
 
 
 class Inferencer:
-    """Calls a trained model with one item.
+    """Applies a trained model to one item per call.
 
-    A detector takes a picture, RGB, uint8, (height, width, 3), and gives ``detection.results.Detections``. A classifier
-    takes one, too, and gives a ``classification.results.Classified``; a recognizer takes the path of a video file, and
-    gives a ``video.results.Recognized``.
+    A detector takes an RGB image, a uint8 array (height, width, 3), and returns ``detection.results.Detections``. A
+    classifier takes such an image as well and returns ``classification.results.Classified``. A recognizer takes the
+    path of a video file and returns ``video.results.Recognized``.
 
     Args:
-        config: of the model; its test pipeline is used, but for the reading of annotations.
-        trained: must hold exactly the model's weights; its classes are used, where it has some, and the heads are made
-            for their number.
-        device: to compute on; by default the GPU where there is one.
-        score: detections of less are left out; the config's test_cfg may have left out more before.
-        memory_format: of the weights, see ``memory_format.arrange_weights``.
+        config: The config of the model; its test pipeline is used, except for loading annotations.
+        trained: The checkpoint. It must contain exactly the weights of the model; its classes are used if it has any.
+        device: The device to compute on; by default the GPU if there is one.
+        score: Detections with a lower score are dropped. The config's test_cfg may drop others before.
+        memory_format: Memory format of the weights, see ``memory_format.arrange_weights``.
 
     Attributes:
-        classes: the names, in the order of the scores; None where nothing tells.
-        source: the checkpoint's file or URL.
+        classes: The names of the classes, in the order of the scores; None if they are unknown.
+        source: File or URL of the checkpoint.
 
     Raises:
-        UserError: the config's model or pipeline takes no such items, or the checkpoint is not this model's; in a call:
+        UserError: The model or pipeline does not take such items, or the checkpoint does not fit the model. In a call:
             a video can't be read, or a score is not finite.
     """
 
@@ -47,7 +46,7 @@ class Inferencer:
         self.source = trained.source
 
     def __call__(self, item: object, path: str = '') -> object:
-        """The typed result of an item; ``path`` is the file that a picture comes from, for what names it."""
+        """Returns the result for an item. ``path`` is the file of an image, used in messages."""
         data = self.task.prepare(self.pipeline, item, path)
         with torch.no_grad():
             sample = self.model.test_step(self.task.collate([data]))[0]

@@ -1,4 +1,4 @@
-"""mmext's child registries: what makes ``type='mmext.IResNet'`` work in a config of any OpenMMLab library."""
+"""mmext's child registries, so that ``type='mmext.IResNet'`` works in a config of any OpenMMLab library."""
 
 from mmengine.registry import DATASETS as ROOT_DATASETS
 from mmengine.registry import FUNCTIONS as ROOT_FUNCTIONS

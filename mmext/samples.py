@@ -1,4 +1,4 @@
-"""The size of the pictures that a pipeline makes."""
+"""The image size that a pipeline produces."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from mmext.config_tree import datasets_of, kind_of
 
 
 def training_pipeline(config: Config) -> list[dict]:
-    """The steps of the training data; of a config that has none, its variable ``train_pipeline`` or those of a test."""
+    """The training pipeline; without training data the config's ``train_pipeline``, else its ``test_pipeline``."""
     datasets = datasets_of(config, 'train_dataloader')
     return datasets[0]['pipeline'] if datasets else config.get('train_pipeline') or config.get('test_pipeline') or []
 
 
 def picture_size(pipeline: Sequence[dict], keep_ratio: bool = False) -> tuple[int, int] | None:
-    """(height, width) of what leaves a pipeline; None where it depends on the image.
+    """The (height, width) in pixels of a pipeline's output; None if it depends on the image.
 
     Args:
-        pipeline: steps of mmcv, mmdet, mmaction2 or mmext, which write sizes as (width, height).
-        keep_ratio: what a Resize does that does not say.
+        pipeline: Transforms of mmcv, mmdet, mmaction2 or mmext, whose sizes are (width, height).
+        keep_ratio: The default of a Resize without ``keep_ratio``.
     """
     size = None
     for step in pipeline:
@@ -34,6 +34,8 @@ def picture_size(pipeline: Sequence[dict], keep_ratio: bool = False) -> tuple[in
 
 
 def pair(size: object) -> tuple[int, int] | None:
-    """An int or (width, height) as (height, width); None where these are not pixels."""
+    """Converts an int or (width, height) to (height, width); None if these are not positive integers."""
     width, height = size if isinstance(size, (list, tuple)) and len(size) == 2 else (size, size)
-    return (height, width) if all(isinstance(side, int) and side > 0 for side in (width, height)) else None
+    if isinstance(width, int) and isinstance(height, int) and width > 0 and height > 0:
+        return height, width
+    return None

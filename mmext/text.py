@@ -10,7 +10,7 @@ from pathlib import Path
 
 from mmext.errors import UserError
 
-UNPRINTABLE = ('Cc', 'Cs', 'Zl', 'Zp')  # control characters, lone surrogates, breaks of lines and paragraphs
+UNPRINTABLE = ('Cc', 'Cs', 'Zl', 'Zp')  # control characters, lone surrogates, line and paragraph separators
 
 
 def require_names(names: Iterable[object], source: object) -> None:
@@ -23,7 +23,7 @@ def require_names(names: Iterable[object], source: object) -> None:
             raise UserError(f'{source}: the name {name!r} of a class is not text; put it into quotes')
         if name != printable(name):
             raise UserError(f'{source}: the name {ascii(name)} of a class holds a line break, a control character or '
-                            'half a character (a lone surrogate); rename it')
+                            'a lone surrogate; rename the class')
 
 
 def printable(text: str) -> str:
@@ -61,5 +61,5 @@ def require_inside(root: str | Path, folder: str | Path, names: Iterable[str], s
             continue
         place = os.path.abspath(os.path.join(folder, name))
         if not any(os.path.commonpath((place, one)) == one for one in roots):
-            raise UserError(f'{source}: {printable(name)} leads out of the data root {root}; move it there, link it, '
-                            'or give a data_root that holds all files')
+            raise UserError(f'{source}: {printable(name)} leads out of the data root {root}; move or link the file '
+                            'into it, or give a data_root that contains all files')

@@ -60,11 +60,12 @@ def until_broken(function: Callable[[Job], Result], jobs: Iterator[Job],
                  workers: int) -> Generator[tuple[Job, Result | Crash], None, list[Job]]:
     """As ``run_jobs``, until a process crashes; returns the jobs that were running then."""
     others = set(multiprocessing.active_children())
-    executor = ProcessPoolExecutor(workers, start_server(function.__module__), prepare_worker)
+    executor = ProcessPoolExecutor(workers, start_fork_server(function.__module__), set_signal_handlers)
     running: dict[Future, Job] = {}
     lost: list[Job] = []
 
     def submit(count: int) -> None:
+        """Submits up to ``count`` jobs, unless a process has crashed."""
         for job in islice(jobs, 0 if lost else count):
             try:
                 running[executor.submit(attempt, function, job)] = job
@@ -92,7 +93,7 @@ def until_broken(function: Callable[[Job], Result], jobs: Iterator[Job],
         executor.shutdown(cancel_futures=True)
 
 
-def start_server(module: str) -> multiprocessing.context.BaseContext:
+def start_fork_server(module: str) -> multiprocessing.context.BaseContext:
     """Starts the process, without threads, that workers are forked from, and waits until it has imported a module."""
     context = multiprocessing.get_context('forkserver')
     context.set_forkserver_preload([module])
@@ -119,7 +120,7 @@ def end(processes: Iterable[multiprocessing.process.BaseProcess]) -> None:
         alive[0].join(1)
 
 
-def prepare_worker() -> None:
+def set_signal_handlers() -> None:
     """Has a worker process leave Ctrl-C to its parent, and stop on SIGTERM."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, stop)

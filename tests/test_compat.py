@@ -29,7 +29,7 @@ def test_both_libraries_in_one_process():
     code = ('import mmext, mmdet.models, mmaction.models; from mmext import compat; '
             'print(sorted(compat.applied())); import mmaction.models.localizers as places; places.DRN()')
     done = run('-c', code)
-    assert 'give_ssd_head_a_loss_cls' in done.stdout and 'stand_in_for_drn' in done.stdout
+    assert 'add_loss_cls_to_ssd_head' in done.stdout and 'stand_in_for_drn' in done.stdout
     assert done.stderr.strip().endswith('has no DRN localizer: its wheel lacks that folder')
 
 
@@ -82,14 +82,14 @@ def test_configs_in_python_s_own_form_may_call_the_standard_library(tmp_path: Pa
 def test_what_knows_the_standard_library_is_left_alone():
     mended = SimpleNamespace(_is_builtin_module=lambda name: name in sys.stdlib_module_names)
     known = mended._is_builtin_module
-    compat.mmengine.know_the_standard_library(mended)
+    compat.mmengine.recognize_standard_library(mended)
     assert mended._is_builtin_module is known
 
 
 def test_what_finds_mmext_s_configs_is_left_alone():
     mended = SimpleNamespace(MODULE2PACKAGE={'mmext': 'mmext'}, _get_package_and_cfg_path=lambda path: path.split('::'))
     known = mended._get_package_and_cfg_path
-    compat.mmengine.take_configs_of_this_package(mended)
+    compat.mmengine.accept_mmext_configs(mended)
     assert mended._get_package_and_cfg_path is known
 
 
@@ -106,7 +106,7 @@ def test_ssd_head_with_a_loss_cls_is_left_alone():
         def __init__(self) -> None:
             self.loss_cls = 'its own'
 
-    compat.mmdet.give_ssd_head_a_loss_cls(SimpleNamespace(SSDHead=Mended))
+    compat.mmdet.add_loss_cls_to_ssd_head(SimpleNamespace(SSDHead=Mended))
     assert 'loss_cls' not in vars(Mended) and Mended().loss_cls == 'its own'
 
 
@@ -115,7 +115,7 @@ def test_ssd_head_without_one_gets_none():
         def __init__(self) -> None:
             self.other = 1
 
-    compat.mmdet.give_ssd_head_a_loss_cls(SimpleNamespace(SSDHead=Defective))
+    compat.mmdet.add_loss_cls_to_ssd_head(SimpleNamespace(SSDHead=Defective))
     assert Defective().loss_cls is None
 
 
@@ -156,7 +156,7 @@ def test_stand_in_for_importlib_metadata():
 def test_version_checks_see_an_mmcv_they_accept(monkeypatch: pytest.MonkeyPatch, true: str, shown: str):
     import mmcv
     monkeypatch.setattr(mmcv, '__version__', true)
-    with compat.mmdet.newer_mmcv_accepted('mmaction'):
+    with compat.mmdet.accept_newer_mmcv('mmaction'):
         assert mmcv.__version__ == shown
     assert mmcv.__version__ == true
 
@@ -230,7 +230,7 @@ def test_a_backend_that_replaces_is_left_alone():
             os.replace(obj, filepath)
 
     original = Mended.put
-    compat.mmengine.write_files_whole_or_not_at_all(SimpleNamespace(LocalBackend=Mended))
+    compat.mmengine.write_files_atomically(SimpleNamespace(LocalBackend=Mended))
     assert Mended.put is original
 
 
@@ -240,7 +240,7 @@ def test_without_the_repair_a_url_runs_its_code(tmp_path: Path):
             f"os.makedirs(r'{tmp_path}/hub/checkpoints'); os.rename(r'{tmp_path}/x.pth', "
             f"r'{tmp_path}/hub/checkpoints/x.pth'); r.CheckpointLoader.load_checkpoint('http://127.0.0.1:9/x.pth')")
     environment = {'TORCH_HOME': str(tmp_path), 'MMEXT_CACHE': str(tmp_path / 'cache')}
-    assert 'could not be downloaded' in run('-c', 'import mmext; ' + code, env=environment).stderr
+    assert 'the download failed' in run('-c', 'import mmext; ' + code, env=environment).stderr
     assert not (tmp_path / 'ran').exists()
     (tmp_path / 'hub' / 'checkpoints' / 'x.pth').unlink()
     (tmp_path / 'hub' / 'checkpoints').rmdir()

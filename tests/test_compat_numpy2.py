@@ -47,8 +47,8 @@ WITHOUT = ('import sys, mmext; from mmext import compat; '
 
 
 @pytest.mark.parametrize('name, repair', [
-    ('Inf', numpy2.give_infinity_its_old_name), ('trapz', numpy2.give_trapz_its_old_name),
-    ('in1d', numpy2.give_in1d_its_old_name), ('float', numpy2.give_float_its_old_name),
+    ('Inf', numpy2.restore_numpy_inf), ('trapz', numpy2.restore_numpy_trapz),
+    ('in1d', numpy2.restore_numpy_in1d), ('float', numpy2.restore_numpy_float),
 ])
 def test_a_module_has_the_name_that_it_uses(name: str, repair):
     needing, mended = module_of(f'def value(): return np.{name}'), module_of('def value(): return np.inf')
@@ -62,10 +62,10 @@ def test_a_module_has_the_name_that_it_uses(name: str, repair):
 
 def test_names_are_numpys_old_ones():
     modules = {name: module_of(f'def value(): return np.{name}') for name in ('Inf', 'trapz', 'in1d', 'float')}
-    numpy2.give_infinity_its_old_name(modules['Inf'])
-    numpy2.give_trapz_its_old_name(modules['trapz'])
-    numpy2.give_in1d_its_old_name(modules['in1d'])
-    numpy2.give_float_its_old_name(modules['float'])
+    numpy2.restore_numpy_inf(modules['Inf'])
+    numpy2.restore_numpy_trapz(modules['trapz'])
+    numpy2.restore_numpy_in1d(modules['in1d'])
+    numpy2.restore_numpy_float(modules['float'])
     assert modules['Inf'].value() == np.inf and modules['float'].value() is float
     assert modules['trapz'].value()([0, 2, 2], [0, 1, 3]) == 5
     assert modules['in1d'].value()([[1, 2], [3, 4]], [4, 1]).tolist() == [True, False, False, True]
@@ -74,11 +74,11 @@ def test_names_are_numpys_old_ones():
 def test_imgaug_leaves_numpys_bool():
     module = module_of('class ImgAug:\n    def __init__(self): np.bool = bool')
     before = np.bool
-    numpy2.keep_bool_numpys_own(module)
+    numpy2.protect_numpy_bool(module)
     module.ImgAug()
     assert np.bool is before and module.np.bool is bool
     mended = module_of('class ImgAug:\n    def __init__(self): pass')
-    numpy2.keep_bool_numpys_own(mended)
+    numpy2.protect_numpy_bool(mended)
     assert mended.np is np
 
 
@@ -114,8 +114,8 @@ def test_a_mended_hue_and_a_mended_iou_are_left_alone():
     mended = ModuleType('mended')
     mended.ColorJitter, mended.iou3dt_voc = ColorJitter, lambda b1, b2: 1.
     hue, iou = ColorJitter.adjust_hue, mended.iou3dt_voc
-    numpy2.turn_hue_without_overflow(mended)
-    numpy2.find_tubes_frames_as_numbers(mended)
+    numpy2.fix_hue_overflow(mended)
+    numpy2.fix_tube_frame_lookup(mended)
     assert ColorJitter.adjust_hue is hue and mended.iou3dt_voc is iou
 
 

@@ -21,10 +21,10 @@ def test_repairs_of_modules_that_are_not_imported_yet():
     told = ' '.join(run('-m', 'mmext.doctor').stdout.split())
     done = re.findall(r'repaired: .*? \((\w+)\)', told)
     ready = re.findall(r'in place for ([\w., ]+), not imported yet, against: .*? \((\w+)\)', told)
-    assert ('mmaction.datasets.transforms.processing', 'turn_hue_without_overflow') in ready
+    assert ('mmaction.datasets.transforms.processing', 'fix_hue_overflow') in ready
     assert 'against: OverflowError: Python integer -13 out of bounds for uint8' in told
     names = [name for _, name in ready]
-    assert 'give_ssd_head_a_loss_cls' in done and 'give_ssd_head_a_loss_cls' not in names
+    assert 'add_loss_cls_to_ssd_head' in done and 'add_loss_cls_to_ssd_head' not in names
     assert len(names) == len(set(names))
 
 
@@ -55,4 +55,4 @@ def test_missing_ops(tmp_path: Path):
 def test_missing_library(tmp_path: Path, module: str, mend: str):
     done = run('-m', 'mmext.doctor', env=hide(tmp_path, module))
     assert done.returncode == 1, done.stderr
-    assert f'missing: {module}' in done.stdout and mend in done.stdout.split('Mend')[1]
+    assert f'missing: {module}' in done.stdout and mend in done.stdout.split('. Install ')[1]

@@ -1,4 +1,4 @@
-"""Residual backbones of the papers, in 2D and 3D, one file per idea."""
+"""The residual backbones of the papers, in 2D and 3D."""
 
 from mmext.backbones.backbone import Backbone
 from mmext.backbones.cresnet import CResNet

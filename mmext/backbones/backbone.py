@@ -1,13 +1,11 @@
-"""The one backbone: stem -> stages -> outputs. Families differ in the tables and the wiring they bring."""
+"""The base class of all backbones: stem -> stages -> outputs. A family adds its table of depths and its blocks."""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Sequence
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Protocol, runtime_checkable
 
 from mmengine.model import BaseModule
-from mmengine.registry import WEIGHT_INITIALIZERS
 from torch import Tensor, fx, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
@@ -16,48 +14,68 @@ from mmext.backbones.checks import check_flag, check_odd, check_out_indices, che
 from mmext.backbones.features import Feature, FeatureInfo
 from mmext.backbones.layers import Layers
 from mmext.backbones.plan import CIFAR_BLOCKS, STEMS, Arch, StagePlan, per_stage, plan_stages
-from mmext.backbones.weights import load_pretrained
-from mmext.errors import UserError, nearest
+from mmext.backbones.weights import load_pretrained, split_init_cfg
+from mmext.errors import UserError
 
-State = Any  # what a family's blocks hand on: a feature map, or a tuple of tensors
+State = Any  # what one block passes to the next: a feature map, or in some families a tuple of tensors
+
+
+@runtime_checkable
+class Resettable(Protocol):
+    """A layer that can draw its initial parameters again, as most of torch's can."""
+
+    def reset_parameters(self) -> None:
+        """Gives every parameter and buffer of the layer its initial value."""
+
+
+@runtime_checkable
+class ZeroableBranch(Protocol):
+    """A block whose residual branch can start at zero."""
+
+    def zero_branch(self) -> None:
+        """Makes the branch output zero. Raises UserError where it could not learn from there."""
 
 
 class Backbone(BaseModule):
     """A residual network without its classifier: images (N, C, H, W) or clips (N, C, T, H, W) -> a tuple of features.
 
-    A subclass names its ``paper`` (as ``analysis/published.json`` does), its ``family``, its ``archs`` (depth -> what
-    that depth stands for) and makes its blocks.
+    A subclass sets its ``paper`` (a key of ``analysis/published.json``), its ``family`` and its ``archs`` (a table from
+    depth to ``Arch``), and implements ``make_blocks``.
 
     Args:
-        depth: a row of the family's table.
-        in_channels: of the input.
-        stem: 'conv7x7' (stride 4 with its pool), 'conv3x3', 'conv1x1' or 'conv3x3_twice' (stride 1); the table's
-            by default.
-        num_stages: how many stages are built; the table's by default.
-        strides: per stage, counted after the stem and its pool in every family, (1, 2, 2, 2) by default. Where the
-            improved projection replaces that pool, the first block of stage 1 strides twice as much.
-        dilations: per stage, of the 3x3 convolutions.
-        out_indices: the stages (0 to num_stages - 1) whose features are returned; negative ones count from the end, so
-            that (-1, ) is the last stage. All by default.
-        frozen_stages: -1 none, 0 the stem, k the stem and the first k stages: no gradient, norms in eval mode.
-        norm_cfg: BN, SyncBN or GN as in OpenMMLab's configs.
-        norm_eval: keep all batch norms in eval mode while training.
-        with_cp: recompute activations in the backward pass: the same result bit for bit, in memory that grows with the
-            square root of depth.
-        zero_init_residual: every residual branch starts at zero; in families whose branches can.
-        dims: 2, or 3 for the inflated network (section 4 of the iResNet paper).
-        temporal_strides: per stage, in 3D; (1, 1, 2, 2) by default.
-        temporal_kernels: per stage, in 3D: how many frames its 3x3 convolutions span, odd; 1 leaves the stage as it is
-            in 2D. (3, 3, 3, 3) by default.
-        stem_temporal_stride, stem_temporal_kernel: of the stem's first convolution in 3D; the kernel is the stem's own
-            by default (5 for conv7x7, 1 for conv1x1, else 3).
-        bare: hand on the one feature map itself and not a tuple of one, as mmaction2's heads take it.
+        depth: A key of the family's table ``archs``.
+        in_channels: Number of channels of the input.
+        stem: 'conv7x7' (stride 4, including its max-pool), 'conv3x3', 'conv1x1' or 'conv3x3_twice' (stride 1). The
+            default is the stem that the table gives.
+        num_stages: Number of stages to build. The default is the number in the table.
+        strides: Stride of each stage, not counting the stem and its max-pool; (1, 2, 2, 2) by default. This means the
+            same in every family: where the improved projection replaces the max-pool of the stem, the first block of
+            stage 1 uses twice the given stride.
+        dilations: Dilation of the 3x3 convolutions of each stage.
+        out_indices: The stages (0 to num_stages - 1) whose features are returned. Negative indices count from the end,
+            so (-1, ) is the last stage. All stages by default.
+        frozen_stages: -1 freezes nothing, 0 freezes the stem, k freezes the stem and the first k stages. Frozen parts
+            have no gradients, and their norms stay in eval mode.
+        norm_cfg: Norm layer (BN, SyncBN or GN) as in OpenMMLab's configs.
+        norm_eval: Keep all batch norms in eval mode during training.
+        with_cp: Use activation checkpointing: the backward pass recomputes activations. The result is bit-for-bit the
+            same, and memory grows with the square root of the depth.
+        zero_init_residual: Initialise every residual branch to output zero, in families that support it.
+        dims: 2 for images, or 3 for the inflated network for clips (iResNet paper, section 4).
+        temporal_strides: Temporal stride of each stage in 3D; (1, 1, 2, 2) by default.
+        temporal_kernels: Temporal kernel size, in frames, of the 3x3 convolutions of each stage in 3D; odd. 1 leaves a
+            stage as it is in 2D. (3, 3, 3, 3) by default.
+        stem_temporal_stride: Temporal stride of the first convolution of the stem in 3D.
+        stem_temporal_kernel: Temporal kernel size of the first convolution of the stem in 3D. The default depends on
+            the stem: 5 for conv7x7, 1 for conv1x1, 3 for the others.
+        bare: Return the feature map itself instead of a tuple of one, as the heads of mmaction2 expect.
         init_cfg: ``dict(type='Pretrained', checkpoint=..., prefix=None, strict=True)`` loads weights in
             ``init_weights`` and refuses a checkpoint that lacks some of them; in 3D it inflates 2D weights
-            (``inflate='repeat'`` or 'centre'). Any other of mmengine's initialisers. None: Kaiming normal (fan out).
+            (``inflate='repeat'`` or 'centre'). Any other initialiser of mmengine works too. None means Kaiming normal
+            (fan out).
 
     Raises:
-        UserError: an argument that the network can't have.
+        UserError: An argument has a value that this network does not support.
     """
 
     paper: ClassVar[str] = 'other'
@@ -87,7 +105,8 @@ class Backbone(BaseModule):
         self.out_indices = check_out_indices(range(stages) if out_indices is None else out_indices, stages)
         check_range('frozen_stages', frozen_stages, -1, stages)
         if bare and len(self.out_indices) > 1:
-            raise UserError(f'bare: only one feature map can be handed on so, and out_indices={self.out_indices}')
+            raise UserError(f'bare: returns a single feature map, but out_indices={self.out_indices} asks for '
+                            f'{len(self.out_indices)}')
         check_range('stem_temporal_stride', stem_temporal_stride, 1, 16)
         self.frozen_stages = frozen_stages
         self.norm_eval = norm_eval
@@ -110,7 +129,7 @@ class Backbone(BaseModule):
         self.smallest_input = self.reductions[-1][1]
         self.make_stem(layers, in_channels)
         for i, stage in enumerate(self.stages, 1):
-            blocks = self.make_blocks(layers.spanning(stage.temporal_kernel), stage)
+            blocks = self.make_blocks(layers.with_temporal_kernel(stage.temporal_kernel), stage)
             self.add_module(f'layer{i}', nn.Sequential(*blocks))
         self.bn_last = None
         if self.closing_norm and stages == len(arch.blocks):
@@ -123,32 +142,32 @@ class Backbone(BaseModule):
 
     @classmethod
     def names(cls) -> dict[str, dict]:
-        """What the networks of this class are called, and the arguments that make each."""
+        """The names of this family's networks, with the constructor arguments of each."""
         return {f'{cls.family}{depth}' + ('_cifar' if depth in CIFAR_BLOCKS else ''): dict(depth=depth)
                 for depth in cls.archs}
 
     def find_arch(self, depth: int) -> Arch:
-        """The row of the family's table. Raises UserError where there is none."""
+        """Looks up a depth in the family's table. Raises UserError if it is not there."""
         return choose(type(self).__name__, 'depth', depth, self.archs)
 
     def make_blocks(self, layers: Layers, stage: StagePlan) -> list[nn.Module]:
-        """The blocks of a stage, in order; each takes the state that the one before hands on."""
+        """Builds the blocks of a stage, in order. Each block takes the state that the previous block returns."""
         raise NotImplementedError
 
     def begin(self, x: Tensor) -> State:
-        """The stem's output -> the state that the first block takes: that output itself, unless a family says more."""
+        """Turns the output of the stem into the state that the first block takes; by default they are the same."""
         return x
 
     def feature(self, state: State) -> Tensor:
-        """A block's state -> its feature map.
+        """Returns the feature map of a block's state.
 
-        What a forward hook on a stage (``layer1`` and so on) receives as the stage's output is such a state. In most
-        families it is the feature map itself; ``feature`` gives the map in every family.
+        A forward hook on a stage (``layer1`` and so on) receives such a state as the output of the stage. In most
+        families the state is the feature map itself; this method returns the feature map in every family.
         """
         return state
 
     def make_stem(self, layers: Layers, in_channels: int) -> None:
-        """conv1 bn1 relu, (conv2 bn2 relu), (maxpool)."""
+        """Builds the stem: conv1 bn1 relu, for some stems conv2 bn2 relu, for some a max-pool."""
         stem = STEMS[self.stem]
         channels = self.arch.stem_channels
         kernel, stride = (self.stem_temporal_kernel, stem.kernels[0]), (self.stem_temporal_stride, stem.stride)
@@ -162,19 +181,20 @@ class Backbone(BaseModule):
         self.maxpool = layers.max_pool((1, 3), (1, 2)) if pooled else None
 
     def reset_parameters(self) -> None:
-        """Gives every parameter and buffer its initial value, also after ``to_empty``.
+        """Gives every parameter and buffer its initial value; also works after ``to_empty``.
 
-        Convolutions are Kaiming normal (fan out) with biases at zero; norms scale by one and shift by zero; linear
-        layers are initialised as torch initialises them.
+        Convolutions are Kaiming normal (fan out) with zero biases. Norms have weight one and bias zero. Linear layers
+        use torch's default initialisation.
         """
         for module in self.modules():
-            if module is not self and not any(module.children()) and hasattr(module, 'reset_parameters'):
+            if module is not self and not any(module.children()) and isinstance(module, Resettable):
                 module.reset_parameters()
         self.reset_convolutions()
         self.zero_residuals()
         self.is_empty = False
 
     def reset_convolutions(self) -> None:
+        """Initialises every convolution with Kaiming normal (fan out) and a zero bias."""
         for module in self.modules():
             if isinstance(module, (nn.Conv2d, nn.Conv3d)):
                 nn.init.kaiming_normal_(module.weight, mode='fan_out', nonlinearity='relu')
@@ -182,7 +202,7 @@ class Backbone(BaseModule):
                     nn.init.zeros_(module.bias)
 
     def _apply(self, fn: Callable, recurse: bool = True) -> Backbone:
-        """As nn.Module's (``to``, ``to_empty``, ``half`` ...); notes when memory is given to a network on 'meta'."""
+        """Like nn.Module's (used by ``to``, ``to_empty``, ``half`` ...); records when a network leaves 'meta'."""
         was_meta = self.conv1.weight.is_meta
         super()._apply(fn, recurse)
         self.is_empty |= was_meta and not self.conv1.weight.is_meta
@@ -193,20 +213,25 @@ class Backbone(BaseModule):
         self.is_empty = False
 
     def zero_residuals(self) -> None:
+        """Makes every residual branch output zero if ``zero_init_residual`` is set.
+
+        Raises:
+            UserError: No block of this family supports it.
+        """
         if not self.zero_init_residual:
             return
-        branched = [module for module in self.modules() if hasattr(module, 'zero_branch')]
+        branched = [module for module in self.modules() if isinstance(module, ZeroableBranch)]
         if not branched:
-            raise UserError(f'zero_init_residual: {type(self).__name__} has no branch that could start at zero and '
-                            'still learn')
+            raise UserError(f'zero_init_residual: {type(self).__name__} has no branch that can be initialised to zero '
+                            'and still learn')
         for module in branched:
             module.zero_branch()
 
     def init_weights(self) -> None:
-        """Applies ``init_cfg``; first ``reset_parameters`` where ``to_empty`` left a network without numbers.
+        """Applies ``init_cfg``, after ``reset_parameters`` if ``to_empty`` has left the parameters uninitialised.
 
         Raises:
-            UserError: ``init_cfg`` names a checkpoint that can't be read or lacks weights.
+            UserError: The checkpoint in ``init_cfg`` can't be read or lacks weights.
         """
         if self.is_empty:
             self.reset_parameters()
@@ -225,7 +250,7 @@ class Backbone(BaseModule):
 
     @property
     def reductions(self) -> list[tuple[int, int]]:
-        """(frames, pixels) of the input that a cell stands for: after the stem, then after each stage."""
+        """Total (temporal, spatial) stride, in frames and pixels: after the stem, then after each stage."""
         stem = STEMS[self.stem]
         pooled = stem.pool and not self.improved_projection
         found = [(self.stem_temporal_stride, stem.stride * (2 if pooled else 1))]
@@ -234,17 +259,18 @@ class Backbone(BaseModule):
         return found
 
     def forward_stem(self, x: Tensor) -> Tensor:
+        """Applies the stem: (N, C, [T,] H, W) -> a feature map of ``arch.stem_channels`` channels."""
         x = self.relu(self.bn1(self.conv1(x)))
         if len(STEMS[self.stem].kernels) > 1:
             x = self.relu(self.bn2(self.conv2(x)))
         return x if self.maxpool is None else self.maxpool(x)
 
     def forward(self, x: Tensor) -> tuple[Tensor, ...] | Tensor:
-        """(N, C, [T,] H, W) -> one feature map for each of ``out_indices``, as ``feature_info`` tells.
+        """(N, C, [T,] H, W) -> a tuple with one feature map for each of ``out_indices``; see ``feature_info``.
 
-        A tuple of them, or with ``bare`` the only one itself.
+        With ``bare`` the result is the only feature map, not a tuple.
         """
-        if not isinstance(x, fx.Proxy):  # torch.fx's stand-in for a tensor has no size
+        if not isinstance(x, fx.Proxy):  # while torch.fx traces, the input has no size
             self.check_size(x)
         state = self.begin(self.forward_stem(x))
         features = {}
@@ -260,51 +286,28 @@ class Backbone(BaseModule):
         return features[self.out_indices[0]] if self.bare else tuple([features[i] for i in self.out_indices])
 
     def check_size(self, x: Tensor) -> None:
-        """Raises a UserError where the input has another number of dimensions or is smaller than one output cell."""
+        """Raises UserError if the input has the wrong number of dimensions or is smaller than the total stride."""
         if x.dim() != self.dims + 2:
             kind = '(N, C, H, W)' if self.dims == 2 else '(N, C, T, H, W)'
             raise UserError(f'input of shape {tuple(x.shape)}: a backbone with dims={self.dims} takes {kind}')
         height, width = x.shape[-2:]
         if min(height, width) < self.smallest_input:
-            raise UserError(f'an image of {height} x {width} is too small for {type(self).__name__} on the stem '
-                            f'{self.stem}: its stride needs at least {self.smallest_input} pixels; resize the images, '
-                            'or choose a stem or strides that keep more of them')
+            raise UserError(f'an image of {height} x {width} is too small for {type(self).__name__} with the stem '
+                            f'{self.stem}, which needs at least {self.smallest_input} pixels on each side; resize the '
+                            'images, or choose a stem or strides that downsample less')
 
     def freeze(self) -> None:
-        """Puts the frozen part into eval mode and takes its gradients away."""
+        """Puts the frozen part (see ``frozen_stages``) into eval mode and turns its gradients off."""
         stem = [name for name, _ in self.named_children() if name in ('conv1', 'bn1', 'conv2', 'bn2')]
         frozen = stem + [f'layer{i}' for i in range(1, self.frozen_stages + 1)]
         for name in frozen if self.frozen_stages >= 0 else []:
             getattr(self, name).eval().requires_grad_(False)
 
     def train(self, mode: bool = True) -> Backbone:
-        """As nn.Module's, but what is frozen, and with ``norm_eval`` every batch norm, stays in eval mode."""
+        """Like nn.Module's, but frozen parts, and with ``norm_eval`` all batch norms, stay in eval mode."""
         super().train(mode)
         self.freeze()
         for module in self.modules() if mode and self.norm_eval else []:
             if isinstance(module, _BatchNorm):
                 module.eval()
         return self
-
-
-def split_init_cfg(init_cfg: dict | Sequence[dict] | None) -> tuple[list[dict], list[dict] | None]:
-    """The options of each ``Pretrained``, which we load ourselves, and the other initialisers."""
-    configs = [init_cfg] if isinstance(init_cfg, dict) else [] if init_cfg is None else init_cfg
-    if not isinstance(configs, (list, tuple)) or not all(isinstance(config, dict) for config in configs):
-        raise UserError(f'init_cfg={init_cfg!r}: need a dict with a type, or a list of such')
-    for config in configs:
-        kind = config.get('type')
-        if not (isinstance(kind, type) or isinstance(kind, str) and kind and WEIGHT_INITIALIZERS.get(kind)):
-            raise UserError(f'init_cfg: there is no initialiser {kind!r}'
-                            f'{nearest(str(kind), WEIGHT_INITIALIZERS.module_dict)}')
-    pretrained = [{key: value for key, value in config.items() if key != 'type'} for config in configs
-                  if config.get('type') == 'Pretrained']
-    for options in pretrained:
-        for key in sorted(set(options) - {'checkpoint', 'prefix', 'strict', 'inflate', 'map_location'}):
-            raise UserError(f"init_cfg of type 'Pretrained': no key {key!r}; there are checkpoint, prefix, strict and "
-                            'inflate')
-        if not options.get('checkpoint'):
-            raise UserError("init_cfg of type 'Pretrained': no checkpoint is named")
-        if not isinstance(options['checkpoint'], (str, os.PathLike)):
-            raise UserError(f"init_cfg of type 'Pretrained': checkpoint={options['checkpoint']!r} is no path")
-    return pretrained, [config for config in configs if config.get('type') != 'Pretrained'] or None

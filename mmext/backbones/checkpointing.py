@@ -1,16 +1,15 @@
-"""Activation checkpointing that changes nothing but memory and time.
+"""Activation checkpointing that leaves outputs, gradients and batch norm statistics bit-for-bit unchanged.
 
-torch's checkpoint runs the forward pass twice and so updates batch norm's running statistics twice a step
-(pytorch issue 96136). Here the second run leaves them alone, hence outputs, gradients and statistics are bit for bit
-those of plain training.
+``torch.utils.checkpoint`` runs the forward pass twice and therefore updates the running statistics of batch norms twice
+in each step (pytorch issue 96136). Here the second run does not update them.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
-from typing import Any
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from typing import Any, TypedDict
 
 import torch
 import torch.utils._pytree as pytree
@@ -18,18 +17,18 @@ from torch import Tensor, fx, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.utils.checkpoint import checkpoint
 
-# A block keeps about three times as much for its backward pass as its input takes, so n blocks in segments of s hold
-# n / s + 3 s inputs at the peak: least at s = sqrt(n / 3).
+# For its backward pass a block keeps about three times the memory of its input. So n blocks in segments of s hold
+# n / s + 3 s inputs at the peak, which is smallest at s = sqrt(n / 3).
 BLOCK_COST = 3
 
 
 def segment_length(blocks: int) -> int:
-    """How many of a stage's blocks are recomputed together."""
+    """How many consecutive blocks of a stage are recomputed together."""
     return max(1, round(math.sqrt(blocks / BLOCK_COST)))
 
 
 def run_checkpointed(stage: nn.Sequential, x: Tensor) -> Tensor:
-    """``stage(x)``, keeping one activation a segment for the backward pass."""
+    """Computes ``stage(x)`` and keeps only one activation per segment for the backward pass."""
     if not torch.is_grad_enabled() or is_recorded(x):
         return stage(x)
     length = segment_length(len(stage))
@@ -40,27 +39,33 @@ def run_checkpointed(stage: nn.Sequential, x: Tensor) -> Tensor:
 
 
 def is_recorded(state: Any) -> bool:
-    """Whether torch.fx or torch.export records the computation; a graph for inference has nothing to recompute."""
+    """Whether torch.fx or torch.export is tracing; a graph for inference needs no recomputation."""
     return torch.compiler.is_exporting() or any(isinstance(value, fx.Proxy) for value in pytree.tree_leaves(state))
 
 
-def contexts(segment: nn.Sequential) -> dict[str, Callable]:
-    """The argument of ``checkpoint`` that keeps statistics from being recorded twice.
+class Contexts(TypedDict, total=False):
+    """The keyword argument of ``torch.utils.checkpoint.checkpoint`` that ``contexts`` sets."""
 
-    torch.compile does not accept it, and does not need it: it makes one update of the statistics part of the graph.
+    context_fn: Callable[[], tuple[AbstractContextManager, AbstractContextManager]]
+
+
+def contexts(segment: nn.Module) -> Contexts:
+    """The argument of ``checkpoint`` that prevents the second update of the running statistics.
+
+    torch.compile does not accept this argument, and does not need it: its graph updates the statistics once.
     """
     if torch.compiler.is_compiling():
         return {}
     norms = [module for module in segment.modules() if isinstance(module, _BatchNorm)]
-    return dict(context_fn=lambda: (nullcontext(), statistics_kept(norms)))
+    return Contexts(context_fn=lambda: (nullcontext(), preserve_statistics(norms)))
 
 
 @contextmanager
-def statistics_kept(norms: list[_BatchNorm]) -> Iterator[None]:
-    """Batch norms record into copies of their statistics, which are then thrown away.
+def preserve_statistics(norms: list[_BatchNorm]) -> Iterator[None]:
+    """Lets batch norms update copies of their running statistics, and discards the copies at the end.
 
-    They can't just stop recording: torch refuses a second run that keeps fewer tensors than the first, and a norm
-    without statistics keeps two fewer.
+    The norms can't simply stop updating: torch refuses a second run that saves fewer tensors than the first, and a norm
+    without running statistics saves two fewer.
     """
     kept = [(norm, dict(norm.named_buffers(recurse=False))) for norm in norms if norm.training]
     for norm, buffers in kept:

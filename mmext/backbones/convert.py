@@ -1,4 +1,4 @@
-"""Parameter names of other code for the same networks: the C-ResNet authors', torchvision's and timm's."""
+"""Conversion of parameter names to those of other code bases: the C-ResNet authors', torchvision's and timm's."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from mmext.backbones.weights import OPTIONAL
 from mmext.errors import UserError, shorten
 
 BACKBONE, HEAD = 'backbone.', 'fc.'
-# Variant -> our jumpers -> the authors' (resnetimprove.py).
+# For each variant of C-ResNet: our name of a jumper -> the authors' name (resnetimprove.py).
 AUTHORS_JUMPERS = {
     'a': {'jumper1': 'conv4'},
     'a1': {'jumper1': 'conv4', 'jumper2': 'conv1tov3'},
@@ -29,16 +29,24 @@ AUTHORS_STEM = {'conv1': 'conv0.0', 'bn1': 'conv0.1', 'conv2': 'conv1', 'bn2': '
 
 
 def torchvision_name(name: str, backbone: Backbone) -> str:
-    """torchvision's resnets and resnexts, and timm's, have our names without ``backbone.``."""
+    """Converts a name to torchvision's and timm's: for ResNet and ResNeXt these are our names without ``backbone.``.
+
+    Raises:
+        UserError: torchvision and timm do not have this network.
+    """
     if type(backbone) not in (ResNet, ResNeXt) or backbone.stem != 'conv7x7':
-        raise UserError(f'torchvision and timm have no {type(backbone).__name__} on the stem {backbone.stem}')
+        raise UserError(f'torchvision and timm have no {type(backbone).__name__} with the stem {backbone.stem}')
     return name.removeprefix(BACKBONE)
 
 
 def cresnet_name(name: str, backbone: Backbone) -> str:
-    """The C-ResNet authors' nets for 32-pixel images, and their baselines."""
+    """Converts a name to that of the C-ResNet authors' code, for their networks for 32-pixel images and baselines.
+
+    Raises:
+        UserError: Their code does not have this network.
+    """
     if backbone.stem != 'conv3x3_twice' or type(backbone) not in (ResNet, CResNet):
-        raise UserError(f"the C-ResNet authors' code has no {type(backbone).__name__} on the stem {backbone.stem}; "
+        raise UserError(f"the C-ResNet authors' code has no {type(backbone).__name__} with the stem {backbone.stem}; "
                         'their baselines need --stem conv3x3_twice')
     if name.startswith(HEAD):
         return 'linear.' + name.removeprefix(HEAD)
@@ -47,7 +55,8 @@ def cresnet_name(name: str, backbone: Backbone) -> str:
     if first in AUTHORS_STEM:
         return f'{AUTHORS_STEM[first]}.{rest}'
     stage, block, part, *rest = name.split('.')
-    renamed = {'downsample': 'shortcut', **AUTHORS_JUMPERS.get(getattr(backbone, 'variant', None), {})}
+    jumpers = AUTHORS_JUMPERS[str(backbone.variant)] if isinstance(backbone, CResNet) else {}
+    renamed = {'downsample': 'shortcut', **jumpers}
     return '.'.join([stage, block, renamed.get(part, part), *rest])
 
 
@@ -59,25 +68,32 @@ FORMATS: dict[str, Callable[[str, Backbone], str]] = {
 
 
 def renaming(model: nn.Module, kind: str) -> dict[str, str]:
-    """A classifier's own names -> those of ``FORMATS[kind]``.
+    """Maps each parameter name of a classifier to its name in the code base ``kind``, a key of ``FORMATS``.
 
     Raises:
-        UserError: that code has no such network.
+        UserError: That code base does not have this network.
     """
-    return {name: FORMATS[kind](name, model.backbone) for name in model.state_dict()}
+    backbone = model.backbone
+    assert isinstance(backbone, Backbone)
+    return {name: FORMATS[kind](name, backbone) for name in model.state_dict()}
 
 
 def rename(weights: Mapping[str, Tensor], names: Mapping[str, str], source: str) -> dict[str, Tensor]:
-    """Weights under new names, in the order of ``names`` (old -> new).
+    """Returns the weights under new names, in the order of ``names`` (old name -> new name).
+
+    Args:
+        weights: The tensors under their old names.
+        names: The new name of each old name.
+        source: Where the weights come from, for the message.
 
     Raises:
-        UserError: a tensor has no new name, or one is missing.
+        UserError: A tensor has no new name, or a tensor is missing.
     """
     surplus = [name for name in weights if name not in names]
     missing = [name for name in names if name not in weights and not name.endswith(OPTIONAL)]
     problems = [f'{len(found)} {what} ({shorten(found)})' for what, found in (('left over', surplus),
                                                                               ('missing', missing)) if found]
     if problems:
-        raise UserError(f'{source}: {len(weights) - len(surplus)} of its {len(weights)} tensors have a name there; '
+        raise UserError(f'{source}: {len(weights) - len(surplus)} of its {len(weights)} tensors can be renamed; '
                         f'{"; ".join(problems)}; is it another network, or in another format?')
     return {new: weights[old] for old, new in names.items() if old in weights}

@@ -1,4 +1,4 @@
-"""C-ResNet (Liang et al.): blocks of three or six layers whose shortcuts, here called jumpers, cross each other."""
+"""C-ResNet (Liang et al., arXiv 2211.12320): blocks of three or six layers with overlapping shortcuts ("jumpers")."""
 
 from __future__ import annotations
 
@@ -20,11 +20,12 @@ SOLID, NEEDED, TRANSITION, DASHED = 'solid', 'needed', 'transition', 'dashed'
 
 @dataclass(frozen=True)
 class Jumper:
-    """A way from one layer's output (or the block's ``INPUT``) to the sum that follows layer ``target``.
+    """A shortcut from the output of layer ``source`` (or the block's ``INPUT``) to the sum after layer ``target``.
 
-    ``kind`` says where it is dashed, that is a bare 1x1 convolution: 'solid' nowhere; 'needed' where its ends differ in
-    channels or extent; 'transition' in blocks that change channels or stride; 'dashed' in every block.
-    ``weights_of`` names another jumper (1, 2, ...) whose convolution it runs in place of its own.
+    A jumper is either the identity ("solid" in the paper's figures) or a 1x1 convolution ("dashed"). ``kind`` says
+    where it is a convolution: 'solid' and 'needed' only where its two ends differ in channels or stride; 'transition'
+    in blocks that change channels or stride; 'dashed' in every block. ``weights_of`` is the number (1, 2, ...) of
+    another jumper whose convolution this one uses instead of its own.
     """
 
     source: int
@@ -35,9 +36,11 @@ class Jumper:
 
 @dataclass(frozen=True)
 class Variant:
-    """A block: its layers as (kernel, width in units of the stage's), the one that strides, and its jumpers.
+    """The layout of a block.
 
-    ``jumper_bias``: whether dashed jumpers have a bias; the published parameters need exactly this.
+    ``layers`` gives (kernel size, width as a multiple of the stage's width) of each convolution, and ``strided`` the
+    number (1, 2, ...) of the convolution with the stride. ``jumper_bias`` says whether convolutions in jumpers have a
+    bias; the published numbers of parameters are reached only with these values.
     """
 
     layers: tuple[tuple[int, int], ...]
@@ -51,14 +54,17 @@ LONG_BOTTLENECK = ((1, 1), (3, 2), (1, 2), (1, 1), (3, 2), (1, 2))
 
 
 def cross_block(first: str, second: str) -> Variant:
+    """The three-layer Cross-Block (A), from the kinds of its jumpers."""
     return Variant(BLOCK, 1, (Jumper(INPUT, 2, first), Jumper(1, 3, second)), jumper_bias=True)
 
 
 def cross_bottleneck(first: str, second: str, third: str) -> Variant:
+    """The six-layer Cross-Bottleneck (B), from the kinds of its jumpers."""
     return Variant(LONG_BOTTLENECK, 2, (Jumper(INPUT, 4, first), Jumper(2, 5, second), Jumper(3, 6, third)))
 
 
 def short_bottleneck(middle: int, first: str) -> Variant:
+    """The three-layer Cross-Bottleneck (C), from the width of its 3x3 layer and the kind of its first jumper."""
     return Variant(((1, 1), (3, middle), (1, 4)), 2, (Jumper(INPUT, 2, first), Jumper(1, 3, DASHED)))
 
 
@@ -73,8 +79,8 @@ VARIANTS = {
     'c': short_bottleneck(4, NEEDED),
     'c1': short_bottleneck(1, DASHED),
 }
-# Where the authors' code differs from the paper: B1's first jumper starts at the first layer's output, and B3's third
-# runs the second's weights.
+# Differences of the authors' code from the paper, as (index of the jumper, changed fields): the first jumper of B1
+# starts at the output of the first layer, and the third jumper of B3 uses the weights of the second.
 AUTHORS_WIRING = {'b1': (0, dict(source=1)), 'b3': (2, dict(weights_of=2))}
 BLOCKS = {
     (15, 'a1'): (1, 1, 1, 1),
@@ -86,7 +92,7 @@ BLOCKS = {
 
 
 class CrossBlock(nn.Module):
-    """out_k = ReLU(BN(conv(out_(k-1)))), plus the jumpers that end at k: the addition comes after the ReLU.
+    """out_k = ReLU(BN(conv(out_(k-1)))) + the jumpers that end at k; the addition follows the ReLU.
 
     ::
 
@@ -96,10 +102,10 @@ class CrossBlock(nn.Module):
             +------------------+
 
     Args:
-        layers: makes the layers.
-        stage: the stage that the block stands in; its ``width`` is the unit of the variant's widths.
-        first: whether it is the stage's first block, which takes the stride.
-        variant: layers and jumpers.
+        layers: Factory for the layers.
+        stage: The stage of the block; its ``width`` is the unit of the widths in ``variant``.
+        first: Whether this is the first block of the stage, which has the stride.
+        variant: The layers and jumpers of the block.
     """
 
     def __init__(self, layers: Layers, stage: StagePlan, first: bool, variant: Variant) -> None:
@@ -122,21 +128,23 @@ class CrossBlock(nn.Module):
 
     def make_jumper(self, layers: Layers, name: str, kind: str, in_channels: int, out_channels: int, stride: Size,
                     transition: bool) -> None:
+        """Adds the convolution of a jumper, or None if the jumper is the identity (see ``Jumper.kind``)."""
         changes = in_channels != out_channels or stride not in (1, (1, 1))
         dashed = dict(solid=changes, needed=changes, transition=transition, dashed=True)[kind]
         bias = self.variant.jumper_bias
         self.add_module(name, layers.conv(in_channels, out_channels, 1, stride, bias=bias) if dashed else None)
 
     def forward(self, x: Tensor) -> Tensor:
+        """(N, C, [T,] H, W) -> (N, out_channels, [T,] H, W), smaller by the stride."""
         outs = [x]
         for k in range(1, len(self.variant.layers) + 1):
             conv, norm = getattr(self, f'conv{k}'), getattr(self, f'bn{k}')
             out = self.relu(norm(conv(outs[-1])))
             for number, jumper in enumerate(self.variant.jumpers, 1):
                 if jumper.target == k:
-                    way = getattr(self, f'jumper{jumper.weights_of or number}')
+                    convolution = getattr(self, f'jumper{jumper.weights_of or number}')
                     source = outs[jumper.source]
-                    out = out + (source if way is None else way(source))
+                    out = out + (source if convolution is None else convolution(source))
             outs.append(out)
         return outs[-1]
 
@@ -146,14 +154,17 @@ class CResNet(Backbone):
     """C-ResNet: the Cross-Block (A), the six-layer Cross-Bottleneck (B) and the three-layer one (C).
 
     Args:
-        depth: 15 (A1), 18 (A) or 27; as for every backbone, like the other arguments (see ``Backbone``).
+        depth: 15 (A1), 18 (A) or 27.
         variant: 'a', 'a1', 'a2', 'b', 'b1', 'b2', 'b3', 'c' or 'c1'.
-        blocks: per stage, in place of the depth's.
-        authors_wiring: wire B1 and B3 as the authors' code does, for their checkpoints: B1's first jumper starts at the
-            first layer's output and not at the block's input; B3's third runs the second's weights, its own are idle.
+        blocks: Number of blocks in each stage, instead of the depth's.
+        authors_wiring: Wire B1 and B3 as the authors' code does, to load their checkpoints: the first jumper of B1
+            starts at the output of the first layer instead of the input of the block; the third jumper of B3 uses the
+            weights of the second, and its own weights are unused.
+        kwargs: Arguments of ``Backbone``.
 
     Raises:
-        UserError: a depth or variant that there is not, or the authors' wiring of a variant where it is the paper's.
+        UserError: The depth or variant does not exist, or ``authors_wiring`` is set for a variant that the authors wire
+            as the paper does.
     """
 
     paper = 'cresnet'
@@ -163,7 +174,7 @@ class CResNet(Backbone):
                  authors_wiring: bool = False, **kwargs) -> None:
         check_flag(authors_wiring=authors_wiring)
         self.block_variant = choose('CResNet', 'variant', variant, VARIANTS)
-        self.variant = variant
+        self.variant = str(variant)
         self.blocks = blocks
         if authors_wiring:
             if variant not in AUTHORS_WIRING:

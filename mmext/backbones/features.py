@@ -1,4 +1,4 @@
-"""What a backbone hands out: the stage, the channels and the stride of each of its outputs."""
+"""Description of a backbone's outputs: the stage, channels and stride of each."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ TIMM_KEYS = {'module': 'module', 'num_chs': 'channels', 'reduction': 'stride'}
 
 
 class Feature(NamedTuple):
-    """One output of a backbone: its stage, its channels, and how many input pixels one of its cells stands for.
+    """One output of a backbone: its stage (such as 'layer1'), number of channels, and total stride in input pixels.
 
-    It also answers to timm's keys: ``feature['num_chs']``, ``feature['reduction']`` and ``feature['module']``.
+    timm's keys work as well: ``feature['num_chs']``, ``feature['reduction']`` and ``feature['module']``.
     """
 
     module: str
@@ -29,20 +29,20 @@ class Feature(NamedTuple):
 
 
 class FeatureInfo(tuple):
-    """The outputs of a backbone, in order, with the methods of timm's ``FeatureInfo``."""
+    """A tuple of ``Feature``, one per output of a backbone, with the methods of timm's ``FeatureInfo``."""
 
     def channels(self) -> list[int]:
-        """The channels of each output."""
+        """The number of channels of each output."""
         return [feature.channels for feature in self]
 
     def reduction(self) -> list[int]:
-        """The stride of each output: how many input pixels one of its cells stands for."""
+        """The total stride of each output, in input pixels."""
         return [feature.stride for feature in self]
 
     def module_name(self) -> list[str]:
-        """The stage that each output comes from, such as 'layer1'."""
+        """The stage of each output, such as 'layer1'."""
         return [feature.module for feature in self]
 
     def dicts(self, keys: Sequence[str] | None = None) -> list[dict[str, Any]]:
-        """Each output as a dict of ``num_chs``, ``reduction`` and ``module``, or of the given keys alone."""
+        """Each output as a dict with ``num_chs``, ``reduction`` and ``module``, or only the given keys."""
         return [{key: feature[key] for key in keys or TIMM_KEYS} for feature in self]

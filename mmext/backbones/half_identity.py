@@ -1,9 +1,9 @@
-"""ResNet Init (Targ et al., section 3): a layer of two streams whose residual half starts as the identity.
+"""ResNet Init (Targ et al., section 3): layers of two streams, of which the residual one is initialised to identity.
 
-The first half of the channels is the residual stream, the second the transient one. One dense layer with the weights W
-holds both streams and all connections between them; ResNet Init adds 1 to W at the centre tap, on the first half of the
-diagonal. The layers here keep V = W - identity as their parameter and compute with V + identity. So every initialiser
-does its ordinary work on V, and weight decay, of whichever optimiser, draws W to the identity and not to zero.
+The first half of the channels is the residual stream, the second half the transient stream. One dense layer with the
+weight W contains both streams and all connections between them. ResNet Init adds 1 to the centre tap of W on the first
+half of the diagonal. The layers here store V = W - identity as their parameter and compute with V + identity. So any
+initialiser can be applied to V as usual, and weight decay pulls W towards the identity instead of zero.
 """
 
 from __future__ import annotations
@@ -18,35 +18,37 @@ from mmext.errors import UserError
 
 
 class HalfIdentity(nn.Module):
-    """What makes a linear or convolutional layer one of ResNet Init: ``weight`` is W less the identity.
+    """Mixin that turns a linear or convolutional layer into one of ResNet Init; ``weight`` is W minus the identity.
 
     Raises:
-        UserError: an odd number of channels, which two streams can't share, or groups, which keep them apart.
+        UserError: The number of channels is odd, so two streams can't share it, or the layer has groups.
     """
 
+    weight: Tensor
     identity: Tensor
 
     def __init__(self, *args, **kwargs) -> None:
         super().__init__(*args, **kwargs)
         if getattr(self, 'groups', 1) != 1:
-            raise UserError(f'ResNet Init has no groups, and {self.groups} are asked for')
+            raise UserError(f'ResNet Init does not support groups, but {self.groups} are given')
         self.register_buffer('identity', half_identity(self.weight), persistent=False)
 
     def _apply(self, fn: Callable, recurse: bool = True) -> HalfIdentity:
-        """Moves and casts as ``nn.Module`` does. ``to_empty`` comes this way too and would leave garbage."""
+        """Moves and casts as ``nn.Module`` does, then rebuilds the identity, which ``to_empty`` leaves uninitialised.
+        """
         super()._apply(fn, recurse)
         self.identity = half_identity(self.weight)
         return self
 
     def _load_from_state_dict(self, *args, **kwargs) -> None:
-        """Loads as ``nn.Module`` does; with ``assign=True`` the weight may come to another device or type."""
+        """Loads as ``nn.Module`` does; with ``assign=True`` the weight may change its device or dtype."""
         super()._load_from_state_dict(*args, **kwargs)
         if (self.identity.device, self.identity.dtype) != (self.weight.device, self.weight.dtype):
             self.identity = half_identity(self.weight)
 
     @property
     def full_weight(self) -> Tensor:
-        """W, as the paper writes it."""
+        """The weight W of the paper, of the same shape as ``weight``."""
         return self.weight + self.identity
 
 
@@ -54,6 +56,7 @@ class HalfIdentityLinear(HalfIdentity, nn.Linear):
     """A fully connected layer of ResNet Init."""
 
     def forward(self, x: Tensor) -> Tensor:
+        """(N, in_features) -> (N, out_features)."""
         return F.linear(x, self.full_weight, self.bias)
 
 
@@ -61,6 +64,7 @@ class HalfIdentityConv2d(HalfIdentity, nn.Conv2d):
     """A 2D convolution of ResNet Init."""
 
     def forward(self, x: Tensor) -> Tensor:
+        """(N, in_channels, H, W) -> (N, out_channels, H', W')."""
         return self._conv_forward(x, self.full_weight, self.bias)
 
 
@@ -68,13 +72,18 @@ class HalfIdentityConv3d(HalfIdentity, nn.Conv3d):
     """A 3D convolution of ResNet Init."""
 
     def forward(self, x: Tensor) -> Tensor:
+        """(N, in_channels, T, H, W) -> (N, out_channels, T', H', W')."""
         return self._conv_forward(x, self.full_weight, self.bias)
 
 
 def half_identity(weight: Tensor) -> Tensor:
-    """Zeros of the weight's shape (out, in, ...), and 1 at the centre tap on the first half of the diagonal.
+    """The identity for a weight (out, in, ...): zeros, with 1 at the centre tap on the first half of the diagonal.
 
-    Where the layer widens, the first in / 2 channels of the residual stream carry on and its new ones start at zero.
+    If the layer has more output than input channels, the in / 2 channels of the residual stream are passed on, and its
+    new channels start at zero.
+
+    Raises:
+        UserError: A number of channels is odd.
     """
     channels = weight.shape[:2]
     if channels[0] % 2 or channels[1] % 2:

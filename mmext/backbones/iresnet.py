@@ -13,10 +13,10 @@ from mmext.errors import UserError
 
 
 def resstage(blocks: int) -> list[Wiring]:
-    """A Start block, Middle blocks and an End block; the second block has no leading norm.
+    """The wiring of each block of a ResStage: a Start, Middle blocks, an End; the second block has no leading norm.
 
     Raises:
-        UserError: fewer than two blocks: a stage has at least a Start and an End.
+        UserError: There are fewer than two blocks; a stage has at least a Start and an End block.
     """
     if blocks < 2:
         raise UserError(f'a stage of {blocks} block(s): ResStage needs at least two, a Start and an End')
@@ -27,12 +27,13 @@ def resstage(blocks: int) -> list[Wiring]:
 
 @register_backbone
 class ResStage(ResidualBackbone):
-    """Blocks have a role in their stage, so that the main path has one ReLU a stage and not one a block (Fig. 1c).
+    """ResStage: the wiring of a block depends on its position, so the main path has one ReLU per stage (Fig. 1c).
 
     Args:
-        depth: as for every backbone, like the other arguments (see ``Backbone``).
-        relu_shortcut: the authors' code rectifies the first Middle block's input in place, hence also its shortcut, and
-            their checkpoints were trained so. True computes what they did; False is the paper's definition.
+        depth: See ``Backbone``.
+        relu_shortcut: True reproduces the authors' code, which applies the ReLU to the input of the first Middle block
+            in place and thereby also to its shortcut; their checkpoints were trained this way. False follows the paper.
+        kwargs: Arguments of ``Backbone``.
     """
 
     paper = 'iresnet'
@@ -52,7 +53,7 @@ class ResStage(ResidualBackbone):
 
 @register_backbone
 class ResMax(ResNet):
-    """ResNet with the improved projection (Fig. 2): its max-pool takes over from the stem's."""
+    """ResNet with the improved projection (Fig. 2), whose max-pool in stage 1 replaces the one of the stem."""
 
     family = 'resmax'
     archs = {50: bottleneck(50)}
@@ -61,7 +62,7 @@ class ResMax(ResNet):
 
 @register_backbone
 class IResNet(ResStage):
-    """ResStage with the improved projection. Depth 164 to 3002 are the CIFAR nets."""
+    """ResStage with the improved projection. Depths 164 to 3002 are the networks for CIFAR."""
 
     family = 'iresnet'
     archs = {

@@ -1,7 +1,7 @@
-"""Convolution, norm and pooling for 2D and 3D. The only file that knows how many dimensions there are.
+"""Convolution, norm and pooling layers for 2D and 3D. No other file depends on the number of dimensions.
 
-A size (kernel or stride) is an int, the same in every dimension, or a pair (temporal, spatial). In 2D only the spatial
-part of a pair counts, so that one description of a network serves both.
+A size (kernel or stride) is an int, the same in every dimension, or a pair (temporal, spatial). In 2D the temporal part
+of a pair is ignored, so one description of a network works for both.
 """
 
 from __future__ import annotations
@@ -17,11 +17,13 @@ from mmext.backbones.half_identity import HalfIdentityConv2d, HalfIdentityConv3d
 from mmext.errors import UserError
 
 Size = Union[int, tuple[int, int]]
-REFUSALS = (LookupError, AssertionError, TypeError, ValueError, RuntimeError, AttributeError, ArithmeticError)
+# What the constructors of norm layers raise for arguments that they do not accept.
+BUILD_ERRORS = (LookupError, AssertionError, TypeError, ValueError, RuntimeError, AttributeError, ArithmeticError)
 CONVOLUTIONS = {2: (nn.Conv2d, HalfIdentityConv2d), 3: (nn.Conv3d, HalfIdentityConv3d)}
 
 
 def is_number(value: object) -> bool:
+    """Whether a value is an int or a float. True and False do not count as numbers."""
     return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
@@ -36,24 +38,25 @@ def temporal(size: Size) -> int:
 
 
 class ReLU(nn.Module):
-    """ReLU in place, unless the call says that its input is still needed."""
+    """ReLU that works in place by default; a call can turn that off if its input is still needed."""
 
     def forward(self, x: Tensor, inplace: bool = True) -> Tensor:
+        """A tensor of any shape -> max(x, 0), of the same shape."""
         return F.relu(x, inplace=inplace)
 
 
 class Layers:
-    """Makes the layers of one network.
+    """Factory for the layers of one network.
 
     Args:
         dims: 2 for images (N, C, H, W), 3 for clips (N, C, T, H, W).
-        norm_cfg: the norm layer as OpenMMLab's configs write it: BN, SyncBN or GN (with ``num_groups``), and
-            ``requires_grad``, ``eps``, ``momentum``. In 3D, BN means BatchNorm3d.
-        conv_bias: whether convolutions have a bias where nothing else is said.
-        temporal_kernel: what a convolution whose size is one number above 1 spans in time, in 3D; odd.
+        norm_cfg: Norm layer in the form of OpenMMLab's configs: the type BN, SyncBN or GN (with ``num_groups``), and
+            optionally ``requires_grad``, ``eps`` and ``momentum``. In 3D, BN means BatchNorm3d.
+        conv_bias: Whether convolutions have a bias by default.
+        temporal_kernel: In 3D, the temporal length of kernels whose size is given as one number above 1; odd.
 
     Raises:
-        UserError: ``dims`` is neither 2 nor 3, or ``norm_cfg`` names no type.
+        UserError: ``dims`` is neither 2 nor 3, or ``norm_cfg`` has no type.
     """
 
     def __init__(self, dims: int = 2, norm_cfg: dict | None = None, conv_bias: bool = False,
@@ -72,19 +75,28 @@ class Layers:
             self.norm_cfg['type'] = 'BN3d'
 
     def extent(self, size: Size) -> tuple[int, ...]:
-        """A size, one number per dimension."""
+        """Converts a size to one number per dimension."""
         return (temporal(size), spatial(size), spatial(size))[3 - self.dims:]
 
-    def spanning(self, temporal_kernel: int) -> Layers:
-        """The same, with another temporal kernel."""
+    def with_temporal_kernel(self, temporal_kernel: int) -> Layers:
+        """A copy of this factory with another temporal kernel length."""
         return Layers(self.dims, self.norm_cfg, self.conv_bias, temporal_kernel)
 
     def conv(self, in_channels: int, out_channels: int, kernel: Size, stride: Size = 1, *, dilation: int = 1,
              groups: int = 1, bias: bool | None = None, padded: bool = True,
              half_identity: bool = False) -> nn.Module:
-        """A convolution that keeps the extent at stride 1; dilation is spatial.
+        """A convolution, padded so that stride 1 preserves the size of the feature map.
 
-        ``padded=False`` has no spatial padding; ``half_identity`` makes it a convolution of ResNet Init.
+        Args:
+            in_channels: Number of input channels.
+            out_channels: Number of output channels.
+            kernel: Odd kernel size.
+            stride: Stride.
+            dilation: Spatial dilation.
+            groups: Number of groups.
+            bias: Whether there is a bias; by default ``conv_bias``.
+            padded: False leaves the spatial padding out.
+            half_identity: Whether it is a convolution of ResNet Init (see ``half_identity``).
         """
         if isinstance(kernel, int) and kernel > 1:
             kernel = (self.temporal_kernel, kernel)
@@ -93,47 +105,46 @@ class Layers:
         paddings = tuple(d * (k - 1) // 2 for k, d in zip(kernels, dilations))
         if not padded:
             paddings = (*paddings[:-2], 0, 0)
-        plain, halved = CONVOLUTIONS[self.dims]
-        conv = halved if half_identity else plain
+        conv = CONVOLUTIONS[self.dims][half_identity]
         return conv(in_channels, out_channels, kernels, self.extent(stride), paddings, dilations, groups,
                     self.conv_bias if bias is None else bias)
 
     def norm(self, channels: int) -> nn.Module:
-        """The norm layer that ``norm_cfg`` describes; UserError where it describes none for so many channels."""
+        """Builds the norm layer of ``norm_cfg``. Raises UserError if that does not work for this many channels."""
         try:
             layer = build_norm_layer(self.norm_cfg, channels)[1]
-            wrong = self.fault_of_norm(layer)
-        except REFUSALS as error:
-            wrong = ' '.join(str(error).split()) or 'an argument is missing'
-        if wrong:
-            raise UserError(f'norm_cfg={self.norm_cfg}: no norm for {channels} channels ({wrong})')
+            problem = self.norm_problem(layer)
+        except BUILD_ERRORS as error:
+            problem = ' '.join(str(error).split()) or 'an argument is missing'
+        if problem:
+            raise UserError(f"norm_cfg={self.norm_cfg}: can't make a norm layer for {channels} channels ({problem})")
         return layer
 
-    def fault_of_norm(self, layer: nn.Module) -> str | None:
-        """Why a layer is no norm for feature maps of these dimensions; None where it is one."""
+    def norm_problem(self, layer: nn.Module) -> str | None:
+        """Why a layer can't normalise feature maps of these dimensions, or None if it can."""
         other = {dims: tuple(getattr(nn, f'{kind}Norm{dims}d') for kind in ('Batch', 'Instance')) for dims in (1, 2, 3)}
         unfit = tuple(cls for dims, classes in other.items() for cls in classes if dims != self.dims)
         if isinstance(layer, (*unfit, nn.LayerNorm)) or not any(word in type(layer).__name__.lower()
                                                                 for word in ('norm', 'bn')):
-            return f'a {type(layer).__name__} does not fit; BN, SyncBN, GN, IN{self.dims}d do'
+            return f'{type(layer).__name__} is not supported; use BN, SyncBN, GN or IN{self.dims}d'
         eps, momentum = getattr(layer, 'eps', 1e-5), getattr(layer, 'momentum', None)
         if not is_number(eps) or not 0 <= eps < 1:
-            return f'eps={eps!r} is no number from 0 to 1'
+            return f'eps={eps!r} is not a number from 0 to 1'
         if momentum is not None and (not is_number(momentum) or not 0 <= momentum <= 1):
-            return f'momentum={momentum!r} is no number from 0 to 1'
+            return f'momentum={momentum!r} is not a number from 0 to 1'
         return None
 
     def relu(self) -> ReLU:
-        """The activation: in place by default."""
+        """The activation function."""
         return ReLU()
 
     def max_pool(self, kernel: Size, stride: Size) -> nn.Module:
-        """A max-pool padded by half its kernel."""
+        """A max-pool with a padding of half its kernel."""
         if self.dims == 2:
             return nn.MaxPool2d(spatial(kernel), spatial(stride), spatial(kernel) // 2)
         kernels = self.extent(kernel)
         return nn.MaxPool3d(kernels, self.extent(stride), tuple(k // 2 for k in kernels))
 
     def global_pool(self) -> nn.Module:
-        """Averages every channel to one number."""
+        """Global average pooling: (N, C, [T,] H, W) -> (N, C, [1,] 1, 1)."""
         return nn.AdaptiveAvgPool2d((1, 1)) if self.dims == 2 else nn.AdaptiveAvgPool3d((1, 1, 1))

@@ -1,7 +1,7 @@
-"""How convolutions' weights lie in memory: channels first, or last, which processors and half precision prefer.
+"""Memory format of convolution weights: channels first, or channels last, which CPUs and half precision prefer.
 
-A convolution computes in the format of its weights and hands it on with its output, so that it is enough to arrange
-weights: the function is the same, to rounding, and so are the names and values of a state dict.
+A convolution computes in the memory format of its weights, and its output has the same format, so it is enough to
+convert the weights. The outputs stay the same up to rounding, and the names and values of the state dict do not change.
 """
 
 from __future__ import annotations
@@ -10,16 +10,17 @@ import torch
 from torch import Tensor, nn
 
 MEMORY_FORMATS = ('auto', 'contiguous', 'channels_last')
-CHANNELS_LAST = {4: torch.channels_last, 5: torch.channels_last_3d}  # by a tensor's dimensions
+CHANNELS_LAST = {4: torch.channels_last, 5: torch.channels_last_3d}  # number of dimensions -> format
 
 
 def arrange(tensor: Tensor, memory_format: str) -> Tensor:
-    """The same tensor in a memory format.
+    """Converts a tensor to a memory format.
 
     Args:
-        tensor: weights (out, in, ...), images (N, C, H, W), clips (N, C, T, H, W), or views of clips
-            (N, views, C, T, H, W), which are arranged as (N * views, C, T, H, W); of other shapes it is left as it is.
-        memory_format: 'contiguous' or 'channels_last', which means channels_last_3d for clips.
+        tensor: Weights (out, in, ...), images (N, C, H, W), clips (N, C, T, H, W), or several views of clips
+            (N, views, C, T, H, W), which are converted as (N * views, C, T, H, W). Tensors with other numbers of
+            dimensions are returned unchanged for 'channels_last'.
+        memory_format: 'contiguous' or 'channels_last'; the latter means channels_last_3d for clips.
     """
     if memory_format == 'contiguous':
         return tensor.contiguous()
@@ -30,15 +31,15 @@ def arrange(tensor: Tensor, memory_format: str) -> Tensor:
 
 
 def arrange_weights(model: nn.Module, memory_format: str, half_precision: bool = False) -> str:
-    """Puts a model's weights into a memory format, in place.
+    """Converts the weights of a model to a memory format, in place.
 
     Args:
-        model: on its device.
-        memory_format: one of ``MEMORY_FORMATS``; 'auto' is ``fastest_format``.
-        half_precision: whether the model computes in bf16 or fp16.
+        model: A model that is already on its device.
+        memory_format: One of ``MEMORY_FORMATS``; 'auto' stands for ``fastest_format``.
+        half_precision: Whether the model computes in bf16 or fp16.
 
     Returns:
-        The format that was taken.
+        The format that is used, 'contiguous' or 'channels_last'.
     """
     if memory_format == 'auto':
         memory_format = fastest_format(model, half_precision)
@@ -48,10 +49,11 @@ def arrange_weights(model: nn.Module, memory_format: str, half_precision: bool =
 
 
 def fastest_format(model: nn.Module, half_precision: bool = False) -> str:
-    """'channels_last' where it was measured to be faster or is known to be: 2D networks on a processor, and in half
-    precision on a GPU (NVIDIA's tensor cores read channels last); 'contiguous' for all others.
+    """Chooses the faster memory format of a model.
 
-    ``benchmarks/processor.py`` prints the measurements.
+    This is 'channels_last' for 2D networks on a CPU, where it was measured to be faster (``benchmarks/processor.py``
+    prints the measurements), and for 2D networks in half precision on a GPU, since NVIDIA's tensor cores read channels
+    last. Otherwise it is 'contiguous'.
     """
     parameter = next(model.parameters(), None)
     if parameter is None or any(isinstance(module, nn.Conv3d) for module in model.modules()):

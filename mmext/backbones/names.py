@@ -1,4 +1,4 @@
-"""Networks by name, as timm has them: ``create_backbone('iresnet50')``."""
+"""Creating and listing networks by name, as in timm: ``create_backbone('iresnet50')``."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from fnmatch import fnmatch
 from pathlib import Path
 
 from mmext.backbones.backbone import Backbone
-from mmext.backbones.timm_words import in_our_words
+from mmext.backbones.timm_options import translate_timm_options
 from mmext.backbones.weights import load_pretrained
 from mmext.errors import UserError, nearest
 
@@ -21,9 +21,9 @@ PAPERS = {
 
 
 def families() -> list[type[Backbone]]:
-    """Every family that is defined by now, in the order of their definition.
+    """All families that have been defined so far, in the order of their definition.
 
-    Of a class that was defined again under its own name, as a notebook's cell does, the newest alone.
+    If a class has been defined again under its own name, as by running a notebook cell twice, only the latest counts.
     """
     found = {}
     pending = [Backbone]
@@ -36,26 +36,34 @@ def families() -> list[type[Backbone]]:
 
 
 def catalogue() -> dict[str, tuple[type[Backbone], dict]]:
-    """Name -> (class, its arguments) of every network of every family, in the order of their definition."""
+    """Maps the name of every network to (class, constructor arguments), in the order of definition."""
     return {name: (cls, arguments) for cls in families() for name, arguments in cls.names().items()}
 
 
 def find_backbone(name: str) -> tuple[type[Backbone], dict]:
-    """The class that a name stands for, and the arguments that make it.
+    """Looks up the class and constructor arguments of a network.
 
     Raises:
-        UserError: there is no such name; the nearest ones are suggested.
+        UserError: The name does not exist; the message suggests similar names.
     """
     known = catalogue()
     if not isinstance(name, str):
-        raise UserError(f'no backbone {name!r}: need the name of one (mmext.list_backbones() has all names)')
+        raise UserError(f'no backbone {name!r}: need a name (mmext.list_backbones() lists all names)')
     if name not in known:
-        raise UserError(f'no backbone {name!r}{nearest(name, known)} (mmext.list_backbones() has all names)')
+        raise UserError(f'no backbone {name!r}{nearest(name, known)} (mmext.list_backbones() lists all names)')
     return known[name]
 
 
 def list_backbones(pattern: str = '*', by_paper: bool = False) -> list[str] | dict[str, list[str]]:
-    """The names that match a shell pattern such as 'ires*', sorted; or {paper: its names}, as ``PAPERS``."""
+    """Lists the names of networks.
+
+    Args:
+        pattern: Shell pattern that the names must match, such as 'ires*'.
+        by_paper: Whether to group the names by paper.
+
+    Returns:
+        The sorted names; with ``by_paper`` a dict from paper (a key of ``PAPERS``) to names.
+    """
     known = catalogue()
     matching = [name for name in known if fnmatch(name, pattern)]
     if not by_paper:
@@ -67,9 +75,9 @@ def list_backbones(pattern: str = '*', by_paper: bool = False) -> list[str] | di
 
 
 def is_named(backbone: Mapping, name: str) -> bool:
-    """Whether a config's ``backbone`` is the network of a name, whatever other arguments it gives.
+    """Whether the ``backbone`` dict of a config describes the network ``name``; further arguments are ignored.
 
-    An argument that it does not give has the value that is the default of the class.
+    An argument that the dict does not give has the default of the class.
     """
     cls, arguments = catalogue()[name]
     if backbone.get('type') != f'mmext.{cls.__name__}':
@@ -89,19 +97,19 @@ def name_of(backbone: Mapping) -> str | None:
 
 
 def create_backbone(name: str, checkpoint_path: str | Path | None = None, **options) -> Backbone:
-    """Builds a network by its name.
+    """Creates a network by name.
 
     Args:
-        name: one of ``list_backbones()``.
-        checkpoint_path: weights to load; refused unless it holds all of the backbone's.
-        options: arguments of ``Backbone``, such as ``out_indices=(1, 2, 3)``; or timm's words for them: ``in_chans``,
-            ``output_stride``, and ``features_only=True`` and ``pretrained=False``, which change nothing.
+        name: One of ``list_backbones()``.
+        checkpoint_path: Weights to load, a file or URL. It must contain all weights of the backbone.
+        options: Arguments of ``Backbone``, such as ``out_indices=(1, 2, 3)``. timm's ``in_chans`` and ``output_stride``
+            work too; ``features_only=True`` and ``pretrained=False`` are accepted and have no effect.
 
     Raises:
-        UserError: an unknown name, an unusable option or checkpoint.
+        UserError: The name is unknown, or an option or the checkpoint can't be used.
     """
     cls, arguments = find_backbone(name)
-    backbone = cls(**{**arguments, **in_our_words(options, cls, arguments, classifier=False)})
+    backbone = cls(**{**arguments, **translate_timm_options(options, cls, arguments, classifier=False)})
     if checkpoint_path:
         load_pretrained(backbone, checkpoint_path)
     return backbone

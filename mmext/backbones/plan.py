@@ -1,4 +1,4 @@
-"""What a network is made of, as data: depth -> blocks, widths, strides. No torch in here."""
+"""The layout of a network as data, without torch: from the depth to the blocks, widths and strides of each stage."""
 
 from __future__ import annotations
 
@@ -30,8 +30,9 @@ CIFAR_BLOCKS = {
 class Stem:
     """The layers before the first stage.
 
-    ``kernels`` of the convolutions, the ``stride`` of the first, whether a 3x3 stride-2 max-pool follows, and the
-    temporal kernel of the first convolution in 3D.
+    ``kernels`` are the spatial kernel sizes of the convolutions, ``stride`` is the stride of the first one, ``pool``
+    says whether a 3x3 max-pool with stride 2 follows, and ``temporal_kernel`` is the temporal kernel size of the first
+    convolution in 3D.
     """
 
     kernels: tuple[int, ...]
@@ -50,10 +51,11 @@ STEMS = {
 
 @dataclass(frozen=True)
 class Arch:
-    """One row of a family's table: the numbers that its depth stands for.
+    """The layout that a depth stands for: one row of a family's table.
 
-    ``widths`` are the channels of the 3x3 convolutions, ``out_channels`` those a stage hands on, ``groups`` the groups
-    of the 3x3 convolutions; one of each per stage.
+    ``block`` is the kind of block. There is one number per stage of: ``blocks``, the number of blocks; ``widths``, the
+    channels of the 3x3 convolutions; ``out_channels``, the channels of the stage's output; ``groups``, the groups of
+    the 3x3 convolutions. ``stem`` is a key of ``STEMS``.
     """
 
     block: str
@@ -67,9 +69,12 @@ class Arch:
 
 @dataclass(frozen=True)
 class StagePlan:
-    """One stage. ``stride`` is (temporal, spatial), taken by the first block; ``pooled`` says whether that block's
-    projection is the improved one (a 3x3 max-pool carries its stride); ``blocks_before`` are in earlier stages;
-    ``temporal_kernel`` is what a 3x3 convolution spans in 3D."""
+    """The layout of one stage.
+
+    ``stride`` is the (temporal, spatial) stride of the first block. ``pooled`` says whether the first block has the
+    improved projection, in which a 3x3 max-pool has the stride. ``blocks_before`` is the number of blocks in earlier
+    stages. ``temporal_kernel`` is the temporal kernel size of 3x3 convolutions in 3D.
+    """
 
     blocks: int
     blocks_before: int
@@ -84,30 +89,37 @@ class StagePlan:
 
 
 def basic(depth: int) -> Arch:
-    """Two 3x3 convolutions a block (depth 18 and 34)."""
+    """A network for ImageNet (depth 18 or 34) whose blocks have two 3x3 convolutions."""
     widths = (64, 128, 256, 512)
     return Arch('basic', IMAGENET_BLOCKS[depth], widths, widths)
 
 
 def bottleneck(depth: int, width: int = 64, expansion: float = 4, groups: Sequence[int] = (1, 1, 1, 1)) -> Arch:
-    """1x1, 3x3, 1x1; ``width`` is the first stage's, doubled in each further stage; out = width x expansion."""
+    """A network for ImageNet whose blocks are 1x1, 3x3 and 1x1 convolutions.
+
+    Args:
+        depth: A key of ``IMAGENET_BLOCKS``.
+        width: Channels of the 3x3 convolutions in stage 1; doubled in each further stage.
+        expansion: Ratio of a stage's output channels to its width.
+        groups: Groups of the 3x3 convolutions of each stage.
+    """
     widths = tuple(width * 2**stage for stage in range(4))
     return Arch('bottleneck', IMAGENET_BLOCKS[depth], widths, tuple(int(w * expansion) for w in widths), tuple(groups))
 
 
 def cifar_bottleneck(depth: int) -> Arch:
-    """The three-stage nets for 32-pixel images (iResNet paper, Table VI)."""
+    """A network of three stages for 32-pixel images (iResNet paper, Table VI)."""
     return Arch('bottleneck', CIFAR_BLOCKS[depth], (16, 32, 64), (64, 128, 256), (1, 1, 1), 'conv3x3', 16)
 
 
 def plan_stages(arch: Arch, *, stem: str, num_stages: int, strides: Sequence[int], temporal_strides: Sequence[int],
                 temporal_kernels: Sequence[int], dilations: Sequence[int],
                 improved_projection: bool) -> tuple[StagePlan, ...]:
-    """Lays out the stages of a network.
+    """Plans the stages of a network.
 
-    With the improved projection the stem has no max-pool: its stride moves into the first block of stage 1, so
-    ``strides`` means the same in every family. A projection has the max-pool where the paper's own stride is 2,
-    also when ``strides`` says 1 there (as in SSD300, whose stage 3 keeps it).
+    With the improved projection the stem has no max-pool; its stride moves into the first block of stage 1, so that
+    ``strides`` means the same in every family. A projection has a max-pool wherever the stride in the paper is 2, even
+    if ``strides`` sets it to 1 (as SSD300 does in stage 3).
     """
     folded = improved_projection and STEMS[stem].pool
     in_channels = (arch.stem_channels, *arch.out_channels)
@@ -121,10 +133,10 @@ def plan_stages(arch: Arch, *, stem: str, num_stages: int, strides: Sequence[int
 
 
 def per_stage(name: str, given: Sequence[int] | None, default: Sequence[int], num_stages: int) -> tuple[int, ...]:
-    """One positive number per stage, ``default`` where none is given.
+    """Checks an argument that has one positive integer per stage; ``default`` is used if ``given`` is None.
 
     Raises:
-        UserError: not as many numbers as stages, or one that is not a positive integer.
+        UserError: There are not as many numbers as stages, or one of them is not a positive integer.
     """
     if given is None:
         return tuple(default[:num_stages])

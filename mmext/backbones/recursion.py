@@ -1,4 +1,4 @@
-"""The block of a recursion formula: a residual branch, and terms of earlier blocks."""
+"""The blocks of recursion formulas: a residual branch plus terms that come from earlier blocks."""
 
 from __future__ import annotations
 
@@ -16,32 +16,33 @@ from mmext.errors import UserError
 
 
 class Shape(NamedTuple):
-    """A feature map's channels, and the (frames, pixels) of the input that a cell stands for."""
+    """The number of channels of a feature map, and its total (temporal, spatial) stride in frames and pixels."""
 
     channels: int
     reduction: tuple[int, int]
 
 
 class History(NamedTuple):
-    """What blocks hand on: their outputs X and branches W X, the newest first, and X[0] if the formula reads it."""
+    """The state that blocks pass on: outputs X and branches W X, latest first, and X[0] if the formula reads it."""
 
     outputs: tuple[Tensor, ...]
     branches: tuple[Tensor, ...]
     origin: Tensor | None
 
 
-class Recursion(nn.Module):
-    """X[i] by a formula; mixed into a residual block, whose branch is W[i].
+class Recursion(Residual):
+    """Mixin that makes a residual block compute X[i] by a formula; the residual branch of the block is W[i].
 
-    A term of another shape than the block's output passes a 1x1 convolution with the stride, and a norm, of its own:
-    ``downsample`` for X[i-1], ``downsample2`` and so on for the others in the formula's order.
+    A term whose shape differs from the block's output has its own projection: a 1x1 convolution with the stride, and a
+    norm. It is called ``downsample`` for X[i-1], and ``downsample2``, ``downsample3`` ... for the other terms in the
+    order of the formula.
 
     Args:
-        layers: makes the layers.
-        stage: the stage that the block stands in.
-        first: whether it is the stage's first block.
-        formula: its terms.
-        shapes: of X[0] to X[i]; W[j] X[j-1] has the shape of X[j].
+        layers: Factory for the layers.
+        stage: The stage of the block.
+        first: Whether this is the first block of the stage.
+        formula: The formula.
+        shapes: The shapes of X[0] to X[i]. W[j] X[j-1] has the same shape as X[j].
     """
 
     def __init__(self, layers: Layers, stage: StagePlan, first: bool, formula: Formula,
@@ -51,33 +52,40 @@ class Recursion(nn.Module):
         super().__init__(layers, stage, first, POST)
 
     def make_shortcut(self, layers: Layers, stage: StagePlan, in_channels: int, stride: Size, pooled: bool) -> None:
-        self.ways = {}
-        made = self.shapes[-1]
+        self.projections: dict[Term, str] = {}
+        output = self.shapes[-1]
         for term in self.formula.past:
-            others = [name for name in self.ways.values() if name != 'downsample']
+            others = [name for name in self.projections.values() if name != 'downsample']
             name = 'downsample' if term.is_shortcut else f'downsample{len(others) + 2}'
-            given = self.shapes[self.block_read(term)]
-            stride = tuple(new // old for new, old in zip(made.reduction, given.reduction))
-            self.add_module(name, projection(layers, given.channels, made.channels, stride, pooled=False))
-            self.ways[term] = name
+            source = self.shapes[self.block_read(term)]
+            frames, pixels = (new // old for new, old in zip(output.reduction, source.reduction))
+            self.add_module(name, projection(layers, source.channels, output.channels, (frames, pixels), pooled=False))
+            self.projections[term] = name
 
     def block_read(self, term: Term) -> int:
-        """The number of the block whose output has the shape of a term's value; 0, the stem, before the first block."""
+        """The number of the block whose output has the same shape as a term; 0 stands for the stem."""
         if term.back is None:
             return 0
         return max(0, len(self.shapes) - 1 - term.back + term.weighted)
 
     def forward(self, history: History) -> History:
-        branch = self.close(self.branch(history.outputs[0]))
+        """Computes the output and branch of this block, and returns the history with both added."""
+        branch = self.finish_branch(self.branch(history.outputs[0]))
         out = self.total(self.formula.rectified, history, branch)
         if out is not None:
             out = self.relu(out, inplace=len(self.formula.rectified) > 1)
         out = self.total(self.formula.added, history, branch, out)
+        assert out is not None  # a formula has at least the term of its branch
         return History((out, *history.outputs)[:len(history.outputs)],
                        (branch, *history.branches)[:len(history.branches)], history.origin)
 
-    def total(self, terms: Sequence[Term], history: History, branch: Tensor, total: Tensor | None = None) -> Tensor:
-        """The sum of the terms, added to ``total``. Out of place: what blocks hand on is never overwritten."""
+    def total(self, terms: Sequence[Term], history: History, branch: Tensor,
+              total: Tensor | None = None) -> Tensor | None:
+        """Sums terms, added to ``total`` if it is given. Out of place, since the history must not be overwritten.
+
+        Returns:
+            The sum; None if there is nothing to sum.
+        """
         for term in terms:
             value = branch if term.is_branch else self.past(term, history)
             if total is None:
@@ -87,54 +95,69 @@ class Recursion(nn.Module):
         return total
 
     def past(self, term: Term, history: History) -> Tensor:
-        """The value of a term of earlier blocks, brought to the shape of the block's output."""
+        """The value of a term that comes from an earlier block, projected to the shape of the block's output."""
         if term.back is None:
             value = history.origin
+            assert value is not None  # the history keeps X[0] if the formula reads it
         else:
             value = history.branches[term.back - 2] if term.weighted else history.outputs[term.back - 1]
-        way = getattr(self, self.ways[term])
-        return value if way is None else way(value)
+        downsample = getattr(self, self.projections[term])
+        return value if downsample is None else downsample(value)
 
     def zero_branch(self) -> None:
+        """Makes the branch output zero.
+
+        Raises:
+            UserError: The formula rectifies the branch alone, so that it would get no gradient from zero.
+        """
         formula = self.formula
         if all(term.is_branch for term in formula.rectified) and not any(term.is_branch for term in formula.added):
-            raise UserError('zero_init_residual: the formula has its branch alone in relu(...), where it would not '
-                            'learn from zero')
+            raise UserError('zero_init_residual: the formula has its branch alone in relu(...), so a branch that is '
+                            'initialised to zero would not learn')
         super().zero_branch()
 
 
 class SqueezeExcitation(nn.Module):
-    """Scales every channel by what two linear layers make of all channels' means (arXiv 1709.01507, section 3)."""
+    """Squeeze and excitation (arXiv 1709.01507, section 3): two linear layers compute a scale for every channel.
+
+    Args:
+        channels: Number of channels.
+        cell: The size of a feature map with one value per channel: (1, 1), in 3D (1, 1, 1).
+        ratio: Ratio of the channels to the hidden units.
+    """
 
     def __init__(self, channels: int, cell: Sequence[int], ratio: int = 16) -> None:
         super().__init__()
-        self.cell = tuple(cell)  # (1, 1), in 3D (1, 1, 1): the extent of what holds one number a channel
+        self.cell = tuple(cell)
         self.fc1 = nn.Linear(channels, channels // ratio)
         self.relu = nn.ReLU(inplace=True)
         self.fc2 = nn.Linear(channels // ratio, channels)
 
     def forward(self, x: Tensor) -> Tensor:
+        """(N, C, [T,] H, W) -> the same shape, with scaled channels."""
         means = x.flatten(2).mean(2)
         scale = torch.sigmoid(self.fc2(self.relu(self.fc1(means))))
         return x * scale.unflatten(1, (-1, *self.cell))
 
 
-class Excited(nn.Module):
-    """Closes a residual branch with ReLU, squeeze and excitation; mixed into a residual block."""
+class Excited(Residual):
+    """Mixin that ends the residual branch of a block with ReLU, squeeze and excitation."""
 
     def make_branch(self, layers: Layers, stage: StagePlan, in_channels: int, stride: Size) -> None:
         super().make_branch(layers, stage, in_channels, stride)
         self.se = SqueezeExcitation(stage.out_channels, layers.extent(1))
 
-    def close(self, out: Tensor) -> Tensor:
-        return self.se(self.relu(super().close(out)))
+    def finish_branch(self, out: Tensor) -> Tensor:
+        return self.se(self.relu(super().finish_branch(out)))
 
     def zero_branch(self) -> None:
-        raise UserError('zero_init_residual: the branch of an SE block ends in a ReLU and would not learn from zero')
+        """Raises UserError: the branch ends in a ReLU, so it would get no gradient from zero."""
+        raise UserError('zero_init_residual: the branch of an SE block ends in a ReLU, so a branch that is initialised '
+                        'to zero would not learn')
 
 
 class Res2Block(Residual):
-    """1x1 with the stride, four scales of grouped 3x3 convolutions, 1x1 (Res2Net, arXiv 1904.01169, eq. 1).
+    """1x1 convolution with the stride, four scales of grouped 3x3 convolutions, 1x1 (Res2Net, arXiv 1904.01169, eq. 1).
 
     ::
 
@@ -162,23 +185,23 @@ class Res2Block(Residual):
 
 
 class RecursiveBasicBlock(Recursion, BasicBlock):
-    """Two 3x3 convolutions, and the formula's terms."""
+    """A block of two 3x3 convolutions with a recursion formula."""
 
 
 class RecursiveBottleneck(Recursion, Bottleneck):
-    """1x1, 3x3, 1x1, and the formula's terms."""
+    """A block of 1x1, 3x3 and 1x1 convolutions with a recursion formula."""
 
 
 class RecursiveRes2Block(Recursion, Res2Block):
-    """Res2Net's branch, and the formula's terms."""
+    """A block of Res2Net with a recursion formula."""
 
 
 class SEBasicBlock(Recursion, Excited, BasicBlock):
-    """Two 3x3 convolutions with squeeze and excitation, and the formula's terms."""
+    """A block of two 3x3 convolutions with squeeze and excitation and a recursion formula."""
 
 
 class SEBottleneck(Recursion, Excited, Bottleneck):
-    """1x1, 3x3, 1x1 with squeeze and excitation, and the formula's terms."""
+    """A block of 1x1, 3x3 and 1x1 convolutions with squeeze and excitation and a recursion formula."""
 
 
 RECURSIVE_BLOCKS = {

@@ -1,4 +1,4 @@
-"""Networks of a recursion formula (Liao et al.): what a block adds to its branch is data (see ``formula``)."""
+"""Networks defined by a recursion formula (Liao et al., arXiv 2108.08689); see ``formula``."""
 
 from __future__ import annotations
 
@@ -21,17 +21,19 @@ RESNET = {**{depth: basic(depth) for depth in (18, 34)}, **{depth: bottleneck(de
 
 @register_backbone
 class RecursiveResNet(Backbone):
-    """ResNet's blocks under a recursion formula, the paper's design (eq. 20) by default.
+    """ResNet with a recursion formula, by default the paper's design (eq. 20).
 
     Args:
-        depth: 18, 34, 50 or 101; as for every backbone, like the other arguments (see ``Backbone``).
-        formula: what block i makes of earlier blocks, such as 'relu(W[i] X[i-1] + X[i-1]) - W[i-1] X[i-2]', or the
-            name of one: 'resnet', 'eq20', 'eq21', 'appendix1', 'appendix2' (see ``formula``).
-        initial_state: what a formula reads before the first block: 'zeros', as X[1] = (1 + W[1]) X[0] has it, or
-            'stem', a copy of the stem's output.
+        depth: 18, 34, 50 or 101.
+        formula: How block i combines the outputs of earlier blocks, such as
+            'relu(W[i] X[i-1] + X[i-1]) - W[i-1] X[i-2]', or the name of a formula: 'resnet', 'eq20', 'eq21',
+            'appendix1' or 'appendix2' (see ``formula``).
+        initial_state: What the formula reads for the outputs before X[0]: 'zeros', in accordance with
+            X[1] = (1 + W[1]) X[0], or 'stem', the output of the stem.
+        kwargs: Arguments of ``Backbone``.
 
     Raises:
-        UserError: a formula that can't be read or refers to a block that does not exist.
+        UserError: The formula can't be parsed or refers to a block that does not exist.
     """
 
     paper = 'recursive'
@@ -42,7 +44,7 @@ class RecursiveResNet(Backbone):
     def __init__(self, depth: int, formula: str = 'eq20', initial_state: str = 'zeros', **kwargs) -> None:
         self.formula = parse_formula(formula)
         if not isinstance(initial_state, str) or initial_state not in self.initial_states:
-            raise UserError(f'initial_state={initial_state!r}: there are {", ".join(self.initial_states)}')
+            raise UserError(f'initial_state={initial_state!r}: need one of {", ".join(self.initial_states)}')
         self.initial_state = initial_state
         super().__init__(depth, **kwargs)
 
@@ -58,7 +60,7 @@ class RecursiveResNet(Backbone):
 
     @property
     def shapes(self) -> list[Shape]:
-        """Of the stem's output and of every block's."""
+        """The shape of the stem's output, followed by the shape of each block's output."""
         shapes = [Shape(self.arch.stem_channels, self.reductions[0])]
         for stage, reduction in zip(self.stages, self.reductions[1:]):
             shapes += [Shape(stage.out_channels, reduction)] * stage.blocks
@@ -74,14 +76,14 @@ class RecursiveResNet(Backbone):
         return state.outputs[0]
 
 
-def with_and_without(name: str, arguments: dict) -> dict[str, dict]:
-    """A base network, and the same under the paper's formula."""
+def base_and_recursive(name: str, arguments: dict) -> dict[str, dict]:
+    """The names and arguments of a base network and of its counterpart with the paper's formula."""
     return {name: dict(arguments, formula='resnet'), f'{name}_recursive': dict(arguments)}
 
 
 @register_backbone
 class RecursiveSEResNet(RecursiveResNet):
-    """Squeeze-and-excitation networks (arXiv 1709.01507) under a formula; every convolution has a bias."""
+    """SE-ResNet (arXiv 1709.01507) with a recursion formula. Every convolution has a bias."""
 
     family = 'seresnet'
     archs = {depth: replace(arch, block=f'se_{arch.block}', stem='conv3x3') for depth, arch in RESNET.items()}
@@ -90,18 +92,18 @@ class RecursiveSEResNet(RecursiveResNet):
     @classmethod
     def names(cls) -> dict[str, dict]:
         return {name: arguments for depth in cls.archs
-                for name, arguments in with_and_without(f'seresnet{depth}', dict(depth=depth)).items()}
+                for name, arguments in base_and_recursive(f'seresnet{depth}', dict(depth=depth)).items()}
 
 
 @register_backbone
 class RecursiveResNeXt(RecursiveResNet):
-    """ResNeXt-29 for 32-pixel images (arXiv 1611.05431, section 5.3) under a formula: three stages of three blocks.
+    """ResNeXt-29 for 32-pixel images (arXiv 1611.05431, section 5.3) with a recursion formula; 3 stages of 3 blocks.
 
     Args:
         depth: 29.
-        cardinality: groups of the 3x3 convolutions.
-        base_width: channels of a group in stage 1, doubled in each further one.
-        kwargs: as for ``RecursiveResNet``.
+        cardinality: Number of groups of the 3x3 convolutions.
+        base_width: Channels of each group in stage 1; doubled in each further stage.
+        kwargs: Arguments of ``RecursiveResNet``.
     """
 
     family = 'resnext29'
@@ -114,7 +116,7 @@ class RecursiveResNeXt(RecursiveResNet):
 
     @classmethod
     def names(cls) -> dict[str, dict]:
-        return {name: arguments for cardinality in (2, 4) for name, arguments in with_and_without(
+        return {name: arguments for cardinality in (2, 4) for name, arguments in base_and_recursive(
             f'resnext29_{cardinality}x64d', dict(depth=29, cardinality=cardinality)).items()}
 
     def find_arch(self, depth: int) -> Arch:
@@ -126,13 +128,13 @@ class RecursiveResNeXt(RecursiveResNet):
 
 @register_backbone
 class RecursiveRes2NeXt(RecursiveResNet):
-    """Res2NeXt-29 (arXiv 1904.01169, section 4.3) under a formula: three stages of three blocks.
+    """Res2NeXt-29 (arXiv 1904.01169, section 4.3) with a recursion formula; 3 stages of 3 blocks, 4 scales.
 
     Args:
         depth: 29.
-        cardinality: groups of the 3x3 convolutions.
-        base_width: channels of a group in stage 1, doubled in each further one; scales are 4.
-        kwargs: as for ``RecursiveResNet``.
+        cardinality: Number of groups of the 3x3 convolutions.
+        base_width: Channels of each group in stage 1; doubled in each further stage.
+        kwargs: Arguments of ``RecursiveResNet``.
     """
 
     family = 'res2next29'
@@ -146,7 +148,7 @@ class RecursiveRes2NeXt(RecursiveResNet):
 
     @classmethod
     def names(cls) -> dict[str, dict]:
-        return {name: arguments for cardinality, width in ((6, 24), (8, 25)) for name, arguments in with_and_without(
+        return {name: arguments for cardinality, width in ((6, 24), (8, 25)) for name, arguments in base_and_recursive(
             f'res2next29_{cardinality}c{width}w4s', dict(depth=29, cardinality=cardinality, base_width=width)).items()}
 
     def find_arch(self, depth: int) -> Arch:

@@ -1,4 +1,4 @@
-"""A family's two names in OpenMMLab's registries: mmext.IResNet for images, mmext.IResNet3d for clips."""
+"""Registration of a family in OpenMMLab's registries: as mmext.IResNet for images and as mmext.IResNet3d for clips."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from mmext.errors import UserError
 from mmext.registry import MODELS
 
 
-class Inflated:
-    """What ``<Family>3d`` adds to a family: clips, and the last stage's feature map itself, not a tuple of one.
+class Inflated(Backbone):
+    """Mixin of ``<Family>3d``: takes clips, and returns the feature map of the last stage instead of a tuple.
 
     Args:
-        args, kwargs: as for the family.
-        dims: 3.
-        out_indices: the last stage by default; of several stages the maps come in a tuple.
+        args, kwargs: Arguments of the family.
+        dims: Must be 3.
+        out_indices: The stages to return; by default the last one. For several stages the result is a tuple.
 
     Raises:
         UserError: ``dims`` is not 3.
@@ -34,19 +34,19 @@ class Inflated:
 
 
 def register_backbone(family: type[Backbone]) -> type[Backbone]:
-    """Makes a family known to configs, as ``mmext.<Family>`` for images and as ``mmext.<Family>3d`` for clips.
+    """Class decorator that registers a family as ``mmext.<Family>`` for images and as ``mmext.<Family>3d`` for clips.
 
-    ``<Family>3d`` also becomes an attribute of the family's module, so that its networks can be pickled. To register a
-    class again under its own name, as running a notebook's cell twice does, replaces the first.
+    ``<Family>3d`` is also made an attribute of the family's module, so that its networks can be pickled. Registering a
+    class again under its own name, as by running a notebook cell twice, replaces the earlier one.
 
     Raises:
-        UserError: a class from elsewhere, or another family's network, has the name already.
+        UserError: A class from another place, or a network of another family, already has the name.
     """
     inflated = type(f'{family.__name__}3d', (Inflated, family), {
-        '__doc__': f'``{family.__name__}`` of clips, see ``Inflated``.', '__module__': family.__module__,
+        '__doc__': f'``{family.__name__}`` for clips, see ``Inflated``.', '__module__': family.__module__,
         '__qualname__': f'{family.__qualname__}3d'})
-    require_free(family)
-    require_free(inflated)
+    require_unused_names(family)
+    require_unused_names(inflated)
     for cls in (family, inflated):
         MODELS.register_module(name=cls.__name__, module=cls, force=True)
     if inflated.__qualname__ == inflated.__name__ and family.__module__ in sys.modules:
@@ -54,8 +54,8 @@ def register_backbone(family: type[Backbone]) -> type[Backbone]:
     return family
 
 
-def require_free(cls: type[Backbone]) -> None:
-    """Raises a UserError where the name of a class or of one of its networks belongs to a class from elsewhere."""
+def require_unused_names(cls: type[Backbone]) -> None:
+    """Raises UserError if the name of a class, or of one of its networks, is already used by another class."""
     place = (cls.__module__, cls.__qualname__)
     known = MODELS.module_dict.get(cls.__name__)
     if known and (known.__module__, known.__qualname__) != place:

@@ -1,4 +1,4 @@
-"""The residual block of He et al. (2016) and of Duta et al. (2020), whose variants differ only in their wiring."""
+"""The residual blocks of He et al. (2016) and Duta et al. (2020), which differ only in their wiring."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from mmext.backbones.plan import StagePlan
 
 @dataclass(frozen=True)
 class Wiring:
-    """Where norms and activations stand around a block's convolutions.
+    """The positions of norms and activations around the convolutions of a block.
 
-    ``lead`` comes before the first convolution and ``tail`` after the addition: '', 'relu' or 'bn relu'.
-    ``branch_norm``: a norm closes the branch, before the addition. ``relu_shortcut``: the leading ReLU is taken by the
-    shortcut too (see ``ResStage``).
+    ``lead`` is applied before the first convolution, and ``tail`` after the addition; each is '', 'relu' or 'bn relu'.
+    ``branch_norm`` says whether the branch ends with a norm, before the addition. ``relu_shortcut`` applies the leading
+    ReLU to the shortcut as well (see ``ResStage``).
     """
 
     lead: str = ''
@@ -36,21 +36,21 @@ FIRST_END = Wiring(lead='relu', branch_norm=False, tail='bn relu')
 
 
 class Residual(nn.Module):
-    """x -> tail(branch(lead(x)) + downsample(x)); subclasses have the branch.
+    """Base class of residual blocks: x -> tail(branch(lead(x)) + downsample(x)). Subclasses define the branch.
 
     ::
 
         x --+-- lead -- conv bn relu ... conv -- [bn] --+-- tail -->
             +------------- [downsample] ---------------+
 
-    Parameter names are those of the iResNet authors' checkpoints: ``bn0`` leads, and the last ``bn`` either closes the
-    branch or follows the addition.
+    Parameter names match the checkpoints of the iResNet authors: ``bn0`` is the leading norm, and the last ``bn``
+    either ends the branch or follows the addition.
 
     Args:
-        layers: makes the layers.
-        stage: the stage that the block stands in.
-        first: whether it is the stage's first block, which takes the stride and the projection.
-        wiring: where its norms and activations are.
+        layers: Factory for the layers.
+        stage: The stage of the block.
+        first: Whether this is the first block of the stage, which has the stride and the projection.
+        wiring: The positions of norms and activations.
     """
 
     last_norm_name: str
@@ -69,26 +69,28 @@ class Residual(nn.Module):
         self.make_shortcut(layers, stage, in_channels, stride, first and stage.pooled)
 
     def make_shortcut(self, layers: Layers, stage: StagePlan, in_channels: int, stride: Size, pooled: bool) -> None:
-        """Adds what stands on the way around the branch."""
+        """Adds the layers of the shortcut."""
         self.downsample = projection(layers, in_channels, stage.out_channels, stride, pooled)
 
     def make_branch(self, layers: Layers, stage: StagePlan, in_channels: int, stride: Size) -> None:
-        """Adds the convolutions, and the norms between them."""
+        """Adds the convolutions of the branch and the norms between them."""
         raise NotImplementedError
 
     def branch(self, x: Tensor) -> Tensor:
-        """From the first convolution to the last."""
+        """Applies the branch from its first to its last convolution."""
         raise NotImplementedError
 
-    def close(self, out: Tensor) -> Tensor:
-        """From the last convolution to the addition."""
+    def finish_branch(self, out: Tensor) -> Tensor:
+        """Applies what comes between the last convolution of the branch and the addition."""
         return self.last_norm(out) if self.wiring.branch_norm else out
 
     @property
     def last_norm(self) -> nn.Module:
+        """The norm that ends the branch or follows the addition."""
         return getattr(self, self.last_norm_name)
 
     def forward(self, x: Tensor) -> Tensor:
+        """(N, C, [T,] H, W) -> (N, out_channels, [T,] H, W), smaller by the stride."""
         shortcut = out = x
         if self.wiring.lead == 'bn relu':
             out = self.relu(self.bn0(x))
@@ -97,7 +99,7 @@ class Residual(nn.Module):
             if self.wiring.relu_shortcut:
                 shortcut = out
 
-        out = self.close(self.branch(out))
+        out = self.finish_branch(self.branch(out))
 
         if self.downsample is not None:
             shortcut = self.downsample(x)
@@ -110,7 +112,7 @@ class Residual(nn.Module):
         return out
 
     def zero_branch(self) -> None:
-        """Makes the branch start at zero: its closing norm, or where it has none its last convolution."""
+        """Makes the branch output zero, through its final norm, or through its last convolution if it has no norm."""
         name = self.last_norm_name if self.wiring.branch_norm else self.last_norm_name.replace('bn', 'conv')
         nn.init.zeros_(getattr(self, name).weight)
 
@@ -152,7 +154,7 @@ BLOCKS = {'basic': BasicBlock, 'bottleneck': Bottleneck}
 
 
 class ResidualBackbone(Backbone):
-    """A backbone of the blocks above; a subclass names the wiring of each."""
+    """Base class of backbones that consist of the blocks above; a subclass defines the wiring of each block."""
 
     def wirings(self, blocks: int) -> list[Wiring]:
         """The wiring of each block of a stage."""
@@ -164,14 +166,15 @@ class ResidualBackbone(Backbone):
 
 
 def projection(layers: Layers, in_channels: int, out_channels: int, stride: Size, pooled: bool) -> nn.Module | None:
-    """The shortcut's own layers; None where the shortcut is the identity.
+    """The layers of a shortcut; None if the shortcut is the identity.
 
-    ``pooled`` is the improved projection: a 3x3 max-pool carries the stride and the 1x1 convolution sees every pixel;
-    where the channels agree it is the bare max-pool. In 3D the pool spans three frames only where time is strided.
+    ``pooled`` selects the improved projection: a 3x3 max-pool has the stride, so that the 1x1 convolution uses every
+    pixel; without a change of channels it is the max-pool alone. In 3D the max-pool spans three frames if there is a
+    temporal stride, else one.
     """
     pool = layers.max_pool((3 if temporal(stride) > 1 else 1, 3), stride) if pooled else None
     if in_channels == out_channels and (pooled or spatial(stride) == temporal(stride) == 1):
         return pool
     conv = layers.conv(in_channels, out_channels, 1, 1 if pooled else stride)
     norm = layers.norm(out_channels)
-    return nn.Sequential(pool, conv, norm) if pooled else nn.Sequential(conv, norm)
+    return nn.Sequential(conv, norm) if pool is None else nn.Sequential(pool, conv, norm)

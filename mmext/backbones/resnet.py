@@ -1,6 +1,6 @@
 """ResNet (He et al., arXiv 1512.03385), pre-activation ResNet (1603.05027) and ResNeXt (1611.05431).
 
-The iResNet paper's baselines, as its Tables I, II and VI have them.
+These are the baselines of the iResNet paper, as in its Tables I, II and VI.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ RESNET = {
 
 @register_backbone
 class ResNet(ResidualBackbone):
-    """Norm after every convolution, ReLU after the addition. Depth 164 to 3002 are the CIFAR nets."""
+    """ResNet: a norm after every convolution, ReLU after the addition. Depths 164 to 3002 are for CIFAR."""
 
     paper = 'iresnet'
     family = 'resnet'
@@ -31,9 +31,10 @@ class ResNet(ResidualBackbone):
 
 @register_backbone
 class PreActResNet(ResidualBackbone):
-    """Norm and ReLU before every convolution, and once more after stage 4, if it is built.
+    """Pre-activation ResNet: norm and ReLU before every convolution, and once more after stage 4, if it is built.
 
-    The projection reads the block's input as it is, and has a norm: the published parameters need it.
+    The projection reads the input of the block before norm and ReLU, and has its own norm; the published numbers of
+    parameters are reached only this way.
     """
 
     paper = 'iresnet'
@@ -47,7 +48,7 @@ class PreActResNet(ResidualBackbone):
 
 @register_backbone
 class ResNeXt(ResNet):
-    """ResNet with 32 groups of 4 channels (32x4d) in the first stage's 3x3 convolutions."""
+    """ResNeXt: ResNet with 32 groups; each has 4 channels (32x4d) in the 3x3 convolutions of stage 1."""
 
     family = 'resnext'
     archs = {depth: bottleneck(depth, width=128, expansion=2, groups=(32, ) * 4) for depth in DEEP[:3]}

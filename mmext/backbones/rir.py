@@ -13,34 +13,36 @@ from mmext.backbones.plan import Arch, StagePlan, per_stage
 from mmext.backbones.register import register_backbone
 from mmext.errors import UserError
 
-# What a variant has: convolutions with ResNet Init inside, and a shortcut around the block.
+# variant -> (whether its convolutions have ResNet Init, whether its blocks have a shortcut)
 VARIANTS = {'cnn': (False, False), 'resnet': (False, True), 'init': (True, False), 'rir': (True, True)}
-# depth -> blocks and filters of each stage.
+# depth -> (blocks of each stage, filters of each stage)
 DEPTHS = {32: ((5, 5, 5), (16, 32, 64)), 18: ((2, 3, 3), (96, 192, 384))}
 
 
-def columns(blocks: Sequence[int], filters: Sequence[int]) -> Arch:
+def three_stages(blocks: Sequence[int], filters: Sequence[int]) -> Arch:
+    """A network for 32-pixel images with these numbers of blocks and filters in its stages."""
     return Arch('rir', tuple(blocks), tuple(filters), tuple(filters), (1, ) * len(filters), 'conv3x3', filters[0])
 
 
 class RiRBlock(nn.Module):
-    """3x3 convolutions, each followed by norm and ReLU, and perhaps a shortcut, added before the last norm (eq. 1).
+    """3x3 convolutions, each followed by norm and ReLU; an optional shortcut is added before the last norm (eq. 1).
 
     ::
 
         x --+-- conv bn relu ... conv --(+)-- bn -- relu -->
             +------- [downsample] -------+
 
-    Where the block widens or strides, the shortcut is a 3x3 convolution of all channels, and a norm.
+    If the block changes the number of channels or has a stride, the shortcut is a 3x3 convolution of all channels, and
+    a norm.
 
     Args:
-        layers: makes the layers.
-        stage: the stage that the block stands in.
-        first: whether it is the stage's first block.
-        count: of the convolutions.
-        half_identity: ResNet Init in the convolutions.
-        shortcut: whether there is one.
-        projection_norm: whether a norm follows the shortcut's convolution.
+        layers: Factory for the layers.
+        stage: The stage of the block.
+        first: Whether this is the first block of the stage.
+        count: Number of convolutions.
+        half_identity: Whether the convolutions have ResNet Init.
+        shortcut: Whether the block has a shortcut.
+        projection_norm: Whether the convolution of the shortcut is followed by a norm.
     """
 
     def __init__(self, layers: Layers, stage: StagePlan, first: bool, count: int, half_identity: bool, shortcut: bool,
@@ -62,6 +64,7 @@ class RiRBlock(nn.Module):
             channels = stage.out_channels
 
     def forward(self, x: Tensor) -> Tensor:
+        """(N, C, [T,] H, W) -> (N, out_channels, [T,] H, W), smaller by the stride."""
         out = x
         for k in range(1, self.count + 1):
             out = getattr(self, f'conv{k}')(out)
@@ -73,18 +76,20 @@ class RiRBlock(nn.Module):
 
 @register_backbone
 class RiR(Backbone):
-    """ResNet in ResNet and the three networks that it is compared with.
+    """ResNet in ResNet, and the three networks that the paper compares it with.
 
     Args:
-        depth: 32, or 18 for the wide networks; as for every backbone, like the other arguments (see ``Backbone``).
-        variant: 'cnn' (plain), 'resnet' (shortcuts around blocks), 'init' (ResNet Init inside) or 'rir' (both).
-        blocks: per stage, in place of the depth's.
-        filters: per stage, both streams together, in place of the depth's; even for 'init' and 'rir'.
-        layers_per_block: convolutions in a block.
-        projection_norm: a norm after a shortcut's convolution.
+        depth: 32, or 18 for the wide networks.
+        variant: 'cnn' (plain), 'resnet' (with shortcuts), 'init' (with ResNet Init) or 'rir' (with both).
+        blocks: Number of blocks in each stage, instead of the depth's.
+        filters: Number of filters in each stage, of both streams together, instead of the depth's. It must be even for
+            'init' and 'rir'.
+        layers_per_block: Number of convolutions in a block.
+        projection_norm: Whether the convolution of a shortcut is followed by a norm.
+        kwargs: Arguments of ``Backbone``.
 
     Raises:
-        UserError: a depth or variant that there is not, or an odd number of filters for two streams.
+        UserError: The depth or variant does not exist, or the number of filters is odd for two streams.
     """
 
     paper = 'rir'
@@ -111,8 +116,9 @@ class RiR(Backbone):
         blocks, filters = choose('RiR', 'depth', depth, DEPTHS)
         filters = per_stage('filters', self.filters, filters, 3)
         if self.half_identity and any(count % 2 for count in filters):
-            raise UserError(f'filters={filters}: the two streams of {self.variant!r} share them, so they must be even')
-        return columns(per_stage('blocks', self.blocks, blocks, 3), filters)
+            raise UserError(f'filters={filters}: the two streams of {self.variant!r} share the filters, so the numbers '
+                            'must be even')
+        return three_stages(per_stage('blocks', self.blocks, blocks, 3), filters)
 
     def make_blocks(self, layers: Layers, stage: StagePlan) -> list[nn.Module]:
         return [RiRBlock(layers, stage, i == 0, self.layers_per_block, self.half_identity, self.shortcut,
@@ -120,13 +126,14 @@ class RiR(Backbone):
 
 
 class ConvBlock(nn.Module):
-    """Convolution, norm, ReLU."""
+    """A convolution, a norm and a ReLU."""
 
     def __init__(self, conv: nn.Module, norm: nn.Module, relu: nn.Module) -> None:
         super().__init__()
         self.conv1, self.bn1, self.relu = conv, norm, relu
 
     def forward(self, x: Tensor) -> Tensor:
+        """(N, C, [T,] H, W) -> (N, out_channels, [T,] H, W), smaller by the stride."""
         return self.relu(self.bn1(self.conv1(x)))
 
 
@@ -134,18 +141,20 @@ class ConvBlock(nn.Module):
 class AllCNN(Backbone):
     """ALL-CNN-C (Springenberg et al., arXiv 1412.6806, Table 1) with batch norm, plain or with ResNet Init.
 
-    The last of its nine convolutions, 1x1 to the classes, is the classifier's.
+    The last of its nine convolutions, the 1x1 convolution to the classes, belongs to the classifier, not the backbone.
 
     Args:
-        depth: 9; as for every backbone, like the other arguments (see ``Backbone``).
-        half_identity: ResNet Init, in every convolution but the stem's.
-        padded: pad the second 3x3 convolution of stage 3 too. The original does not, so that the stage's map is two
-            cells smaller than its stride says and begins a cell inside the image; a detector's anchors would be off.
+        depth: 9.
+        half_identity: Use ResNet Init in every convolution except the stem's.
+        padded: Pad the second 3x3 convolution of stage 3 too. The original does not pad it, so the feature map of that
+            stage is two cells smaller than its stride implies and starts one cell inside the image, which would shift a
+            detector's anchors.
+        kwargs: Arguments of ``Backbone``.
     """
 
     paper = 'rir'
     family = 'all_cnn_c'
-    archs = {9: columns((1, 3, 3), (96, 192, 192))}
+    archs = {9: three_stages((1, 3, 3), (96, 192, 192))}
 
     def __init__(self, depth: int = 9, half_identity: bool = False, padded: bool = False, **kwargs) -> None:
         check_flag(half_identity=half_identity, padded=padded)
@@ -160,7 +169,7 @@ class AllCNN(Backbone):
         return {'all_cnn_c': dict(depth=9), 'all_cnn_c_init': dict(depth=9, half_identity=True)}
 
     def make_blocks(self, layers: Layers, stage: StagePlan) -> list[nn.Module]:
-        """Each stage begins with the convolution that strides; stage 2's still has the channels before it."""
+        """Each stage starts with its strided convolution; that of stage 2 keeps the channels of stage 1."""
         last = stage.blocks_before == 4
         blocks = []
         channels = stage.in_channels

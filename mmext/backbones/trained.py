@@ -1,12 +1,13 @@
-"""Whole models with the weights that training left, for inference."""
+"""Trained models for inference: a checkpoint's weights and classes, and the model built from them."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 
 import torch
+from mmengine.model import BaseModel
 from mmengine.registry import MODELS
-from torch import Tensor, nn
+from torch import Tensor
 
 from mmext.backbones.memory_format import arrange_weights
 from mmext.backbones.weights import require_match
@@ -14,17 +15,17 @@ from mmext.checkpoints import read_checkpoint, weights_of
 from mmext.errors import UserError
 from mmext.text import require_names
 
-AS_IN_TRAINING = ' give --backbone, --classes and --cfg-options as in training'
+AS_IN_TRAINING = ' give the same --backbone, --classes and --cfg-options as in training'
 
 
 @dataclass(frozen=True)
 class Trained:
-    """What a checkpoint holds.
+    """The content of a checkpoint.
 
     Args:
-        source: its file or URL.
-        weights: by name.
-        classes: their names, in the order of the scores; None where it has none.
+        source: File or URL of the checkpoint.
+        weights: The tensors by name.
+        classes: The names of the classes, in the order of the scores; None if the checkpoint does not contain them.
     """
 
     source: str
@@ -33,47 +34,47 @@ class Trained:
 
     @classmethod
     def read(cls, source: str) -> Trained:
-        """Reads a checkpoint; the classes of mmengine's, and of those from mmdet 2 and mmaction2 0.x.
+        """Reads a checkpoint of mmengine, or of the older mmdet 2 and mmaction2 0.x.
 
         Raises:
-            UserError: it is missing, truncated or not a checkpoint.
+            UserError: The file is missing, truncated or not a checkpoint.
         """
         content = read_checkpoint(source)
-        meta = dict_of(content.get('meta'))
-        told = dict_of(meta.get('dataset_meta'))
-        classes = told.get('classes') or told.get('CLASSES') or meta.get('CLASSES')
+        meta = dict_or_empty(content.get('meta'))
+        dataset_meta = dict_or_empty(meta.get('dataset_meta'))
+        classes = dataset_meta.get('classes') or dataset_meta.get('CLASSES') or meta.get('CLASSES')
         if isinstance(classes, str):
             classes = (classes, )
         if not isinstance(classes, (list, tuple, type(None))):
-            raise UserError(f'{source}: its classes are a {type(classes).__name__}, not a list of names')
+            raise UserError(f'{source}: the classes are a {type(classes).__name__}, not a list of names')
         classes = tuple(map(str, classes)) if classes else None
         require_names(classes or (), f'{source}: its meta')
         return cls(source, weights_of(content), classes)
 
-    def build(self, model: dict, device: torch.device, memory_format: str = 'auto') -> nn.Module:
-        """A model in eval mode.
+    def build(self, model: dict, device: torch.device, memory_format: str = 'auto') -> BaseModel:
+        """Builds a model with these weights, in eval mode.
 
         Args:
-            model: its config.
-            device: to put it on.
-            memory_format: of its weights, see ``memory_format.arrange_weights``.
+            model: The config of the model.
+            device: The device of the model.
+            memory_format: Memory format of the weights, see ``memory_format.arrange_weights``.
 
         Raises:
-            UserError: the checkpoint does not hold exactly the model's weights.
+            UserError: The checkpoint does not contain exactly the weights of the model.
         """
         built = MODELS.build(model).eval()
         require_match(built, self.weights, self.source, AS_IN_TRAINING)
-        built.load_state_dict(self.weights, strict=False)  # but for counters that require_match lets be absent
+        built.load_state_dict(self.weights, strict=False)  # counters that require_match ignores may be missing
         built.to(device)
         arrange_weights(built, memory_format)
         return built
 
 
 def choose_device(name: str | None = None) -> torch.device:
-    """A device by its name, by default the GPU where there is one.
+    """Returns the device with this name; by default the GPU if there is one, else the CPU.
 
     Raises:
-        UserError: there is no such device.
+        UserError: There is no such device.
     """
     if name is None:
         return torch.device('cuda' if torch.cuda.is_available() else 'cpu')
@@ -89,6 +90,6 @@ def choose_device(name: str | None = None) -> torch.device:
     return device
 
 
-def dict_of(value: object) -> dict:
-    """A part of a foreign file that should be a dict; an empty one where it is anything else."""
+def dict_or_empty(value: object) -> dict:
+    """Returns the value if it is a dict, else an empty dict."""
     return value if isinstance(value, dict) else {}

@@ -1,38 +1,69 @@
-"""Loading of weights that refuses a poor match."""
+"""Loading of pretrained weights, with an error unless the weights match the model."""
 
 from __future__ import annotations
 
+import os
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 from mmengine.logging import print_log
+from mmengine.registry import WEIGHT_INITIALIZERS
 from torch import Tensor, nn
 
 from mmext.backbones.inflate import inflate as inflate_weights
 from mmext.checkpoints import read_checkpoint, weights_of
-from mmext.errors import UserError, shorten
+from mmext.errors import UserError, nearest, shorten
 
-OPTIONAL = 'num_batches_tracked'  # absent from checkpoints older than torch 0.4.1, and of no use here
+OPTIONAL = 'num_batches_tracked'  # not in checkpoints from before torch 0.4.1, and not used here
+
+
+def split_init_cfg(init_cfg: dict | Sequence[dict] | None) -> tuple[list[dict], list[dict] | None]:
+    """Separates the options of each ``Pretrained`` initialiser, which we load ourselves, from the other initialisers.
+
+    Raises:
+        UserError: The config is malformed, or names an initialiser or an option that does not exist.
+    """
+    configs = [init_cfg] if isinstance(init_cfg, dict) else [] if init_cfg is None else init_cfg
+    if not isinstance(configs, (list, tuple)) or not all(isinstance(config, dict) for config in configs):
+        raise UserError(f'init_cfg={init_cfg!r}: need a dict with a type, or a list of such dicts')
+    for config in configs:
+        kind = config.get('type')
+        if not (isinstance(kind, type) or isinstance(kind, str) and kind and WEIGHT_INITIALIZERS.get(kind)):
+            raise UserError(f'init_cfg: there is no initialiser {kind!r}'
+                            f'{nearest(str(kind), WEIGHT_INITIALIZERS.module_dict)}')
+    pretrained = [{key: value for key, value in config.items() if key != 'type'} for config in configs
+                  if config.get('type') == 'Pretrained']
+    for options in pretrained:
+        for key in sorted(set(options) - {'checkpoint', 'prefix', 'strict', 'inflate', 'map_location'}):
+            raise UserError(f"init_cfg of type 'Pretrained': unknown key {key!r}; the keys are checkpoint, prefix, "
+                            'strict and inflate')
+        if not options.get('checkpoint'):
+            raise UserError("init_cfg of type 'Pretrained': the checkpoint is missing")
+        if not isinstance(options['checkpoint'], (str, os.PathLike)):
+            raise UserError(f"init_cfg of type 'Pretrained': checkpoint={options['checkpoint']!r} is not a path")
+    return pretrained, [config for config in configs if config.get('type') != 'Pretrained'] or None
 
 
 def load_pretrained(backbone: nn.Module, checkpoint: str | Path, prefix: str | None = None, strict: bool = True,
                     inflate: str = 'repeat', map_location: str = 'cpu') -> None:
-    """Loads a classifier's, a detector's or the authors' own weights into a backbone.
+    """Loads weights of a classifier, of a detector or from the authors into a backbone.
 
-    What the backbone has no part for (a classifier's fc, stages it was built without) is dropped.
+    Tensors of parts that the backbone does not have (the fc layer of a classifier, stages that are not built) are
+    ignored.
 
     Args:
-        backbone: takes the weights.
-        checkpoint: a file, a URL, or a name such as ``torchvision://resnet50`` (see ``mmext.checkpoints``).
-        prefix: what the backbone's names begin with there, such as ``backbone``; found out if None.
-        strict: False loads what fits, even if tensors are missing, left over or have another shape.
-        inflate: how a 3D backbone takes 2D weights: 'repeat' or 'centre' (see ``inflate.inflate``).
-        map_location: accepted because mmengine's ``Pretrained`` has it; weights are read on the CPU and copied.
+        backbone: The backbone that gets the weights.
+        checkpoint: A file, a URL, or a name such as ``torchvision://resnet50`` (see ``mmext.checkpoints``).
+        prefix: The prefix of the backbone's names in the checkpoint, such as ``backbone``. None detects it.
+        strict: False loads the tensors that fit, even if some are missing, left over or have another shape.
+        inflate: How to load 2D weights into a 3D backbone: 'repeat' or 'centre' (see ``inflate.inflate``).
+        map_location: Ignored; accepted for compatibility with mmengine's ``Pretrained``. Weights are read on the CPU.
 
     Raises:
-        UserError: the file can't be read; no tensor fits; or, if strict, not all do.
+        UserError: The file can't be read, no tensor fits, or with ``strict`` not all tensors fit.
     """
-    require_stride_in_place(str(checkpoint))
+    reject_caffe_resnet(str(checkpoint))
     weights = weights_of(read_checkpoint(checkpoint))
     own = backbone.state_dict()
     if prefix is None:
@@ -46,20 +77,22 @@ def load_pretrained(backbone: nn.Module, checkpoint: str | Path, prefix: str | N
     fitting = fitting_weights(own, given)
     if strict or not fitting:
         advice = '; strict=False loads what fits' if strict and fitting else ''
-        require_match(backbone, given, checkpoint, advice or other_prefix(weights, own, prefix))
+        require_match(backbone, given, checkpoint, advice or suggest_prefix(weights, own, prefix))
     backbone.load_state_dict(fitting, strict=False)
     print_log(f'{checkpoint}: {len(fitting)} of {len(own)} tensors loaded into {type(backbone).__name__}', 'current')
 
 
-def require_stride_in_place(checkpoint: str) -> None:
-    """Raises a UserError for Caffe's ResNets: their weights have our names and shapes, and are another function's."""
+def reject_caffe_resnet(checkpoint: str) -> None:
+    """Raises UserError for ResNets from Caffe: names and shapes of their weights match, but they compute another
+    function.
+    """
     if re.search(r'://.*resnet.*caffe', checkpoint):
-        raise UserError(f'{checkpoint}: a ResNet of Caffe has its stride in the first 1x1 convolution, the networks '
-                        "here in the 3x3 one; use 'torchvision://resnet50' or the like")
+        raise UserError(f'{checkpoint}: a ResNet from Caffe has its stride in the first 1x1 convolution, the networks '
+                        "here have it in the 3x3 convolution; use a checkpoint such as 'torchvision://resnet50'")
 
 
-def other_prefix(weights: dict[str, Tensor], own: dict[str, Tensor], tried: str) -> str:
-    """Advice for a checkpoint in which a network's names stand behind another word than the one tried."""
+def suggest_prefix(weights: dict[str, Tensor], own: dict[str, Tensor], tried: str) -> str:
+    """Advice if the names of the network have another prefix in the checkpoint than the one tried, else ''."""
     first = next(iter(own))
     found = [name.removesuffix(first) for name in weights if name.endswith('.' + first)]
     best = max(found, key=lambda start: sum(start + name in weights for name in own), default=tried)
@@ -69,12 +102,12 @@ def other_prefix(weights: dict[str, Tensor], own: dict[str, Tensor], tried: str)
 
 
 def fitting_weights(own: dict[str, Tensor], given: dict[str, Tensor]) -> dict[str, Tensor]:
-    """The given tensors that have a place, by name and shape, among a module's own."""
+    """The given tensors whose name and shape match a tensor of the module."""
     return {name: value for name, value in given.items() if name in own and value.shape == own[name].shape}
 
 
 def require_match(module: nn.Module, given: dict[str, Tensor], source: str | Path, advice: str = '') -> None:
-    """Raises a UserError, with counts and first names, unless ``given`` has exactly the module's tensors."""
+    """Raises UserError, with counts and examples, unless ``given`` contains exactly the tensors of the module."""
     own = module.state_dict()
     missing = [name for name in own if name not in given and not name.endswith(OPTIONAL)]
     surplus = [name for name in given if name not in own]

@@ -1,4 +1,4 @@
-"""Checkpoints: one reader that runs nothing of a file, and what is looked at before one is trusted or written."""
+"""Checkpoints: a reader that never runs code from a file, a writer, and checks of the content."""
 
 from mmext.checkpoints.format import weights_of, write_weights
 from mmext.checkpoints.read import read_checkpoint

@@ -1,18 +1,19 @@
-"""Whether all numbers of a checkpoint are finite."""
+"""Check that all numbers in a checkpoint are finite."""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor
 
-PARTS = ('state_dict', 'model', 'ema_state_dict', 'optimizer')  # whose tensors are looked at
+PARTS = ('state_dict', 'model', 'ema_state_dict', 'optimizer')  # only tensors in these parts are checked
 
 
 def first_not_finite(content: dict) -> str | None:
-    """The name of the first tensor among weights, average and optimiser's state with a NaN or an infinity in it.
+    """The name of the first tensor with a NaN or an infinity, or None if all tensors are finite.
 
-    One fused reduction, the norm of all tensors, tells whether there can be one: a fifth of the time that their
-    largest magnitude takes. Where it overflows, every tensor is looked at.
+    Weights, averaged weights and the optimiser's state are checked. The fast path is one fused reduction, the norm of
+    all tensors, which takes a fifth of the time of their largest magnitude. If the norm is not finite, which may be an
+    overflow, every tensor is checked by itself.
     """
     parts = {part: content[part] for part in PARTS if part in content} or content
     tensors = dict(tensors_of(parts))
@@ -22,7 +23,7 @@ def first_not_finite(content: dict) -> str | None:
 
 
 def tensors_of(node: object, name: str = '') -> list[tuple[str, Tensor]]:
-    """The tensors of floating point in a tree of dicts and lists, with their dotted names."""
+    """The floating-point tensors in a tree of dicts and lists, as (dotted name, tensor)."""
     if isinstance(node, Tensor):
         usable = node.is_floating_point() and node.numel() and not node.is_meta
         return [(name, node.detach() if node.element_size() > 1 else node.detach().float())] if usable else []

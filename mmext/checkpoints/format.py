@@ -1,4 +1,4 @@
-"""The two forms of a file: ``torch.save``'s, and safetensors by its ending, which holds tensors alone."""
+"""The two file formats of checkpoints: that of ``torch.save``, and safetensors for files that end with its suffix."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from pathlib import Path
 
 import torch
 from torch import Tensor
+from torch.serialization import MAP_LOCATION
 
 from mmext.checkpoints.unpickle import load
 from mmext.errors import UserError
@@ -18,12 +19,12 @@ from mmext.files import write_bytes, write_whole
 SAFETENSORS = '.safetensors'
 
 
-def read_file(path: Path, map_location: object = 'cpu') -> object:
-    """The content of a local file, checked against the digests that stand inside it.
+def read_file(path: Path, map_location: MAP_LOCATION = 'cpu') -> object:
+    """Reads a local file and verifies the checksums that it contains.
 
     Raises:
-        UserError: it is damaged, or holds something that could run code.
-        Exception: of many kinds, where it is no such file.
+        UserError: The file is damaged, or contains something that could run code.
+        Exception: The file has another format; the type of exception depends on its bytes.
     """
     if path.suffix.lower() == SAFETENSORS:
         return read_safetensors(path, map_location)
@@ -32,9 +33,9 @@ def read_file(path: Path, map_location: object = 'cpu') -> object:
 
 
 def require_whole_archive(path: Path) -> None:
-    """Raises a UserError where a record of ``torch.save``'s zip archive is not what its CRC-32 says.
+    """Raises UserError if a record of ``torch.save``'s zip archive does not match its CRC-32.
 
-    torch writes these and does not look at them. Older forms of a file, and those written without, have none.
+    torch writes these checksums but does not verify them. Files in older formats, or written without checksums, pass.
     """
     if not zipfile.is_zipfile(path):
         return
@@ -43,11 +44,15 @@ def require_whole_archive(path: Path) -> None:
             return
         bad = archive.testzip()
     if bad:
-        raise UserError(f'{path}: damaged, its part {bad} is not what its checksum says; copy or download it again')
+        raise UserError(f'{path}: damaged, its part {bad} does not match its checksum; copy or download it again')
 
 
-def read_safetensors(path: Path, map_location: object) -> dict:
-    """Tensors under ``state_dict``, and the classes that ``write_weights`` has noted under ``meta``."""
+def read_safetensors(path: Path, map_location: MAP_LOCATION) -> dict:
+    """Reads a safetensors file into a dict with the tensors under ``state_dict`` and any classes under ``meta``.
+
+    Raises:
+        UserError: The tensors do not match the checksum of ``write_weights``, or ``map_location`` is not a device.
+    """
     from safetensors import safe_open
 
     with safe_open(path, framework='pt') as file:
@@ -55,8 +60,10 @@ def read_safetensors(path: Path, map_location: object) -> dict:
         weights = {name: file.get_tensor(name) for name in names}
         notes = file.metadata() or {}
     if 'sha256' in notes and notes['sha256'] != digest_of(weights):
-        raise UserError(f'{path}: damaged, its tensors are not what its checksum says; copy or download it again')
+        raise UserError(f'{path}: damaged, its tensors do not match its checksum; copy or download it again')
     if map_location not in (None, 'cpu'):
+        if not isinstance(map_location, (str, torch.device)):
+            raise UserError(f'{path}: the map_location of a safetensors file must be a device')
         weights = {name: value.to(map_location) for name, value in weights.items()}
     content: dict = dict(state_dict=weights)
     if 'classes' in notes:
@@ -66,13 +73,14 @@ def read_safetensors(path: Path, map_location: object) -> dict:
 
 def write_weights(path: str | Path, weights: Mapping[str, Tensor], *, bare: bool = False,
                   classes: Iterable[str] = ()) -> None:
-    """Writes weights, whole or not at all: as safetensors where the file's name ends so, else as ``torch.save`` does.
+    """Writes weights atomically: as safetensors if the file name ends with ``.safetensors``, else with ``torch.save``.
 
     Args:
-        path: of the file.
-        weights: by name.
-        bare: leave ``state_dict`` out around them, as other libraries do; safetensors never has it.
-        classes: their names, which go with the weights.
+        path: The file to write.
+        weights: The tensors by name.
+        bare: Write the weights without a surrounding ``state_dict``, as other libraries expect. safetensors files never
+            have one.
+        classes: Names of the classes, to be stored with the weights.
     """
     classes = list(classes)
     if Path(path).suffix.lower() == SAFETENSORS:
@@ -80,31 +88,31 @@ def write_weights(path: str | Path, weights: Mapping[str, Tensor], *, bare: bool
 
         weights = {name: value.detach().cpu().contiguous().clone() for name, value in weights.items()}
         notes = dict(format='pt', sha256=digest_of(weights), **dict(classes=json.dumps(classes)) if classes else {})
-        content = save(weights, notes)
-        write_bytes(path, content)
+        packed = save(weights, notes)
+        write_bytes(path, packed)
         return
-    content = weights if bare else dict(state_dict=weights)
-    if classes and not bare:
+    content: dict[str, object] = dict(state_dict=weights)
+    if classes:
         content['meta'] = dict(dataset_meta=dict(classes=classes))
 
     def write(temporary: Path) -> None:
         with open(temporary, 'wb') as file:
-            torch.save(content, file)
+            torch.save(weights if bare else content, file)
 
     write_whole(path, write)
 
 
 def digest_of(weights: Mapping[str, Tensor]) -> str:
-    """SHA-256 of tensors, in the order of their names."""
+    """The SHA-256, as hexadecimal text, of all names and tensors in the order of the names."""
     digest = hashlib.sha256()
     for name in sorted(weights):
         digest.update(name.encode())
-        digest.update(weights[name].contiguous().reshape(-1).view(torch.uint8).numpy())
+        digest.update(weights[name].contiguous().reshape(-1).view(torch.uint8).numpy().data)
     return digest.hexdigest()
 
 
 def weights_of(checkpoint: dict) -> dict[str, Tensor]:
-    """The tensors of a checkpoint by name, without the ``module.`` that data parallel training puts in front."""
+    """The tensors of a checkpoint by name, without the prefix ``module.`` of data-parallel training."""
     for key in ('state_dict', 'model'):
         if isinstance(checkpoint.get(key), dict):
             checkpoint = checkpoint[key]

@@ -1,4 +1,4 @@
-"""Which checkpoint of a folder is the newest that can be used."""
+"""Finding the newest usable checkpoint in a folder."""
 
 from __future__ import annotations
 
@@ -16,13 +16,16 @@ NUMBERED = re.compile(r'(?!best_)[^.]*?(\d+)\.pth')
 
 
 def note_last(work_dir: str | Path, path: str | Path) -> None:
-    """Writes ``last_checkpoint``: the path relative to the work dir. A hint for people; nothing here depends on it."""
+    """Writes the path of a checkpoint, relative to the work dir, into the file ``last_checkpoint``.
+
+    The file only informs users; nothing in mmext reads it.
+    """
     text = os.path.relpath(os.path.realpath(path), os.path.realpath(work_dir))
     write_text(Path(work_dir, HINT), text)
 
 
 def numbered(folder: str | Path) -> list[list[Path]]:
-    """The checkpoints of a training in a folder, those of epochs and of iterations apart, the newest first in each."""
+    """The numbered checkpoints of a folder, newest first; one list for epochs and one for iterations."""
     found: dict[str, list[tuple[int, Path]]] = {}
     for path in Path(folder).glob('*.pth'):
         if match := NUMBERED.fullmatch(path.name):
@@ -31,27 +34,30 @@ def numbered(folder: str | Path) -> list[list[Path]]:
 
 
 def newest_checkpoint(folder: str | Path) -> tuple[Path | None, list[str]]:
-    """The newest checkpoint of a folder that a training can go on from, and why newer ones are passed over.
+    """Finds the newest checkpoint of a folder from which a training can resume.
 
-    Checkpoints of epochs and of iterations are compared by the iteration that stands inside, and of one iteration
-    the one whose epoch is over is the newer.
+    Checkpoints of epochs and of iterations are compared by the iteration stored in them; for the same iteration, the
+    one that has finished its epoch is newer.
+
+    Returns:
+        The checkpoint, or None if the folder has none, and the reasons why newer ones were skipped.
 
     Raises:
-        UserError: there are some, and none can be used.
+        UserError: There are checkpoints, but none can be used.
     """
-    best, done, passed = None, (-1, -1), []
+    best, best_progress, skipped = None, (-1, -1), []
     for paths in numbered(folder):
         for path in paths:
             try:
                 content = read_checkpoint(path)
                 require_resumable(content, path)
             except UserError as error:
-                passed.append(str(error))
+                skipped.append(str(error))
                 continue
-            place = content['meta']['iter'], content['meta']['epoch']
-            if place > done:
-                best, done = path, place
+            progress = content['meta']['iter'], content['meta']['epoch']
+            if progress > best_progress:
+                best, best_progress = path, progress
             break
-    if passed and best is None:
-        raise UserError(f'{folder}: none of its {len(passed)} checkpoints can be resumed from: {shorten(passed)}')
-    return best, passed
+    if skipped and best is None:
+        raise UserError(f'{folder}: none of its {len(skipped)} checkpoints can be resumed from: {shorten(skipped)}')
+    return best, skipped

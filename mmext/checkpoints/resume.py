@@ -1,4 +1,4 @@
-"""What a checkpoint must hold for a training to go on from it."""
+"""Checks that a training can resume from a checkpoint."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from torch.optim import Optimizer
 
 from mmext.errors import UserError, shorten
 
-NEEDED = ('meta', 'state_dict', 'message_hub', 'optimizer')
-KEPT = ('log_scalars', 'runtime_info', 'resumed_keys')  # of mmengine's message hub
+REQUIRED = ('meta', 'state_dict', 'message_hub', 'optimizer')
+MESSAGE_HUB_KEYS = ('log_scalars', 'runtime_info', 'resumed_keys')
 
 
 def require_resumable(content: dict, path: str | Path) -> None:
-    """Raises a UserError where a checkpoint is not one of a training, or a part of it is malformed."""
-    absent = [key for key in NEEDED if key not in content]
+    """Raises UserError if a checkpoint was not written by a training, or a part of it is malformed."""
+    absent = [key for key in REQUIRED if key not in content]
     if absent:
-        raise UserError(f'{path}: no checkpoint of a training ({absent[0]!r} is missing); to start from its weights '
+        raise UserError(f'{path}: not a checkpoint of a training ({absent[0]!r} is missing); to start from its weights '
                         'use --cfg-options load_from=FILE')
-    for key in NEEDED:
+    for key in REQUIRED:
         if not isinstance(content[key], dict):
             raise malformed(path, key, content[key], 'a dict')
     meta = content['meta']
@@ -40,9 +40,10 @@ def require_resumable(content: dict, path: str | Path) -> None:
 
 
 def require_message_hub(hub: dict, path: str | Path) -> None:
+    """Raises UserError if the state of mmengine's message hub is malformed."""
     from mmengine.logging import HistoryBuffer
 
-    for key in KEPT:
+    for key in MESSAGE_HUB_KEYS:
         if not isinstance(hub.get(key), dict):
             raise malformed(path, f'message_hub.{key}', hub.get(key), 'a dict')
     for key, value in hub['log_scalars'].items():
@@ -51,7 +52,7 @@ def require_message_hub(hub: dict, path: str | Path) -> None:
 
 
 def require_groups(optimizer: dict, path: str | Path) -> None:
-    """The form of an optimiser's state; what several optimisers have is left to mmengine."""
+    """Raises UserError if an optimiser's state is malformed. The state of several optimisers is left to mmengine."""
     if 'param_groups' not in optimizer and any(isinstance(value, dict) and 'param_groups' in value
                                                for value in optimizer.values()):
         return
@@ -69,15 +70,16 @@ def require_groups(optimizer: dict, path: str | Path) -> None:
 
 
 def require_same_groups(saved: dict, optimizer: Optimizer, path: str | Path) -> None:
-    """Raises a UserError where an optimiser's saved state is not of this optimiser and these parameters."""
+    """Raises UserError if the saved state of an optimiser does not fit this optimiser and its parameters."""
     if 'param_groups' not in saved:
         return
     own, theirs = optimizer.param_groups, saved['param_groups']
-    advice = '; is it of the same config? To start from its weights alone use --cfg-options load_from=FILE'
+    advice = '; was it trained with the same config? To load only its weights use --cfg-options load_from=FILE'
     counts = [[len(group['params']) for group in groups] for groups in (theirs, own)]
     if counts[0] != counts[1]:
-        told = [f'{len(count)} parameter group{"s" * (len(count) != 1)} of {sum(count)} parameters' for count in counts]
-        raise UserError(f'{path}: its optimiser has {told[0]}, this one {told[1]}{advice}')
+        described = [f'{len(count)} parameter group{"s" * (len(count) != 1)} of {sum(count)} parameters'
+                     for count in counts]
+        raise UserError(f'{path}: its optimiser has {described[0]}, this one {described[1]}{advice}')
     for mine, other in zip(own, theirs):
         absent = [key for key in mine if key not in other]
         if absent:
@@ -89,10 +91,11 @@ def require_same_groups(saved: dict, optimizer: Optimizer, path: str | Path) -> 
                 raise malformed(path, f'optimizer.state.{number}', state, 'a dict')
             for key, value in state.items():
                 if isinstance(value, Tensor) and value.dim() and value.shape != parameter.shape:
-                    raise UserError(f'{path}: optimizer.state.{number}.{key} has the shape {tuple(value.shape)}, and '
-                                    f'its parameter {tuple(parameter.shape)}{advice}')
+                    raise UserError(f'{path}: optimizer.state.{number}.{key} has the shape {tuple(value.shape)}, but '
+                                    f'its parameter has {tuple(parameter.shape)}{advice}')
 
 
 def malformed(path: str | Path, place: str, value: object, need: str) -> UserError:
-    told = 'missing' if value is None else f'{type(value).__name__} {" ".join(repr(value).split())[:40]}'
-    return UserError(f'{path}: {place} is {told}, need {need}; no checkpoint of a training, or a damaged one')
+    """The error for a part of a checkpoint, at the dotted ``place``, that is not what is needed."""
+    found = 'missing' if value is None else f'{type(value).__name__} {" ".join(repr(value).split())[:40]}'
+    return UserError(f'{path}: {place} is {found}, need {need}; not a checkpoint of a training, or a damaged one')

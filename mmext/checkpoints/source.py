@@ -1,4 +1,4 @@
-"""What the words that name a checkpoint stand for: a path, or a URL."""
+"""Resolving the name of a checkpoint, a path or a URL, to a local file."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ URLS = ('http', 'https')
 
 
 def find_source(source: str | Path) -> Path:
-    """The local file that a checkpoint's name stands for: a path (with ``~``), or a URL, which is downloaded.
+    """Returns the local file of a checkpoint, given as a path (``~`` is expanded) or as a URL, which is downloaded.
 
-    The short names of OpenMMLab's configs, such as ``torchvision://resnet50``, stand for URLs (``zoo.resolve_source``).
+    Short names of OpenMMLab's configs, such as ``torchvision://resnet50``, stand for URLs (``zoo.resolve_source``).
 
     Raises:
-        UserError: there is no such file, it can't be downloaded, or the name begins with a prefix that is not known
-            here (``s3://``, ``petrel://``, ``pavi://``).
+        UserError: The file does not exist, can't be downloaded, or has an unsupported URL scheme (``s3://``,
+            ``petrel://``, ``pavi://``).
     """
     source = resolve_source(source)
     prefix, separator, _ = source.partition('://')
     if separator and re.fullmatch(r'[\w.+:-]+', prefix):
         if prefix.lower() not in URLS:
             known = ', '.join([*(f'{name}://' for name in URLS), *TABLES])
-            raise UserError(f'{source}: checkpoints are read from a path, or from {known}; download it, and give the '
-                            'path of the file')
+            raise UserError(f'{source}: checkpoints are read from a path, or from {known}; download it, and give '
+                            'the path of the file')
         return download(source)
     path = Path(source).expanduser()
     if not path.is_file():

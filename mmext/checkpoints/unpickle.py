@@ -1,22 +1,24 @@
-"""Files of ``torch.save``, read so that nothing in them is run."""
+"""Reading files of ``torch.save`` without running any code from them."""
 
 from __future__ import annotations
 
 import pickle
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import torch
+from torch.serialization import MAP_LOCATION
 
 from mmext.errors import UserError
 
 
-class Named:
-    """Stands for something that a file names and that is not looked up. Whoever calls it while the file is read fails.
+class StandIn:
+    """Placeholder for a global that a file refers to; calling it while the file is read raises an error.
 
-    mmengine's logs name their statistics, and so those that a user has registered. No content needs them.
+    The logs of mmengine refer to the functions of their statistics, including those that a user has registered. They
+    are not needed to read the file.
     """
 
     def __init__(self, name: str) -> None:
@@ -26,37 +28,40 @@ class Named:
         raise pickle.UnpicklingError(f'unsupported: GLOBAL {self.name}')
 
 
-def load(path: Path, map_location: object = 'cpu') -> object:
-    """What ``torch.save`` wrote, as ``weights_only``.
+def load(path: Path, map_location: MAP_LOCATION = 'cpu') -> object:
+    """Reads a file of ``torch.save`` with ``weights_only=True``.
 
     Raises:
-        UserError: something in it could run code.
-        Exception: of many kinds, where the file is damaged.
+        UserError: The file contains something that could run code.
+        Exception: The file is damaged; the type of exception depends on its bytes.
     """
-    with statistics_kept():
+    with preserve_statistics():
         try:
             return torch.load(path, map_location=map_location, weights_only=True)
         except pickle.UnpicklingError as error:
-            name = refused(error)
+            name = refused_global(error)
             if not name:
                 raise
         try:
-            stand_ins = [(Named(name), name) for name in torch.serialization.get_unsafe_globals_in_checkpoint(path)]
+            names = torch.serialization.get_unsafe_globals_in_checkpoint(path)
+            stand_ins: list[Callable | tuple[Callable, str]] = [(StandIn(name), name) for name in names]
             with torch.serialization.safe_globals(stand_ins):
                 content = torch.load(path, map_location=map_location, weights_only=True)
             require_values(content)
             return content
         except Exception as error:
-            name = refused(error) or name
-    raise UserError(f'{path}: holds {name}, which could run code; weights and plain values alone are loaded')
+            name = refused_global(error) or name
+    raise UserError(f'{path}: holds {name}, which could run code; only weights and plain values are loaded')
 
 
 @contextmanager
-def statistics_kept() -> Iterator[None]:
-    """The statistics that this process knows stay as they are: mmengine takes those of a file for all its logs."""
+def preserve_statistics() -> Iterator[None]:
+    """Restores the statistics registered in mmengine's ``HistoryBuffer``: reading a file would replace them for all
+    logs of the process.
+    """
     from mmengine.logging import HistoryBuffer
 
-    HistoryBuffer()  # registers mmengine's, which a process that only reads logs does not have yet
+    HistoryBuffer()  # the first instance registers mmengine's own statistics
     known = dict(HistoryBuffer._statistics_methods)
     try:
         yield
@@ -65,15 +70,15 @@ def statistics_kept() -> Iterator[None]:
         HistoryBuffer._statistics_methods.update(known)
 
 
-def refused(error: Exception) -> str | None:
-    """What torch did not allow, from its message."""
+def refused_global(error: Exception) -> str | None:
+    """The name of the global that torch refused to load, taken from its message; None if there is none."""
     found = re.search(r'(?i)unsupported.*?GLOBAL ([\w.]+)', str(error), re.DOTALL)
     return found[1] if found else None
 
 
 def require_values(node: object) -> None:
-    """Raises an UnpicklingError where a stand-in is left anywhere in a content."""
-    if isinstance(node, Named):
+    """Raises UnpicklingError if a ``StandIn`` remains anywhere in the content."""
+    if isinstance(node, StandIn):
         node()
     if isinstance(node, dict):
         for key, value in node.items():

@@ -1,19 +1,20 @@
-"""The short names that OpenMMLab's configs give to published weights, such as ``torchvision://resnet50``."""
+"""Short names for published weights in OpenMMLab's configs, such as ``torchvision://resnet50``."""
 
 from __future__ import annotations
 
 from functools import cache
 from pathlib import Path
+from typing import cast
 
 import mmengine
 
 from mmext.errors import UserError, nearest
 from mmext.files import read_json
 
-# Prefix -> mmengine's table of names and URLs.
+# prefix -> mmengine's table of names and URLs
 TABLES = {
     'torchvision://': 'torchvision_0.12.json',
-    'modelzoo://': 'torchvision_0.12.json',  # the older word for torchvision's
+    'modelzoo://': 'torchvision_0.12.json',  # the older name of torchvision://
     'open-mmlab://': 'openmmlab.json',
     'openmmlab://': 'openmmlab.json',
     'mmcls://': 'mmcls.json',
@@ -22,20 +23,20 @@ RENAMED = 'deprecated.json'
 
 
 def resolve_source(source: str | Path) -> str:
-    """Where the weights are that a checkpoint's name stands for.
+    """Resolves the short name of published weights to their URL.
 
-    torchvision's weights are those of its first release of each network (``IMAGENET1K_V1``); their names are the names
-    of ``ResNet`` and ``ResNeXt`` here, so that they load as they are.
+    For torchvision these are the weights of the first release of each network (``IMAGENET1K_V1``). Their parameter
+    names are those of our ``ResNet`` and ``ResNeXt``, so they load without conversion.
 
     Args:
-        source: a file, a URL, or one of the names that mmengine has tables for: ``torchvision://``, ``modelzoo://``,
-            ``open-mmlab://``, ``openmmlab://`` and ``mmcls://``.
+        source: A file, a URL, or a name with a prefix that mmengine has a table for: ``torchvision://``,
+            ``modelzoo://``, ``open-mmlab://``, ``openmmlab://`` or ``mmcls://``.
 
     Returns:
-        The URL; a file or URL as it is.
+        The URL; a file or URL is returned unchanged.
 
     Raises:
-        UserError: the table has no such name.
+        UserError: The table does not contain the name.
     """
     source = str(source)
     prefix = next((prefix for prefix in TABLES if source.startswith(prefix)), None)
@@ -48,11 +49,12 @@ def resolve_source(source: str | Path) -> str:
     if TABLES[prefix] == TABLES['torchvision://']:
         name = name.removesuffix('.imagenet1k_v1')
     if name not in urls:
-        raise UserError(f'{source}: there are no such weights{nearest(name, urls)}; download the file and name it, or '
-                        'give its URL')
+        raise UserError(f'{source}: there are no such weights{nearest(name, urls)}; give the path or URL of a file '
+                        'instead')
     return urls[name]
 
 
 @cache
 def table(name: str) -> dict[str, str]:
-    return read_json(Path(mmengine.__path__[0]) / 'hub' / name, 'table of weights')
+    """Reads a table of mmengine: name -> URL, or for ``RENAMED`` old name -> new name."""
+    return cast(dict[str, str], read_json(Path(mmengine.__path__[0]) / 'hub' / name, 'table of weights'))

@@ -1,4 +1,4 @@
-"""Classification: what pretrains and verifies the backbones."""
+"""Image classification, for pretraining and verifying the backbones."""
 
 from mmext.classification.arrays import collate_images
 from mmext.classification.batch_transforms import BatchCenterPad, BatchRandomCrop, BatchRandomFlip

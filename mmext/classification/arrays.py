@@ -1,4 +1,4 @@
-"""Data sets of small images that stay in memory, handed out a batch at a time."""
+"""Data sets of small images that are kept in memory and return whole batches."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ import numpy as np
 import torch
 from mmengine.dataset import Compose
 from mmengine.logging import print_log
-from torch import Tensor
 from torch.utils.data import Dataset
 
 from mmext.errors import UserError, nearest
@@ -18,20 +17,25 @@ SUBSET_SEED = 0
 
 
 class ArrayDataset(Dataset):
-    """Labelled images of one size, all in memory in one array, which forked loader workers share.
+    """Base class of data sets of labelled images of one size, kept in one array that forked workers share.
 
-    A loader asks for a whole batch at once (``__getitems__``), so that choosing, cropping and flipping are a few
-    operations on it; its ``collate_fn`` is ``dict(type='mmext.collate_images')``.
+    A data loader fetches a whole batch at once (``__getitems__``), so that selecting, cropping and flipping are a few
+    operations on the batch. The ``collate_fn`` of the loader must be ``dict(type='mmext.collate_images')``.
 
     Args:
-        data_root: where the data set was unpacked.
-        split: one of ``splits``; by default the last in test mode and the first otherwise.
-        pipeline: transforms of a batch, dict(inputs=uint8 (N, 3, H, W) RGB, labels=int64 (N,)).
-        test_mode: see ``split``.
-        limit: keep that many images, drawn at random, the same ones in every run; for trials.
+        data_root: The folder with the data set.
+        split: One of ``splits``; by default the last one in test mode and the first one otherwise.
+        pipeline: Transforms of a batch, dict(inputs=uint8 (N, 3, H, W) RGB, labels=int64 (N,)).
+        test_mode: See ``split``.
+        limit: For trials: use only this many images, chosen at random but the same in every run.
+
+    Attributes:
+        images: uint8 (N, 3, H, W) RGB or (N, 1, H, W) grey.
+        labels: int64 (N,).
+        classes: The names of the classes.
 
     Raises:
-        UserError: a file is missing, cut short or damaged, or images and labels don't agree.
+        UserError: A file is missing, truncated or damaged, or images and labels do not match.
     """
 
     splits = ('train', 'test')
@@ -42,7 +46,7 @@ class ArrayDataset(Dataset):
         self.data_root = data_root
         self.split = split or self.splits[-1 if test_mode else 0]
         if self.split not in self.splits:
-            raise UserError(f'{type(self).__name__}: split={split!r} is none of {", ".join(self.splits)}'
+            raise UserError(f'{type(self).__name__}: split={split!r} is not one of {", ".join(self.splits)}'
                             f'{nearest(self.split, self.splits)}')
         self.test_mode = test_mode
         self.limit = limit
@@ -60,16 +64,17 @@ class ArrayDataset(Dataset):
                   f'{self.images.nbytes / 2**20:.1f} MiB of memory', 'current')
 
     def load(self) -> tuple[np.ndarray, np.ndarray, Sequence[str]]:
-        """Reads images (N, 3, H, W) or, grey, (N, 1, H, W), of uint8, labels (N,) and the classes' names."""
+        """Reads the images, uint8 (N, 3, H, W) or grey (N, 1, H, W), the labels (N,) and the names of the classes."""
         raise NotImplementedError
 
     @property
     def metainfo(self) -> dict:
+        """A dict with ``classes``, as mmengine's data sets have it."""
         return dict(classes=self.classes)
 
     @property
     def members(self) -> list[int]:
-        """How many images each class has."""
+        """The number of images of each class."""
         return self.labels.bincount(minlength=len(self.classes)).tolist()
 
     def __len__(self) -> int:
@@ -82,27 +87,34 @@ class ArrayDataset(Dataset):
         batch = self.__getitems__([index])
         return dict(inputs=batch['inputs'][0], labels=int(batch['labels'][0]))
 
-    def __getitems__(self, indices: Sequence[int]) -> dict[str, Tensor]:
-        """A batch: dict(inputs=uint8 (N, 3, H, W) RGB, labels=int64 (N,), names=N texts), after the pipeline."""
+    def __getitems__(self, indices: Sequence[int]) -> dict:
+        """A batch after the pipeline: dict(inputs=uint8 (N, 3, H, W) RGB, labels=int64 (N,), names=list of N str)."""
         chosen = np.asarray(indices)
-        images = torch.from_numpy(self.images.numpy()[chosen])  # numpy: see batch_transforms.py
+        images = torch.from_numpy(self.images.numpy()[chosen])  # numpy is faster, see batch_transforms.py
         batch = self.pipeline(dict(inputs=images.expand(-1, 3, -1, -1), labels=self.labels[chosen]))
+        assert batch is not None
         return dict(batch, names=[f'{self.split} {index}' for index in chosen.tolist()])
 
 
 def check_labels(place: str, images: np.ndarray, labels: np.ndarray, num_classes: int) -> None:
-    """There are images, each has one label, and that is a class.
+    """Checks that there are images in a valid form, and that each has a label of an existing class.
+
+    Args:
+        place: Where the images come from, for the message.
+        images: Expected to be uint8 (N, 1 or 3, H, W).
+        labels: Expected to be (N,), from 0 to ``num_classes`` - 1.
+        num_classes: Number of classes.
 
     Raises:
-        UserError: otherwise.
+        UserError: The check fails.
     """
     if images.dtype != np.uint8 or images.ndim != 4 or images.shape[1] not in (1, 3):
         raise UserError(f'{place}: the images are {images.dtype} of shape {images.shape}, not uint8 pixels of one or '
                         'three channels')
     if not all(images.shape[2:]):
-        raise UserError(f'{place}: the images are of shape {images.shape}, without a pixel')
+        raise UserError(f'{place}: the images are of shape {images.shape}, without any pixels')
     if labels.ndim != 1 or len(images) != len(labels):
-        raise UserError(f'{place}: {len(images)} images, but labels of shape {labels.shape}; get both anew')
+        raise UserError(f'{place}: {len(images)} images, but labels of shape {labels.shape}; download both again')
     if not len(labels):
         raise UserError(f'{place}: there are no images')
     if labels.min() < 0 or labels.max() >= num_classes:
@@ -111,33 +123,34 @@ def check_labels(place: str, images: np.ndarray, labels: np.ndarray, num_classes
 
 
 def subset(count: int, limit: int | None, place: str) -> np.ndarray:
-    """The positions of the images that a ``limit`` keeps, in order: all where it is None."""
+    """The sorted indices of the images that ``limit`` selects; all if it is None. Raises UserError if it is too large.
+    """
     if limit is None:
         return np.arange(count)
     if not isinstance(limit, int) or not 0 < limit <= count:
-        raise UserError(f'{place}: limit={limit!r} is not a number of images from 1 to the {count} there are')
+        raise UserError(f'{place}: limit={limit!r} is not a number from 1 to {count}, the number of images')
     return np.sort(np.random.default_rng(SUBSET_SEED).choice(count, limit, replace=False))
 
 
 @FUNCTIONS.register_module()
-def collate_images(samples: dict | Sequence[dict]) -> dict[str, Tensor]:
-    """What a loader collates with: stacks samples; a ready batch goes through as it is.
+def collate_images(samples: dict | Sequence[dict]) -> dict:
+    """Collate function for data loaders: stacks samples into a batch. A batch is returned unchanged.
 
     Args:
-        samples: a batch, or a list of dict(inputs=uint8 (3, H, W), labels=int).
+        samples: A batch, or a list of dict(inputs=uint8 (3, H, W), labels=int).
 
     Returns:
-        dict(inputs=uint8 (N, 3, H, W), labels=int64 (N,)); and names, where the samples have them.
+        dict(inputs=uint8 (N, 3, H, W), labels=int64 (N,)), with ``names`` if the samples have them.
 
     Raises:
-        UserError: images of different sizes.
+        UserError: The images have different sizes.
     """
     if isinstance(samples, dict):
         return samples
     shapes = sorted({tuple(sample['inputs'].shape) for sample in samples})
     if len(shapes) > 1:
-        raise UserError(f'dataset.pipeline: images of shapes {shapes[0]} and {shapes[1]} make no batch; resize or crop '
-                        'them to one size')
+        raise UserError(f"dataset.pipeline: images of shapes {shapes[0]} and {shapes[1]} can't be batched; resize or "
+                        'crop them to one size')
     batch = dict(inputs=torch.stack([sample['inputs'] for sample in samples]),
                  labels=torch.tensor([sample['labels'] for sample in samples], dtype=torch.int64))
     return dict(batch, names=[sample['names'] for sample in samples]) if 'names' in samples[0] else batch

@@ -1,8 +1,8 @@
-"""Augmentation of whole batches: a few operations on all images at once.
+"""Transforms of whole batches, which process all images at once.
 
-They change dict(inputs=uint8 tensor (N, C, H, W), ...) and draw from torch's global generator, which loader workers
-have seeded each in its own way. The pixels are moved by numpy: threads, which torch would use for so little, cost more
-than they bring, and forty times as much where another process has the processor.
+They take and return dict(inputs=uint8 tensor (N, C, H, W), ...), and draw random numbers from torch's global generator,
+which every loader worker seeds differently. The pixels are copied with numpy, since torch would use threads, whose
+overhead exceeds their benefit for so little work, by a factor of forty if another process keeps the CPU busy.
 """
 
 from __future__ import annotations
@@ -19,37 +19,42 @@ from mmext.registry import TRANSFORMS
 
 @TRANSFORMS.register_module()
 class BatchCenterPad(BaseTransform):
-    """Zeros around images up to size x size pixels; where the number is odd, the last row and column more.
+    """Pads images with zeros on all sides to size x size pixels. Any odd row or column is added at the end.
 
     Args:
-        size: pixels.
+        size: Side of the result in pixels.
 
     Raises:
-        UserError: the images are larger.
+        UserError: The images are larger.
     """
 
     def __init__(self, size: int = 32) -> None:
         self.size = size
 
     def transform(self, batch: dict) -> dict:
+        """Pads ``inputs``."""
         return dict(batch, inputs=torch.from_numpy(center_pad(batch['inputs'], self.size,
                                                               'BatchCenterPad: size')))
 
 
 @TRANSFORMS.register_module()
 class BatchResize(BaseTransform):
-    """Brings images to size x size pixels, bilinearly; what is larger is smoothed first, as Pillow does.
+    """Resizes images to size x size pixels with bilinear interpolation, antialiased as in Pillow.
 
     Args:
-        size: pixels, above 0.
+        size: Side of the result in pixels.
+
+    Raises:
+        UserError: The size is not a positive integer.
     """
 
     def __init__(self, size: int = 32) -> None:
         if not isinstance(size, int) or size < 1:
-            raise UserError(f'BatchResize: size={size} is no number of pixels')
+            raise UserError(f'BatchResize: size={size} is not a positive number of pixels')
         self.size = size
 
     def transform(self, batch: dict) -> dict:
+        """Resizes ``inputs``."""
         size = self.size, self.size
         images = functional.interpolate(batch['inputs'].float(), size, mode='bilinear', antialias=True)
         return dict(batch, inputs=images.round().clamp(0, 255).to(torch.uint8))
@@ -57,25 +62,26 @@ class BatchResize(BaseTransform):
 
 @TRANSFORMS.register_module()
 class BatchRandomCrop(BaseTransform):
-    """Pads images with zeros to pad_to x pad_to pixels and takes a size x size window of each, at a place of its own.
+    """Pads images with zeros to pad_to x pad_to pixels, and crops each at a random position to size x size pixels.
 
-    With 32 and 40 a CIFAR image gets 4 pixels on each side.
+    With the defaults a CIFAR image is padded by 4 pixels on each side.
 
     Args:
-        size: of a window, pixels.
-        pad_to: pixels, not less than ``size``.
+        size: Side of the crop in pixels.
+        pad_to: Side of the padded image in pixels, at least ``size``.
 
     Raises:
-        UserError: ``pad_to`` is too small, or the images are larger.
+        UserError: ``pad_to`` is smaller than ``size``, or the images are larger.
     """
 
     def __init__(self, size: int = 32, pad_to: int = 40) -> None:
         if not 0 < size <= pad_to:
-            raise UserError(f'BatchRandomCrop: no window of size={size} in images of pad_to={pad_to}')
+            raise UserError(f'BatchRandomCrop: size={size} is not between 1 and pad_to={pad_to}')
         self.size = size
         self.pad_to = pad_to
 
     def transform(self, batch: dict) -> dict:
+        """Pads and crops ``inputs``."""
         padded = center_pad(batch['inputs'], self.pad_to, 'BatchRandomCrop: pad_to')
         top, left = torch.randint(self.pad_to - self.size + 1, (2, len(padded))).numpy()
         windows = np.lib.stride_tricks.sliding_window_view(padded, (self.size, self.size), (2, 3))
@@ -84,14 +90,15 @@ class BatchRandomCrop(BaseTransform):
 
 @TRANSFORMS.register_module()
 class BatchRandomFlip(BaseTransform):
-    """Turns images left to right, each with the probability ``prob``."""
+    """Flips each image horizontally with the probability ``prob``. Raises UserError if that is not from 0 to 1."""
 
     def __init__(self, prob: float = 0.5) -> None:
         if not 0 <= prob <= 1:
-            raise UserError(f'BatchRandomFlip: prob={prob} is no probability')
+            raise UserError(f'BatchRandomFlip: prob={prob} is not a probability from 0 to 1')
         self.prob = prob
 
     def transform(self, batch: dict) -> dict:
+        """Flips ``inputs``."""
         images = batch['inputs'].numpy().copy()
         chosen = (torch.rand(len(images)) < self.prob).numpy()
         images[chosen] = images[chosen][..., ::-1]
@@ -99,7 +106,11 @@ class BatchRandomFlip(BaseTransform):
 
 
 def center_pad(images: Tensor, size: int, argument: str) -> np.ndarray:
-    """Images (N, C, H, W) in the middle of zeros (N, C, size, size)."""
+    """Pads images (N, C, H, W) with zeros on all sides to (N, C, size, size).
+
+    Raises:
+        UserError: The images are larger; the message names ``argument``.
+    """
     count, channels, height, width = images.shape
     if height > size or width > size:
         raise UserError(f'{argument}={size} is too small for images of {height} x {width} pixels')

@@ -1,4 +1,4 @@
-"""Caltech-101 at 32 x 32 pixels, as the C-ResNet paper trains on it."""
+"""Caltech-101 at 32 x 32 pixels, as in the C-ResNet paper."""
 
 from __future__ import annotations
 
@@ -25,30 +25,30 @@ TEST_PER_CLASS = 10
 
 @DATASETS.register_module()
 class Caltech101(ArrayDataset):
-    """Caltech-101 (Fei-Fei et al. 2004), decoded once, each image brought to size x size pixels.
+    """Caltech-101 (Fei-Fei et al. 2004); every image is decoded once and resized to size x size pixels.
 
-    The data set has no split of its own. By default ten images of each class, the first by name, are the test set and
-    all others the training set. So split the C-ResNet authors (github.com/liangjunhello/C-ResNet), though their ten are
-    the first of an unordered listing; their very images: put their lists ``dataset-train.txt`` and ``dataset-val.txt``
-    into ``data_root`` and give them as ``ann_file``.
+    The data set has no official split. By default the first ten images of each class by name are the test set, and all
+    others the training set. The C-ResNet authors (github.com/liangjunhello/C-ResNet) split in the same way, but their
+    ten images are the first of an unordered listing. To use exactly their images, put their lists ``dataset-train.txt``
+    and ``dataset-val.txt`` into ``data_root`` and give them as ``ann_file``.
 
     Args:
-        data_root: holds ``101_ObjectCategories`` or ``caltech-101/101_ObjectCategories``, or is that folder.
-        test_per_class: images of each class for the test set; 10 where nothing else says how to split.
-        train_per_class: images of each class for the training set instead; the literature has 15 and 30.
-        train_share: share of each class for the training set instead, as 0.8; rounded.
-        split_seed: draw the test images at random with this seed instead of taking the first by name.
-        ann_file: a list of this split's images in ``data_root`` instead: lines of a path in the folder of classes and a
-            label.
-        background: keep the class BACKGROUND_Google, images of anything, as the first class.
-        size: of the images, pixels.
-        kwargs: as for ``ArrayDataset``.
+        data_root: A folder with ``101_ObjectCategories`` or ``caltech-101/101_ObjectCategories``, or that folder.
+        test_per_class: Number of test images of each class; 10 if no other way to split is given.
+        train_per_class: Alternatively the number of training images of each class; 15 and 30 are common.
+        train_share: Alternatively the share of each class for training, such as 0.8; the number is rounded.
+        split_seed: Choose the test images at random with this seed, instead of the first ones by name.
+        ann_file: Alternatively a list, in ``data_root``, of the images of this split: each line has a path relative to
+            the folder of classes, and a label.
+        background: Include the class BACKGROUND_Google, which has arbitrary images, as the first class.
+        size: Side of the resized images in pixels.
+        kwargs: Arguments of ``ArrayDataset``.
 
     Raises:
-        UserError: folders or images are missing or unreadable, or a class is too small for the split.
+        UserError: Folders or images are missing or unreadable, or a class is too small for the split.
     """
 
-    hint = ('get caltech-101.zip from https://data.caltech.edu/records/mzrjq-6wc02 and unpack it and the '
+    hint = ('download caltech-101.zip from https://data.caltech.edu/records/mzrjq-6wc02, and unpack it and the '
             '101_ObjectCategories.tar.gz in it')
 
     def __init__(self, data_root: str, split: str | None = None, *, test_per_class: int | None = None,
@@ -56,10 +56,12 @@ class Caltech101(ArrayDataset):
                  ann_file: str = '', background: bool = False, size: int = 32, **kwargs) -> None:
         ways = dict(test_per_class=test_per_class, train_per_class=train_per_class, train_share=train_share,
                     ann_file=ann_file or None)
-        given = {name: value for name, value in ways.items() if value is not None}
+        given = [name for name, value in ways.items() if value is not None]
         if len(given) > 1:
-            raise UserError(f'Caltech101: {" and ".join(given)} each say how to split; give one of them')
-        (self.way, self.number), = (given or dict(test_per_class=TEST_PER_CLASS)).items()
+            raise UserError(f'Caltech101: {" and ".join(given)} each define the split; give only one of them')
+        self.split_rule = given[0] if given else 'test_per_class'
+        self.test_per_class = TEST_PER_CLASS if test_per_class is None else test_per_class
+        self.train_per_class, self.train_share = train_per_class, train_share
         self.split_seed, self.ann_file, self.background, self.size = split_seed, ann_file, background, size
         super().__init__(data_root, split, **kwargs)
 
@@ -68,33 +70,33 @@ class Caltech101(ArrayDataset):
         places = [root / 'caltech-101' / '101_ObjectCategories', root / '101_ObjectCategories']
         folder = next((place for place in places if place.is_dir()), root)
         found = class_folders(folder, self.hint, () if self.background else (BACKGROUND, ), tell=True)
-        entries = self.listed(found) if self.ann_file else self.divided(folder, found)
+        entries = self.split_by_list(found) if self.ann_file else self.split_classes(folder, found)
         kept = [entries[i] for i in subset(len(entries), self.limit, str(folder))]
         images = read_small([folder / name for name, _ in kept], self.size, f'{folder} ({self.split})')
         return images, np.array([label for _, label in kept]), tuple(found)
 
-    def divided(self, folder: Path, found: dict[str, list[str]]) -> list[tuple[str, int]]:
+    def split_classes(self, folder: Path, found: dict[str, list[str]]) -> list[tuple[str, int]]:
         """This split's images, (path, label)."""
         generator = None if self.split_seed is None else np.random.default_rng(self.split_seed)
         entries = []
         for label, (name, images) in enumerate(found.items()):
             held_out = self.held_out(len(images))
             if not 0 < held_out < len(images):
-                raise UserError(f'{folder / name}: its {len(images)} images leave nothing to train or to test with, '
-                                f'{held_out} being for the test set; change {self.way}')
+                raise UserError(f'{folder / name}: its {len(images)} images leave nothing to train or to test with if '
+                                f'{held_out} are used for testing; change {self.split_rule}')
             drawn = np.arange(len(images)) if generator is None else generator.permutation(len(images))
             chosen = drawn[:held_out] if self.split == 'test' else drawn[held_out:]
             entries += [(f'{name}/{images[i]}', label) for i in sorted(chosen)]
         return entries
 
     def held_out(self, count: int) -> int:
-        """How many of a class's images are for the test set."""
-        if self.way == 'test_per_class':
-            return self.number
-        return count - (self.number if self.way == 'train_per_class' else round(count * self.number))
+        """The number of test images of a class with ``count`` images."""
+        if self.train_per_class is not None:
+            return count - self.train_per_class
+        return self.test_per_class if self.train_share is None else count - round(count * self.train_share)
 
-    def listed(self, found: dict[str, list[str]]) -> list[tuple[str, int]]:
-        """The images of ``ann_file``, (path, label)."""
+    def split_by_list(self, found: dict[str, list[str]]) -> list[tuple[str, int]]:
+        """The images that ``ann_file`` lists, as (path, label). Raises UserError if a line is wrong."""
         path = Path(self.data_root, self.ann_file)
         lines = read_text(path, 'list of images', '; ann_file is sought in data_root').splitlines()
         labels = {f'{name}/{image}': label for label, (name, images) in enumerate(found.items()) for image in images}
@@ -112,10 +114,10 @@ class Caltech101(ArrayDataset):
 
 
 def read_small(paths: Sequence[Path], size: int, place: str) -> np.ndarray:
-    """Decodes images of any kind -> uint8 (N, 3, size, size) RGB; the sides' ratio is not kept.
+    """Decodes images and resizes them without keeping the aspect ratio: uint8 (N, 3, size, size) RGB.
 
     Raises:
-        UserError: naming those that can't be read.
+        UserError: Images can't be read; the message names them.
     """
     images = np.empty((len(paths), 3, size, size), np.uint8)
     unreadable = []
@@ -134,5 +136,5 @@ def read_small(paths: Sequence[Path], size: int, place: str) -> np.ndarray:
             if message:
                 unreadable.append(message)
     if unreadable:
-        raise UserError(f'{place}: {len(unreadable)} unreadable images ({shorten(unreadable)}); get them anew')
+        raise UserError(f'{place}: {len(unreadable)} unreadable images ({shorten(unreadable)}); download them again')
     return images

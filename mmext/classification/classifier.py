@@ -1,4 +1,4 @@
-"""A backbone with global average pooling and one linear layer."""
+"""Classifiers: a backbone, global average pooling and one linear layer."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from mmext.backbones import Backbone, create_backbone
 from mmext.backbones.checks import is_whole
 from mmext.backbones.layers import Layers, is_number
 from mmext.backbones.names import find_backbone
-from mmext.backbones.timm_words import in_our_words
+from mmext.backbones.timm_options import translate_timm_options
 from mmext.backbones.weights import require_match
 from mmext.checkpoints import read_checkpoint, weights_of
 from mmext.errors import UserError
@@ -29,8 +29,11 @@ class ImagePreprocessor(BaseDataPreprocessor):
     """Moves a batch to the model's device and normalises it there: (pixel - mean) / std.
 
     Args:
-        mean: of each channel, in pixel values of 0 to 255, RGB.
-        std: likewise.
+        mean: Mean of each channel (RGB), for pixel values from 0 to 255.
+        std: Standard deviation of each channel, likewise; above 0.
+
+    Raises:
+        UserError: ``mean`` or ``std`` is not a list of such numbers, or their lengths differ.
     """
 
     def __init__(self, mean: Sequence[float] = (0., 0., 0.), std: Sequence[float] = (255., 255., 255.)) -> None:
@@ -38,7 +41,7 @@ class ImagePreprocessor(BaseDataPreprocessor):
         for name, values in (('mean', mean), ('std', std)):
             if not isinstance(values, (list, tuple)) or not values or not all(
                     is_number(value) and abs(value) < math.inf and (name == 'mean' or value > 0) for value in values):
-                raise UserError(f'ImagePreprocessor: {name}={values!r} is no list of numbers'
+                raise UserError(f'ImagePreprocessor: {name}={values!r} is not a list of numbers'
                                 f'{" above 0" if name == "std" else ""}, one for each channel')
         if len(mean) != len(std):
             raise UserError(f'ImagePreprocessor: mean={mean!r} and std={std!r} are of different lengths')
@@ -46,25 +49,31 @@ class ImagePreprocessor(BaseDataPreprocessor):
         self.register_buffer('std', torch.tensor(std).reshape(-1, 1, 1), persistent=False)
 
     def forward(self, data: dict, training: bool = False) -> dict:
-        """dict(inputs (N, C, H, W) of 0 to 255, labels (N,)) -> the same, inputs as normalised float.
+        """dict(inputs=(N, C, H, W) from 0 to 255, labels=(N,)) -> the same with normalised float32 inputs.
 
-        ``names``, which are for messages about a batch, are left out.
+        ``names``, which only serve messages about a batch, are removed.
         """
-        data = self.cast_data({key: value for key, value in data.items() if key != 'names'})
-        return dict(data, inputs=(data['inputs'].float() - self.mean) / self.std)
+        moved = self.cast_data({key: value for key, value in data.items() if key != 'names'})
+        assert isinstance(moved, dict)
+        return dict(moved, inputs=(moved['inputs'].float() - self.mean) / self.std)
 
 
 @MODELS.register_module()
 class Classifier(BaseModel):
-    """Images (N, C, H, W) or clips (N, C, T, H, W) -> logits (N, num_classes).
+    """A classifier of images (N, C, H, W) or clips (N, C, T, H, W), with logits (N, num_classes).
 
-    Its checkpoints hold ``backbone.`` and ``fc.``; they load as they are as a detector's backbone.
+    The names of its weights begin with ``backbone.`` and ``fc.``. A checkpoint can be loaded into the backbone of a
+    detector without conversion.
 
     Args:
-        backbone: a backbone or its config; its last output is classified.
-        num_classes: of the linear layer ``fc``.
-        data_preprocessor: config of what normalises a loader's batches; a plain call takes normalised inputs.
-        init_cfg: as for every mmengine model.
+        backbone: A backbone or its config; its last output is classified.
+        num_classes: Number of outputs of the linear layer ``fc``.
+        data_preprocessor: Config of the module that normalises the batches of a data loader. A plain call of the model
+            takes normalised inputs.
+        init_cfg: Initialisation, as for every model of mmengine.
+
+    Raises:
+        UserError: ``num_classes`` is not a positive integer, or ``backbone`` is not one of mmext's.
     """
 
     def __init__(self, backbone: Backbone | dict, num_classes: int, data_preprocessor: dict | None = None,
@@ -85,15 +94,16 @@ class Classifier(BaseModel):
 
         Args:
             inputs: (N, C, H, W) or (N, C, T, H, W).
-            labels: (N,), for 'loss'; passed on by 'predict'.
-            mode: 'tensor' for logits, 'loss' for a dict of the cross entropy and the batch's accuracy, 'predict' for
-                one dict a sample: pred_scores (num_classes,) and gt_label.
+            labels: (N,); required for the mode 'loss', and included in the results of 'predict'.
+            mode: 'tensor' returns logits (N, num_classes); 'loss' a dict with ``loss`` (cross entropy) and ``accuracy``
+                of the batch; 'predict' one dict per sample with ``pred_scores`` (num_classes,) and ``gt_label``.
         """
         x = self.backbone(inputs)[-1]
         logits = self.fc(self.pool(x).flatten(1))
         if mode == 'tensor':
             return logits
         if mode == 'loss':
+            assert labels is not None
             return dict(loss=F.cross_entropy(logits, labels), accuracy=(logits.argmax(1) == labels).float().mean())
         known = labels.tolist() if labels is not None else [None] * len(logits)
         return [dict(pred_scores=scores, gt_label=label) for scores, label in zip(logits.float().softmax(1), known)]
@@ -101,20 +111,22 @@ class Classifier(BaseModel):
 
 def create_classifier(name: str, num_classes: int = 1000, checkpoint_path: str | Path | None = None,
                       **options) -> Classifier:
-    """Builds a classifier on a network by its name.
+    """Creates a classifier whose backbone is given by name.
 
     Args:
-        name: one of ``mmext.list_backbones()``.
-        num_classes: of the linear layer.
-        checkpoint_path: weights of a whole classifier, ours or the iResNet authors' (without ``backbone.``).
-        options: arguments of the backbone, such as ``stem='conv3x3'`` or ``in_channels=1``; timm's words are taken
-            as ``create_backbone`` takes them.
+        name: One of ``mmext.list_backbones()``.
+        num_classes: Number of classes.
+        checkpoint_path: Weights of a whole classifier, in our format or that of the iResNet authors (without
+            ``backbone.``).
+        options: Arguments of the backbone, such as ``stem='conv3x3'`` or ``in_channels=1``; timm's names work as for
+            ``create_backbone``.
 
     Raises:
-        UserError: an unknown name, an unusable option, or a checkpoint that does not hold exactly this classifier.
+        UserError: The name is unknown, an option can't be used, or the checkpoint does not contain exactly the weights
+            of this classifier.
     """
     cls, arguments = find_backbone(name)
-    options = in_our_words(options, cls, arguments, classifier=True)
+    options = translate_timm_options(options, cls, arguments, classifier=True)
     model = Classifier(create_backbone(name, **options), num_classes)
     if checkpoint_path:
         weights = weights_of(read_checkpoint(checkpoint_path))

@@ -1,4 +1,4 @@
-"""The classification data sets of the papers that come as a few files: CIFAR, MNIST, FashionMNIST, SVHN."""
+"""The papers' classification data sets that consist of a few files: CIFAR, MNIST, FashionMNIST and SVHN."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from mmext.text import require_names
 
 
 class CIFAR(ArrayDataset):
-    """What the two CIFARs have in common: pickled batches of rows of 3072 bytes, red, green, blue.
+    """Base class of CIFAR-10 and CIFAR-100: pickled batches with rows of 3072 bytes, in the order red, green, blue.
 
     Args:
-        data_root: holds ``folder``, or is it.
-        kwargs: as for ``ArrayDataset``.
+        data_root: A folder with ``folder`` in it, or ``folder`` itself.
+        kwargs: Arguments of ``ArrayDataset``.
     """
 
     folder = archive = meta_file = names_key = labels_key = ''
@@ -27,7 +27,8 @@ class CIFAR(ArrayDataset):
 
     @property
     def hint(self) -> str:
-        return f'get {self.archive} from https://www.cs.toronto.edu/~kriz/cifar.html and unpack it'
+        """Where to download the data set, for messages."""
+        return f'download {self.archive} from https://www.cs.toronto.edu/~kriz/cifar.html and unpack it'
 
     def load(self) -> tuple[np.ndarray, np.ndarray, tuple[str, ...]]:
         paths = locate(self.data_root, [self.folder], [(name, ) for name in self.files[self.split]], self.hint)
@@ -36,14 +37,14 @@ class CIFAR(ArrayDataset):
         return np.concatenate(rows).reshape(-1, 3, 32, 32), np.concatenate(labels), classes
 
     def read_batch(self, path: Path, num_classes: int) -> tuple[np.ndarray, np.ndarray]:
-        """One file: rows (N, 3072) of uint8 and labels (N,)."""
+        """Reads one file: uint8 rows (N, 3072) and labels (N,). Raises UserError if it is damaged."""
         batch = read_pickle(path, self.hint)
         absent = [key for key in ('data', self.labels_key) if key not in batch]
         if absent:
             raise damaged(path, f'it has {shorten(batch, 6)}, but no {shorten(absent)}', self.hint)
         try:
             rows, labels = np.asarray(batch['data']), np.asarray(batch[self.labels_key])
-        except (ValueError, TypeError, OverflowError) as error:  # lists of lists of different lengths
+        except (ValueError, TypeError, OverflowError) as error:  # nested lists of different lengths
             raise damaged(path, error, self.hint) from None
         if rows.dtype != np.uint8 or rows.ndim != 2 or rows.shape[1] != 3072:
             raise damaged(path, f'its images are {rows.dtype} of shape {rows.shape}, not uint8 rows of 3072', self.hint)
@@ -54,7 +55,7 @@ class CIFAR(ArrayDataset):
         return rows, labels
 
     def read_names(self, path: Path) -> tuple[str, ...]:
-        """The classes' names from the meta file; ``names`` where there is none."""
+        """The names of the classes from the meta file, or ``names`` if the file does not exist."""
         if not path.is_file():
             return self.names
         names = read_pickle(path, self.hint).get(self.names_key)
@@ -67,11 +68,11 @@ class CIFAR(ArrayDataset):
 
 @DATASETS.register_module()
 class CIFAR10(CIFAR):
-    """CIFAR-10 (Krizhevsky 2009), its Python version: 32 x 32 pixels, 10 classes, 50,000 and 10,000 images.
+    """CIFAR-10 (Krizhevsky 2009), Python version: 32 x 32 pixels, 10 classes, 50,000 training and 10,000 test images.
 
     Args:
-        data_root: holds ``cifar-10-batches-py``, or is it.
-        kwargs: as for ``ArrayDataset``.
+        data_root: A folder with ``cifar-10-batches-py`` in it, or that folder itself.
+        kwargs: Arguments of ``ArrayDataset``.
     """
 
     folder, archive = 'cifar-10-batches-py', 'cifar-10-python.tar.gz'
@@ -82,11 +83,13 @@ class CIFAR10(CIFAR):
 
 @DATASETS.register_module()
 class CIFAR100(CIFAR):
-    """CIFAR-100 (Krizhevsky 2009), its Python version, the 100 fine classes: 32 x 32 pixels, 50,000 and 10,000 images.
+    """CIFAR-100 (Krizhevsky 2009), Python version, with the 100 fine classes: 32 x 32 pixels, 50,000 training and
+    10,000 test images.
 
     Args:
-        data_root: holds ``cifar-100-python``, or is it. Without its file ``meta`` the classes are called 0 to 99.
-        kwargs: as for ``ArrayDataset``.
+        data_root: A folder with ``cifar-100-python`` in it, or that folder itself. If the file ``meta`` is missing, the
+            classes are called 0 to 99.
+        kwargs: Arguments of ``ArrayDataset``.
     """
 
     folder, archive = 'cifar-100-python', 'cifar-100-python.tar.gz'
@@ -97,11 +100,13 @@ class CIFAR100(CIFAR):
 
 @DATASETS.register_module()
 class MNIST(ArrayDataset):
-    """MNIST (LeCun et al. 1998): grey digits of 28 x 28 pixels, copied to three channels; 60,000 and 10,000 images.
+    """MNIST (LeCun et al. 1998): grey digits of 28 x 28 pixels, 60,000 training and 10,000 test images.
+
+    The grey channel is copied to three channels.
 
     Args:
-        data_root: holds the four idx files, unpacked or not, here or in ``<class name>/raw``.
-        kwargs: as for ``ArrayDataset``.
+        data_root: A folder with the four idx files, packed or not, in it or in ``<name of the class>/raw``.
+        kwargs: Arguments of ``ArrayDataset``.
     """
 
     page = 'https://storage.googleapis.com/cvdf-datasets/mnist/'
@@ -109,7 +114,8 @@ class MNIST(ArrayDataset):
 
     @property
     def hint(self) -> str:
-        return f'get the four files named *-ubyte.gz from {self.page}'
+        """Where to download the data set, for messages."""
+        return f'download the four files named *-ubyte.gz from {self.page}'
 
     def load(self) -> tuple[np.ndarray, np.ndarray, tuple[str, ...]]:
         prefix = dict(train='train', test='t10k')[self.split]
@@ -121,7 +127,7 @@ class MNIST(ArrayDataset):
 
 @DATASETS.register_module()
 class FashionMNIST(MNIST):
-    """Fashion-MNIST (Xiao et al., arXiv 1708.07747): clothes in MNIST's form and under its file names."""
+    """Fashion-MNIST (Xiao et al., arXiv 1708.07747): clothes, in the format and with the file names of MNIST."""
 
     page = 'https://github.com/zalandoresearch/fashion-mnist'
     names = ('T-shirt/top', 'Trouser', 'Pullover', 'Dress', 'Coat', 'Sandal', 'Shirt', 'Sneaker', 'Bag', 'Ankle boot')
@@ -129,25 +135,26 @@ class FashionMNIST(MNIST):
 
 @DATASETS.register_module()
 class SVHN(ArrayDataset):
-    """SVHN's cropped digits (Netzer et al. 2011): 32 x 32 pixels, 73,257 and 26,032 images.
+    """The cropped digits of SVHN (Netzer et al. 2011): 32 x 32 pixels, 73,257 training and 26,032 test images.
 
-    The file's label 10 stands for the digit 0, which has the label 0 here.
+    The digit 0 has the label 0; in the files it has the label 10.
 
     Args:
-        data_root: holds ``train_32x32.mat`` and ``test_32x32.mat``.
-        kwargs: as for ``ArrayDataset``.
+        data_root: A folder with ``train_32x32.mat`` and ``test_32x32.mat``.
+        kwargs: Arguments of ``ArrayDataset``.
     """
 
     @property
     def hint(self) -> str:
-        return f'get {self.split}_32x32.mat from http://ufldl.stanford.edu/housenumbers/'
+        """Where to download the data set, for messages."""
+        return f'download {self.split}_32x32.mat from http://ufldl.stanford.edu/housenumbers/'
 
     def load(self) -> tuple[np.ndarray, np.ndarray, tuple[str, ...]]:
         path, = locate(self.data_root, [], [(f'{self.split}_32x32.mat', )], self.hint)
         images, labels = read_mat(path, ('X', 'y'), self.hint)
         if images.ndim != 4 or images.dtype != np.uint8 or labels.size != images.shape[-1]:
             raise damaged(path, f'X is {images.dtype} of shape {images.shape}, y of shape {labels.shape}', self.hint)
-        if labels.dtype.kind not in 'iuf' or not (labels == np.round(labels)).all():  # NaN is not its own, either
+        if labels.dtype.kind not in 'iuf' or not (labels == np.round(labels)).all():  # also excludes NaN
             raise damaged(path, f'labels of {labels.dtype}, not whole numbers', self.hint)
         labels = labels.reshape(-1).astype(np.int64)
         if labels.size and not 1 <= labels.min() <= labels.max() <= 10:

@@ -1,4 +1,4 @@
-"""Images in one folder a class: the layout of ImageNet and Caltech-101."""
+"""Data sets with one folder per class, the layout of ImageNet and Caltech-101."""
 
 from __future__ import annotations
 
@@ -22,58 +22,68 @@ def class_folders(folder: Path, hint: str, ignored: Iterable[str] = (), tell: bo
     """Lists the images of each class.
 
     Args:
-        folder: holds one folder a class, and in each its images, whose extension may be in capitals.
-        hint: ends a message: where to get what.
-        ignored: folders that are no class; hidden ones are none anyway.
-        tell: say in a line which files are left out because of their suffix.
+        folder: A folder with one folder per class, which contains the images of the class. Suffixes may be upper case.
+        hint: The end of a message: where to get the data set.
+        ignored: Folders that are not classes; hidden folders are always ignored.
+        tell: Whether to print which files are left out because of their suffix.
 
     Returns:
         class -> file names, both sorted.
 
     Raises:
-        UserError: there is no such folder, it has no class folders, or one of them has no images.
+        UserError: The folder does not exist, has no class folders, or a class folder has no images.
     """
     names = [name for name in folder_names(require_folder(folder, hint)) if name not in ignored]
     if not names:
         images = image_files(folder)
         if images:
-            raise UserError(f'{folder}: {len(images)} images, but no class folders; sort them into one folder a class, '
-                            f'named as those of the training images; {hint}')
+            raise UserError(f'{folder}: {len(images)} images, but no class folders; sort them into one folder per '
+                            f'class, with the same names as for training; {hint}')
         raise UserError(f'{folder}: no class folders ({holding(folder)}); {hint}')
     found = {name: image_files(folder / name) for name in names}
     empty = [name for name, images in found.items() if not images]
     if empty:
         raise UserError(f'{folder}: no images in {len(empty)} of the {len(names)} class folders ({shorten(empty)}; '
-                        f'{holding(folder / empty[0])}); remove what is no class, or {hint}')
+                        f'{holding(folder / empty[0])}); remove folders that are not classes, or {hint}')
     if tell:
         print_left_out(folder, (f'{name}/{file}' for name in names for file in other_files(folder / name)), 'images')
     return found
 
 
 def folder_names(folder: Path) -> list[str]:
+    """The sorted names of the folders in a folder, without hidden ones."""
     with os.scandir(folder) as entries:
         return sorted(entry.name for entry in entries if entry.is_dir() and not entry.name.startswith('.'))
 
 
 def image_files(folder: Path) -> list[str]:
+    """The sorted names of the images in a folder, without hidden ones."""
     with os.scandir(folder) as entries:
         return sorted(entry.name for entry in entries if is_image(entry.name) and not entry.name.startswith('.'))
 
 
 def other_files(folder: Path) -> list[str]:
+    """The names of the files in a folder that are not images."""
     with os.scandir(folder) as entries:
         return [entry.name for entry in entries if not is_image(entry.name) and entry.is_file()]
 
 
 def is_image(name: str) -> bool:
+    """Whether a file name has the suffix of an image."""
     return name.lower().endswith(IMAGES)
 
 
 def require_classes(place: str, found: Iterable[str], classes: Iterable[str], whose: str) -> None:
-    """The class folders are these classes.
+    """Checks that the class folders found are exactly the expected classes.
+
+    Args:
+        place: The folder, for the message.
+        found: The names of the class folders.
+        classes: The expected classes.
+        whose: Where the expected classes come from, for the message.
 
     Raises:
-        UserError: classes are missing, or there are others.
+        UserError: Classes are missing, or there are other ones.
     """
     found, classes = list(found), list(classes)
     missing = [name for name in classes if name not in set(found)]
@@ -87,25 +97,26 @@ def require_classes(place: str, found: Iterable[str], classes: Iterable[str], wh
 
 @DATASETS.register_module()
 class ImageFolder(BaseDataset):
-    """ImageNet's layout: ``data_root/train/<class>/*.JPEG``, ``data_root/val/<class>/*.JPEG``.
+    """A data set in ImageNet's layout: ``data_root/train/<class>/*.JPEG`` and ``data_root/val/<class>/*.JPEG``.
 
-    Data infos are dict(img_path, gt_label).
+    The pipeline starts with dict(img_path=str, gt_label=int).
 
     Args:
-        data_root: of the data set.
-        split: the folder in it; by default ``val`` in test mode and ``train`` otherwise.
-        metainfo: ``classes`` may name the class folders, in the order of the labels. By default they are the sorted
-            folders of ``train``, or of ``split`` where there is no ``train``.
-        pipeline: transforms of an image.
-        test_mode: see ``split``; an image that the pipeline leaves out is an error then.
-        limit: keep that many images, drawn at random, the same ones in every run; for trials.
-        max_refetch: how often another image is drawn in place of one that the pipeline leaves out.
+        data_root: The folder of the data set.
+        split: The folder of the split; by default ``val`` in test mode and ``train`` otherwise.
+        metainfo: ``classes`` may list the class folders in the order of the labels. By default they are the sorted
+            folders of ``train``, or of ``split`` if there is no ``train``.
+        pipeline: Transforms of an image.
+        test_mode: See ``split``. In test mode it is an error if the pipeline rejects an image.
+        limit: For trials: use only this many images, chosen at random but the same in every run.
+        max_refetch: How many other images are tried in place of one that the pipeline rejects.
 
     Attributes:
-        members: how many images each class has.
+        members: The number of images of each class.
 
     Raises:
-        UserError: no such folder, no class folders, one without images, or other classes than in training.
+        UserError: The folder or its class folders do not exist, a class folder has no images, or the classes differ
+            from those of training.
     """
 
     hint = 'the layout is <data_root>/{train,val}/<class>/*.JPEG; ImageNet is at https://image-net.org/download'
@@ -116,17 +127,18 @@ class ImageFolder(BaseDataset):
         self.split = split or ('val' if test_mode else 'train')
         self.limit = limit
         super().__init__(data_root=data_root, data_prefix=dict(img_path=self.split), metainfo=metainfo,
-                         pipeline=pipeline, test_mode=test_mode, max_refetch=max_refetch, serialize_data=False)
+                         pipeline=list(pipeline), test_mode=test_mode, max_refetch=max_refetch, serialize_data=False)
 
     @classmethod
     def classes_from(cls, config: dict) -> tuple[str, ...]:
-        """The class folders of such a data set's training images."""
+        """The class folders of the training images of a data set's config."""
         return tuple(class_folders(Path(config.get('data_root') or '', 'train'), cls.hint))
 
     def load_data_list(self) -> ImageList:
+        """Lists the images, and sets ``classes`` and ``members``."""
         folder = Path(self.data_prefix['img_path'])
         found = class_folders(folder, self.hint, tell=True)
-        train = Path(self.data_root, 'train')
+        train = Path(self.data_root or '', 'train')
         if self._metainfo.get('classes'):
             classes, whose = self._metainfo['classes'], 'metainfo'
         elif self.split != 'train' and train.is_dir():

@@ -1,4 +1,4 @@
-"""The share of images whose class is among the k that the network scores highest."""
+"""Top-k accuracy: the share of images whose class is among the k classes with the highest scores."""
 
 from __future__ import annotations
 
@@ -14,20 +14,21 @@ from mmext.registry import METRICS
 
 @METRICS.register_module()
 class Accuracy(BaseMetric):
-    """``accuracy/top<k>`` for each k, and ``accuracy/error1`` = 1 - top1, as fractions of 1.
+    """Top-k accuracy: ``accuracy/top<k>`` for each k, and ``accuracy/error1`` = 1 - top1, from 0 to 1.
 
-    Of classes with equal scores the first counts as the highest, as in argmax; a score of an image that is NaN makes
-    the image wrong.
+    If several classes have equal scores, the first one counts as the highest, as in argmax. An image with a score that
+    is NaN counts as wrong.
 
     Args:
-        topk: the numbers k. One above the number of classes says nothing (it is always 1) and is left out, unless
-            none would be left: class folders of two to four classes need no other ``topk`` than (1, 5).
-        per_class: add ``<class>/top<k>`` and ``<class>/images`` for each class; -1 where a class has no images.
-        kwargs: of mmengine's ``BaseMetric``.
+        topk: The numbers k. Numbers above the number of classes are left out, since the accuracy would always be 1; so
+            the default also works for two to four classes.
+        per_class: Whether to add ``<class>/top<k>`` and ``<class>/images`` for each class; the accuracy of a class
+            without images is -1.
+        kwargs: Arguments of mmengine's ``BaseMetric``.
 
     Raises:
-        UserError: a k is not a number from 1 on, every k is above the number of classes, or the model's classes are
-            not as many as the data's.
+        UserError: A k is not a positive integer, every k is above the number of classes, or the model and the data have
+            different numbers of classes.
     """
 
     default_prefix = 'accuracy'
@@ -37,15 +38,18 @@ class Accuracy(BaseMetric):
         super().__init__(**kwargs)
         self.topk = (topk, ) if isinstance(topk, int) else tuple(topk)
         if not self.topk or not all(isinstance(k, int) and k > 0 for k in self.topk):
-            raise UserError(f'Accuracy: topk={topk} is not a list of numbers from 1 on')
+            raise UserError(f'Accuracy: topk={topk} is not a list of positive integers')
         self.per_class = per_class
 
     def process(self, data_batch: object, data_samples: Sequence[dict]) -> None:
-        """Notes label and rank of each image.
+        """Records the label and the rank of each image.
 
         Args:
-            data_batch: not looked at.
-            data_samples: a dict(pred_scores=tensor (num_classes,), gt_label=int) an image.
+            data_batch: Ignored.
+            data_samples: For each image a dict(pred_scores=tensor (num_classes,), gt_label=int).
+
+        Raises:
+            UserError: The model and the data have different numbers of classes.
         """
         scores = torch.stack([sample['pred_scores'] for sample in data_samples])
         labels = torch.tensor([int(sample['gt_label']) for sample in data_samples], device=scores.device)
@@ -54,12 +58,12 @@ class Accuracy(BaseMetric):
 
     @BaseMetric.dataset_meta.setter
     def dataset_meta(self, dataset_meta: dict | None) -> None:
-        """Set before the first image is seen, so that what can't be measured is known before a training."""
+        """Checks ``topk`` as soon as the classes are known, which is before a training starts."""
         self._dataset_meta = dataset_meta
         self.check_topk(len((dataset_meta or {}).get('classes') or ()) or None)
 
     def check_topk(self, num_classes: int | None) -> None:
-        """Leaves out each k above the number of classes."""
+        """Drops every k above the number of classes. Raises UserError if none is left."""
         if not num_classes or max(self.topk) <= num_classes:
             return
         kept = tuple(k for k in self.topk if k <= num_classes)
@@ -69,6 +73,7 @@ class Accuracy(BaseMetric):
         self.topk = kept
 
     def check_classes(self, num_classes: int, labels: torch.Tensor) -> None:
+        """Raises UserError if the model's number of classes does not fit the data set and its labels."""
         self.check_topk(num_classes)
         named = len((self.dataset_meta or {}).get('classes') or range(num_classes))
         if named != num_classes:
@@ -78,7 +83,7 @@ class Accuracy(BaseMetric):
                             f'{labels.max()}; set its num_classes')
 
     def compute_metrics(self, results: list[tuple[int, int]]) -> dict[str, float]:
-        """(label, rank) of all images -> name: value, without the prefix."""
+        """Computes the metrics, without their prefix, from (label, rank) of all images."""
         labels, found = np.array(results).reshape(-1, 2).T
         metrics = self.shares(found)
         if 1 in self.topk:
@@ -91,11 +96,12 @@ class Accuracy(BaseMetric):
         return metrics
 
     def shares(self, found: np.ndarray) -> dict[str, float]:
+        """The top-k accuracies for the ranks (N,) of images; -1 if there are none."""
         return {f'top{k}': float(np.mean(found < k)) if len(found) else -1.0 for k in self.topk}
 
 
 def ranks(scores: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-    """How many classes come before the right one: scores (N, C), labels (N,) -> int64 (N,), C where a score is NaN."""
+    """The rank of the right class, from 0: scores (N, C), labels (N,) -> int64 (N,); C if any score is NaN."""
     own = scores.gather(1, labels[:, None])
     earlier = torch.arange(scores.shape[1], device=scores.device) < labels[:, None]
     before = ((scores > own) | ((scores == own) & earlier)).sum(1)

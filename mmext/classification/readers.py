@@ -1,4 +1,4 @@
-"""Files of image data sets -> checked arrays. What is missing, cut short or damaged is told in one line."""
+"""Readers for the files of image data sets, with one-line errors for missing, truncated or damaged files."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ import numpy as np
 
 from mmext.errors import UserError, shorten
 
-MOST_BYTES = 1 << 33  # of an idx file
+MOST_BYTES = 1 << 33  # largest content of an idx file
 
 
 def holding(folder: Path) -> str:
-    """What a folder has in it, for a message."""
+    """Describes the content of a folder, for messages."""
     names = sorted(entry.name + '/' * entry.is_dir() for entry in os.scandir(folder))
     return f'it holds {shorten(names, 5)}' if names else 'it is empty'
 
 
 def require_folder(path: str | Path, hint: str) -> Path:
-    """The path of a folder that is there. UserError otherwise, ending in the hint."""
+    """Returns the path of an existing folder. Raises UserError, with the hint, if it does not exist."""
     if not Path(path).is_dir():
         raise UserError(f'{path}: no such folder; is data_root right? {hint}')
     return Path(path)
@@ -34,13 +34,16 @@ def locate(data_root: str | Path, folders: Sequence[str], files: Sequence[Sequen
     """Finds the files of a data set.
 
     Args:
-        data_root: the folder that the user names.
-        folders: below ``data_root``, where the files may lie too; the first that has most of them is taken.
-        files: the names that each file may have, the usual one first.
-        hint: ends a message: where to get what.
+        data_root: The folder given by the user.
+        folders: Folders below ``data_root`` that may contain the files as well; the first one with most files is used.
+        files: The possible names of each file, the usual one first.
+        hint: The end of a message: where to get the data set.
+
+    Returns:
+        The path of each file.
 
     Raises:
-        UserError: a file is not there; says what is.
+        UserError: A file is missing; the message lists what the folder contains.
     """
     root = require_folder(data_root, hint)
     places = [place for place in (*(root / folder for folder in folders), root) if place.is_dir()]
@@ -51,17 +54,17 @@ def locate(data_root: str | Path, folders: Sequence[str], files: Sequence[Sequen
     missing = [names[0] for names, path in zip(files, found[best]) if path is None]
     if missing:
         raise UserError(f'{places[best]}: no {shorten(missing, 5)} ({holding(places[best])}); {hint}')
-    return found[best]
+    return [path for path in found[best] if path is not None]
 
 
 def as_bytes(text: str, encoding: str) -> bytes:
-    """What Python 3 writes bytes as in old pickles; one codec alone."""
+    """Decodes bytes in old pickles, which Python 3 writes as a call of ``_codecs.encode`` with latin1."""
     if encoding != 'latin1':
-        raise pickle.UnpicklingError(f'it asks for the codec {encoding!r}')
+        raise pickle.UnpicklingError(f'it uses the codec {encoding!r}')
     return text.encode('latin1')
 
 
-# Whatever else a pickle asks for could run code. numpy 2 moved its own functions from numpy.core to numpy._core.
+# The only globals that a pickle may use; any other could run code. numpy 2 has moved numpy.core to numpy._core.
 ARRAY_PARTS = {('numpy', 'ndarray'): np.ndarray, ('numpy', 'dtype'): np.dtype, ('_codecs', 'encode'): as_bytes}
 for core in ('core', '_core'):
     ARRAY_PARTS[f'numpy.{core}.multiarray', '_reconstruct'] = np.zeros(1).__reduce__()[0]
@@ -70,65 +73,66 @@ for core in ('core', '_core'):
 
 
 class ArrayUnpickler(pickle.Unpickler):
-    """Builds numpy arrays and plain values, and nothing else."""
+    """An unpickler that only creates numpy arrays and plain values."""
 
     def find_class(self, module: str, name: str) -> object:
+        """Returns a global of ``ARRAY_PARTS``. Raises UnpicklingError for any other."""
         if (module, name) not in ARRAY_PARTS:
-            raise pickle.UnpicklingError(f'it asks for {module}.{name}, which is not loaded for safety')
+            raise pickle.UnpicklingError(f'it uses {module}.{name}, which is not loaded for safety')
         return ARRAY_PARTS[module, name]
 
 
 def read_pickle(path: Path, hint: str) -> dict[str, object]:
-    """A pickled dict of arrays and plain values, of Python 2 or 3; its keys as text.
+    """Reads a pickled dict of arrays and plain values, written by Python 2 or 3. Its keys are converted to str.
 
     Raises:
-        UserError: it is something else, cut short, or would run code.
+        UserError: The file is something else, is truncated, or would run code.
     """
     try:
         with open(path, 'rb') as file:
             content = ArrayUnpickler(file, encoding='latin1').load()
         if not isinstance(content, dict):
             raise TypeError(f'it holds a {type(content).__name__}, not a dict')
-    except Exception as error:  # damaged bytes are read as any instruction, and fail as that does
+    except Exception as error:  # damaged bytes can raise any exception
         raise damaged(path, error, hint) from None
     return {key.decode('latin1') if isinstance(key, bytes) else str(key): value for key, value in content.items()}
 
 
 def read_idx(path: Path, dims: int, hint: str) -> np.ndarray:
-    """An idx file of bytes with so many dimensions, packed with gzip if its name says so -> an array of uint8.
+    """Reads an idx file of bytes, compressed if its suffix is .gz, as a uint8 array with ``dims`` dimensions.
 
     Raises:
-        UserError: it is something else, or longer or shorter than its header says.
+        UserError: The file is something else, or its length does not match its header.
     """
     magic, start = bytes((0, 0, 8, dims)), 4 + 4 * dims
     try:
         with (gzip.open if path.suffix == '.gz' else open)(path, 'rb') as file:
             head = file.read(start)
             if len(head) < start or head[:4] != magic:
-                raise ValueError(f'an idx file of {dims} dimensions begins with {magic.hex()}, this with '
+                raise ValueError(f'an idx file of {dims} dimensions begins with {magic.hex()}, this one with '
                                  f'{head[:4].hex() or "nothing"}')
             shape = struct.unpack(f'>{dims}I', head[4:])
             size = math.prod(shape)
-            content = file.read(min(size, MOST_BYTES) + 1)  # of a packed file that goes on for ever no more
-    except Exception as error:  # gzip, zlib and the system have each their own
+            content = file.read(min(size, MOST_BYTES) + 1)  # limited, as a .gz may expand endlessly
+    except Exception as error:  # gzip, zlib and the operating system raise different exceptions
         raise damaged(path, error, hint) from None
     if size != len(content):
-        raise damaged(path, f'its header announces {" x ".join(map(str, shape))} = {size} bytes, '
+        raise damaged(path, f'its header announces {" x ".join(map(str, shape))} = {size} bytes, but '
                             f'{len(content)}{" or more" * (len(content) > size)} follow', hint)
     return np.frombuffer(content, np.uint8).reshape(shape).copy()
 
 
 def read_mat(path: Path, names: Sequence[str], hint: str) -> list[np.ndarray]:
-    """Variables of a MATLAB file.
+    """Reads variables of a MATLAB file, in the order of ``names``.
 
     Raises:
-        UserError: it is something else, cut short, or lacks one of them.
+        UserError: The file is something else, is truncated, or lacks a variable.
     """
     from scipy.io import loadmat
 
     try:
         content = loadmat(path, appendmat=False, variable_names=names)
-    except Exception as error:  # damaged bytes are read as anything, and fail as that does
+    except Exception as error:  # damaged bytes can raise any exception
         raise damaged(path, error, hint) from None
     absent = [name for name in names if name not in content]
     if absent:
@@ -137,8 +141,8 @@ def read_mat(path: Path, names: Sequence[str], hint: str) -> list[np.ndarray]:
 
 
 def damaged(path: Path, reason: object, hint: str) -> UserError:
-    """The message about a file that is there and can't be used."""
+    """The error for a file that exists but can't be used."""
     if isinstance(reason, Exception):
         reason = f'{type(reason).__name__}: {reason}'
-    return UserError(f'{path}: cut short, damaged or another kind of file ({" ".join(str(reason).split())[:300]}); '
+    return UserError(f'{path}: truncated, damaged or another kind of file ({" ".join(str(reason).split())[:300]}); '
                      f'{hint}')

@@ -1,4 +1,4 @@
-"""What a classifier says of a picture that has no label."""
+"""The result of a classifier for an image."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Classified:
-    """The score of each class, from 0 to 1, under its name."""
+    """The score of each class, from 0 to 1, by the name of the class."""
 
     scores: dict[str, float]
 
     def best(self, count: int) -> list[tuple[str, float]]:
-        """The classes with the highest scores, and these."""
+        """The ``count`` classes with the highest scores, as (name, score), highest first."""
         return sorted(self.scores.items(), key=lambda item: -item[1])[:count]
 
 
 def scores_by_name(classes: Sequence[str] | None, scores: Tensor) -> dict[str, float]:
-    """Scores (num_classes,) under the names of their classes, or under their numbers where these have no names."""
+    """Maps the names of the classes, or their numbers if ``classes`` is empty, to their scores (num_classes,)."""
     return {str(name): score for name, score in zip(classes or range(len(scores)), scores.tolist())}

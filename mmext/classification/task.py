@@ -1,9 +1,9 @@
-"""Classification, as the task that a config can be of."""
+"""The task of image classification."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from mmengine.config import Config
@@ -23,7 +23,7 @@ IMAGE_READERS = ('LoadImage', 'LoadImageFromFile')
 
 
 class Classification(Task):
-    """One class of each image, with ``mmext.Classifier``."""
+    """Classification of images with ``mmext.Classifier``."""
 
     name = 'classification'
     model_kind = 'classifier'
@@ -37,19 +37,19 @@ class Classification(Task):
         set_image_size(config, size, crop_pct)
 
     def inference_pipeline(self, config: Config) -> list[dict]:
-        """The steps after the one that reads the file."""
+        """The test pipeline without its first transform, which reads the file."""
         steps = pipeline_of_test(config)
         if not steps or kind_of(steps[0]) not in IMAGE_READERS:
-            raise UserError(f'{config.filename}: its test pipeline does not begin with a step that reads an image '
-                            'file; need a config of class folders')
+            raise UserError(f'{config.filename}: its test pipeline does not begin with a transform that reads an '
+                            'image file; need a config of class folders')
         return steps[1:]
 
-    def prepare(self, pipeline: Callable, item: object, path: str) -> dict:
-        """``item`` is a picture, RGB, uint8, (height, width, 3)."""
+    def prepare(self, pipeline: Callable, item: np.ndarray, path: str) -> dict:
+        """Applies the pipeline to ``item``, an RGB image, uint8 (height, width, 3)."""
         return pipeline(dict(img=np.ascontiguousarray(item[..., ::-1]), img_path=path, img_shape=item.shape[:2],
                              gt_label=-1))
 
-    def result(self, inferencer: Inferencer, item: object, data: dict, sample: object) -> object:
+    def result(self, inferencer: Inferencer, item: np.ndarray, data: dict, sample: dict[str, Any]) -> Classified:
         return Classified(scores_by_name(inferencer.classes, sample['pred_scores']))
 
 

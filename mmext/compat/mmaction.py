@@ -1,4 +1,4 @@
-"""What mmaction2 imports and its wheel or its requirements lack."""
+"""Stand-ins for modules that mmaction2 imports but its wheel or its requirements lack."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from mmext.compat.notes import note
 
 
 def stand_in_for_importlib_metadata(module: ModuleType) -> None:
-    """No module named 'importlib_metadata': mmaction2 uses it and does not declare it.
+    """No module named 'importlib_metadata': mmaction2 imports it but does not declare it as a requirement.
 
-    No issue of its own is known. The standard library has had the same since Python 3.8.
+    No issue is known. The standard library has contained the same module since Python 3.8.
     """
     vars(module).update({name: value for name, value in vars(importlib.metadata).items() if not name.startswith('__')})
-    note(stand_in_for_importlib_metadata, 'the standard library stands in')
+    note(stand_in_for_importlib_metadata, 'importlib_metadata is replaced by the standard library')
 
 
 def stand_in_for_drn_package(module: ModuleType) -> None:
-    """No module named 'mmaction.models.localizers.drn': mmaction2's wheel lacks the folder.
+    """No module named 'mmaction.models.localizers.drn': the folder is missing from mmaction2's wheel.
 
     https://github.com/open-mmlab/mmaction2/issues/2714
     """
@@ -26,7 +26,7 @@ def stand_in_for_drn_package(module: ModuleType) -> None:
 
 
 def stand_in_for_drn(module: ModuleType) -> None:
-    """The DRN localizer's place is kept, and who builds one is told.
+    """No module named 'mmaction.models.localizers.drn.drn': a stand-in class raises an error only when it is used.
 
     https://github.com/open-mmlab/mmaction2/issues/2714
     """
@@ -37,13 +37,13 @@ def stand_in_for_drn(module: ModuleType) -> None:
         def __init__(self, *args, **kwargs) -> None:
             raise ImportError('the installed mmaction2 has no DRN localizer: its wheel lacks that folder')
 
-    module.DRN = DRN
+    vars(module)['DRN'] = DRN
     note(stand_in_for_drn, 'mmaction2 imports without its DRN localizer')
 
 
 def stand_in_for_functions(module: ModuleType) -> None:
-    """No module named 'mmaction.mmengine', at any look for a function: mmaction2's registry names that place for them.
+    """No module named 'mmaction.mmengine', at any lookup of a function: mmaction2's registry imports that module.
 
-    Nobody has reported it; https://github.com/open-mmlab/mmsegmentation/pull/2829 mends the same in mmsegmentation.
+    No issue is known; https://github.com/open-mmlab/mmsegmentation/pull/2829 fixes the same defect in mmsegmentation.
     """
-    note(stand_in_for_functions, "mmaction2's functions can be looked for")
+    note(stand_in_for_functions, "functions can be looked up in mmaction2's registry")

@@ -1,4 +1,4 @@
-"""Repairs of mmdet, and the version of mmcv that mmdet and mmaction2 ask for."""
+"""Repairs of mmdet, and of the check of mmcv's version in mmdet and mmaction2."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from types import ModuleType
 from mmext.compat.notes import note
 
 
-def give_ssd_head_a_loss_cls(module: ModuleType) -> None:
+def add_loss_cls_to_ssd_head(module: ModuleType) -> None:
     """'SSDHead' object has no attribute 'loss_cls', at the first validation.
 
     https://github.com/open-mmlab/mmdetection/issues/11063, also 11305 and 11780.
@@ -18,16 +18,16 @@ def give_ssd_head_a_loss_cls(module: ModuleType) -> None:
     head = module.SSDHead
     if hasattr(head, 'loss_cls') or 'loss_cls' in head.__init__.__code__.co_names:
         return
-    head.loss_cls = None  # predict_by_feat asks it for custom channels; None has none
-    note(give_ssd_head_a_loss_cls, 'SSDHead can predict')
+    head.loss_cls = None  # predict_by_feat only asks whether it has custom channels
+    note(add_loss_cls_to_ssd_head, 'SSDHead can predict')
 
 
 @contextmanager
-def newer_mmcv_accepted(package: str) -> Iterator[None]:
+def accept_newer_mmcv(package: str) -> Iterator[None]:
     """mmdet 3.3 and mmaction2 1.2 refuse mmcv >= 2.2 and its OneDL fork at import.
 
-    https://github.com/open-mmlab/mmdetection/issues/12312, https://github.com/open-mmlab/mmcv/issues/3096. Their code
-    runs with it. They are shown 2.1.0 while their version check runs, if what is there is newer.
+    https://github.com/open-mmlab/mmdetection/issues/12312, https://github.com/open-mmlab/mmcv/issues/3096. They work
+    with newer versions, so mmcv reports version 2.1.0 during their check if it is newer.
     """
     import mmcv
 
@@ -40,4 +40,4 @@ def newer_mmcv_accepted(package: str) -> Iterator[None]:
     finally:
         mmcv.__version__ = true_version
     if newer and hasattr(sys.modules.get(package), 'mmcv_maximum_version'):  # the OneDL fork of mmdet checks nothing
-        note(newer_mmcv_accepted, f'{package} accepts mmcv {true_version}')
+        note(accept_newer_mmcv, f'{package} accepts mmcv {true_version}')

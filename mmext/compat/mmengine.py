@@ -1,4 +1,4 @@
-"""Repairs of mmengine's packages, files and processes."""
+"""Repairs of mmengine: lookup of packages and configs, writing of files, and distributed processes."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from mmext.compat.notes import note
 
 
 def find_packages_without_pkg_resources(module: ModuleType) -> None:
-    """No module named 'pkg_resources', at any config with an ``mmdet::`` base: setuptools 82 has dropped it.
+    """No module named 'pkg_resources', at any config with an ``mmdet::`` base: setuptools 82 has removed it.
 
-    https://github.com/open-mmlab/mmengine/pull/1676, merged and not released. Neither does pkg_resources find the files
-    of a package that ``pip install -e`` has installed.
+    https://github.com/open-mmlab/mmengine/pull/1676, merged but not released. pkg_resources also does not find the
+    files of a package installed with ``pip install -e``.
     """
     if 'pkg_resources' not in module.get_installed_path.__code__.co_names:
         return
@@ -37,11 +37,12 @@ def find_packages_without_pkg_resources(module: ModuleType) -> None:
             if spec is None:
                 raise
             if spec.origin is None:
-                raise RuntimeError(f'{package} is a namespace package, it has no one place') from None
+                raise RuntimeError(f'{package} is a namespace package, it has no single location') from None
             return os.path.dirname(spec.origin)
         for name in (package, package2module(package)):
-            if os.path.exists(distribution.locate_file(name)):
-                return str(distribution.locate_file(name))
+            path = str(distribution.locate_file(name))
+            if os.path.exists(path):
+                return path
         spec = importlib.util.find_spec(name)  # installed with pip install -e: the files are elsewhere
         return os.path.dirname(spec.origin) if spec and spec.origin else str(distribution.locate_file(name))
 
@@ -53,12 +54,12 @@ def find_packages_without_pkg_resources(module: ModuleType) -> None:
 
     for function in (is_installed, get_installed_path, package2module):
         function.__doc__ = getattr(module, function.__name__).__doc__
-        put_everywhere(module, function)
+        replace_everywhere(module, function)
     note(find_packages_without_pkg_resources, 'packages are found without setuptools')
 
 
-def put_everywhere(module: ModuleType, function: Callable) -> None:
-    """Puts a function in its module, and in those of mmengine that have copied its name from there already."""
+def replace_everywhere(module: ModuleType, function: Callable) -> None:
+    """Replaces a function of a module, there and in all modules of mmengine that have imported it already."""
     old = getattr(module, function.__name__)
     setattr(module, function.__name__, function)
     for name, other in list(sys.modules.items()):
@@ -66,8 +67,8 @@ def put_everywhere(module: ModuleType, function: Callable) -> None:
             setattr(other, function.__name__, function)
 
 
-def know_the_standard_library(module: ModuleType) -> None:
-    """RuntimeError without a text, at ``osp.join(...)`` in a config with ``read_base()``: os is taken for a library.
+def recognize_standard_library(module: ModuleType) -> None:
+    """RuntimeError without a message, at ``osp.join(...)`` in a config with ``read_base()``: os counts as third-party.
 
     mmengine tells the standard library by where it lies. In a virtual environment that is elsewhere, and of a module
     that is part of the interpreter, such as os since Python 3.11, it is nowhere. Names it does not know are looked for
@@ -80,15 +81,15 @@ def know_the_standard_library(module: ModuleType) -> None:
     def _is_builtin_module(module_name: str) -> bool:
         return module_name.partition('.')[0] in sys.stdlib_module_names or by_place(module_name)
 
-    module._is_builtin_module = _is_builtin_module
-    note(know_the_standard_library, 'configs with read_base() may call the standard library')
+    vars(module)['_is_builtin_module'] = _is_builtin_module
+    note(recognize_standard_library, 'configs with read_base() may call the standard library')
 
 
-def take_configs_of_this_package(module: ModuleType) -> None:
+def accept_mmext_configs(module: ModuleType) -> None:
     """ValueError at ``_base_ = 'mmext::ssd300_iresnet50_coco.py'``, and at ``get_config('mmext::...')``.
 
-    mmengine has a fixed list of the packages whose configs it takes, and wants a folder in each path. No issue of its
-    own is known.
+    mmengine has a fixed list of packages whose configs can be used this way, and requires a folder in each path. No
+    issue is known.
     """
     if 'mmext' not in module.MODULE2PACKAGE:
         module.MODULE2PACKAGE['mmext'] = 'mmext'
@@ -105,55 +106,55 @@ def take_configs_of_this_package(module: ModuleType) -> None:
             return package, path
         return split(cfg_path)
 
-    put_everywhere(module, _get_package_and_cfg_path)
-    note(take_configs_of_this_package, "configs of mmext are found by 'mmext::' and their names")
+    replace_everywhere(module, _get_package_and_cfg_path)
+    note(accept_mmext_configs, "configs of mmext are found as 'mmext::<name>'")
 
 
-def keep_the_scope_of_configs(module: ModuleType) -> None:
+def keep_default_scope(module: ModuleType) -> None:
     """'SSD is not in the mmext::model registry', at a config whose base is ``mmext::ssd300_iresnet50_coco.py``.
 
-    mmengine looks for the types of a package's config in the package's own registries first, and in no sibling's. Our
-    configs name mmdet's and mmaction2's components through ``default_scope``, as a config outside a package does.
+    mmengine searches the types in a package's config in that package's registries, not in those of its siblings. Our
+    configs use the components of mmdet and mmaction2 through ``default_scope``, as configs outside a package do.
     """
     config = module.Config
     find = config._get_cfg_path
     if find.__name__ != '_get_cfg_path':
         return
 
-    def of_package_or_folder(cfg_path: str, filename: str) -> tuple[str, str | None]:
+    def get_path_without_scope(cfg_path: str, filename: str) -> tuple[str, str | None]:
         path, scope = find(cfg_path, filename)
         return path, None if scope == 'mmext' else scope
 
-    config._get_cfg_path = staticmethod(of_package_or_folder)
-    note(keep_the_scope_of_configs, "bases by 'mmext::' keep their default_scope")
+    config._get_cfg_path = staticmethod(get_path_without_scope)
+    note(keep_default_scope, "bases from 'mmext::' keep their default_scope")
 
 
-def lay_out_configs_once(module: ModuleType) -> None:
-    """A start that takes a second longer: yapf lays out the same config up to four times.
+def cache_config_layout(module: ModuleType) -> None:
+    """A start that takes a second longer, because yapf formats the same config up to four times.
 
-    For the log, the visualizer's two backends and the work dir. No issue of its own is known.
+    For the log, for the backends of the visualizer and for the work dir. No upstream issue is known.
     """
-    lay_out = module.FormatCode
-    if hasattr(lay_out, 'cache_info'):
+    format_code = module.FormatCode
+    if hasattr(format_code, 'cache_info'):
         return
 
     @functools.lru_cache(maxsize=4)
-    def kept(text: str, style: tuple, options: tuple) -> tuple:
-        return lay_out(text, style_config=dict(style), **dict(options))
+    def cached(text: str, style: tuple, options: tuple) -> tuple:
+        return format_code(text, style_config=dict(style), **dict(options))
 
-    def FormatCode(text: str, style_config: dict, **options) -> tuple:
-        return kept(text, tuple(style_config.items()), tuple(options.items()))
+    def FormatCode(text: str, style_config: dict, **options: object) -> tuple:
+        return cached(text, tuple(style_config.items()), tuple(options.items()))
 
-    FormatCode.cache_info = kept.cache_info
+    FormatCode.cache_info = cached.cache_info  # pyright: ignore[reportFunctionMemberAccess]
     module.FormatCode = FormatCode
-    note(lay_out_configs_once, 'a config is laid out once')
+    note(cache_config_layout, 'a config is formatted once')
 
 
-def write_files_whole_or_not_at_all(module: ModuleType) -> None:
+def write_files_atomically(module: ModuleType) -> None:
     """A killed save leaves a truncated .pth, 'failed finding central directory'.
 
-    https://github.com/open-mmlab/mmdetection/issues/4835. The bytes go to a temporary name beside the file, which is
-    renamed when they are all on disk.
+    https://github.com/open-mmlab/mmdetection/issues/4835. The repair writes to a temporary file in the same folder and
+    renames it once all bytes are on disk.
     """
     backend = module.LocalBackend
     if 'replace' in backend.put.__code__.co_names:
@@ -169,13 +170,13 @@ def write_files_whole_or_not_at_all(module: ModuleType) -> None:
     for function in (put, put_text):
         function.__doc__ = getattr(backend, function.__name__).__doc__
         setattr(backend, function.__name__, function)
-    note(write_files_whole_or_not_at_all, 'a killed save leaves the previous file')
+    note(write_files_atomically, 'a killed save keeps the previous file')
 
 
-def start_processes_without_a_gpu(module: ModuleType) -> None:
+def init_processes_without_gpu(module: ModuleType) -> None:
     """init_dist calls torch.cuda.set_device, which a torch without CUDA does not have.
 
-    Since https://github.com/open-mmlab/mmengine/pull/973; no issue of its own is known.
+    Since https://github.com/open-mmlab/mmengine/pull/973; no issue is known.
     """
     import torch
 
@@ -186,5 +187,5 @@ def start_processes_without_a_gpu(module: ModuleType) -> None:
     def init_dist_pytorch(backend: str, init_backend: str = 'torch', **kwargs) -> None:
         torch.distributed.init_process_group(backend='gloo', **kwargs)
 
-    module._init_dist_pytorch = init_dist_pytorch
-    note(start_processes_without_a_gpu, 'several processes train on the processor')
+    vars(module)['_init_dist_pytorch'] = init_dist_pytorch
+    note(init_processes_without_gpu, 'several processes can train on the CPU')

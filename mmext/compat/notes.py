@@ -1,4 +1,4 @@
-"""Which repairs were needed so far in this process."""
+"""Record of the repairs that were needed so far in this process."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ _APPLIED: dict[str, str] = {}
 
 
 def note(repair: Callable, effect: str) -> None:
-    """Enters a repair that was needed; ``effect`` says what it did."""
+    """Records a repair that was needed; ``effect`` describes its result."""
     _APPLIED[repair.__name__] = effect
 
 
 def applied() -> dict[str, str]:
-    """The repairs that were needed so far in this process: function name -> what it did."""
+    """The repairs that were needed so far in this process: name of the function -> its effect."""
     return dict(_APPLIED)

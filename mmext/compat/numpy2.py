@@ -1,8 +1,8 @@
-"""Repairs of code that was written for numpy 1: names that numpy 2 dropped, and conversions that it refuses.
+"""Repairs of code that was written for numpy 1: names that numpy 2 removed, and conversions that it refuses.
 
-mmaction2 1.2, mmdet 3.3 and mmcv 2 are from before numpy 2; no issues of their own are known, numpy lists what it
-dropped at https://numpy.org/doc/stable/numpy_2_0_migration_guide.html. numpy itself is never changed: a module that
-uses a dropped name gets a stand-in for its own ``np``, which has that name and otherwise is numpy.
+mmaction2 1.2, mmdet 3.3 and mmcv 2 were written before numpy 2. No issues are known; numpy lists the removed names at
+https://numpy.org/doc/stable/numpy_2_0_migration_guide.html. numpy itself is never modified: if a module uses a removed
+name, its global ``np`` is replaced by a stand-in that has this name and otherwise behaves like numpy.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from mmext.compat.notes import note
 
 
 class NumpyWith(ModuleType):
-    """numpy, and the given names beside its own. What is assigned to it stays in it."""
+    """A stand-in for numpy with additional names. Assigning an attribute changes the stand-in, not numpy."""
 
     def __init__(self, **names: object) -> None:
         super().__init__('numpy')
@@ -25,51 +25,51 @@ class NumpyWith(ModuleType):
         return getattr(numpy, name)
 
 
-def give_infinity_its_old_name(module: ModuleType) -> None:
+def restore_numpy_inf(module: ModuleType) -> None:
     """`np.Inf` was removed in the NumPy 2.0 release: PoseCompact, MMCompact and the extraction of frames."""
     import numpy as np
-    lend(module, 'Inf', np.inf, give_infinity_its_old_name)
+    restore_name(module, 'Inf', np.inf, restore_numpy_inf)
 
 
-def give_trapz_its_old_name(module: ModuleType) -> None:
+def restore_numpy_trapz(module: ModuleType) -> None:
     """module 'numpy' has no attribute 'trapz': ANetMetric's area under the recall curve."""
     import numpy as np
-    lend(module, 'trapz', getattr(np, 'trapezoid', None), give_trapz_its_old_name)
+    restore_name(module, 'trapz', getattr(np, 'trapezoid', None), restore_numpy_trapz)
 
 
-def give_in1d_its_old_name(module: ModuleType) -> None:
+def restore_numpy_in1d(module: ModuleType) -> None:
     """module 'numpy' has no attribute 'in1d': RetrievalRecall."""
     import numpy as np
 
     def in1d(ar1, ar2, assume_unique: bool = False, invert: bool = False) -> np.ndarray:
         return np.isin(np.ravel(ar1), ar2, assume_unique=assume_unique, invert=invert)
 
-    lend(module, 'in1d', in1d, give_in1d_its_old_name)
+    restore_name(module, 'in1d', in1d, restore_numpy_in1d)
 
 
-def give_float_its_old_name(module: ModuleType) -> None:
+def restore_numpy_float(module: ModuleType) -> None:
     """module 'numpy' has no attribute 'float': mmdet's evaluation of YouTube-VIS, mmcv's pixel_group."""
-    lend(module, 'float', float, give_float_its_old_name)
+    restore_name(module, 'float', float, restore_numpy_float)
 
 
-def keep_bool_numpys_own(module: ModuleType) -> None:
-    """mmaction2's ``ImgAug.__init__`` sets ``np.bool = bool``, and so changes numpy for the whole process.
+def protect_numpy_bool(module: ModuleType) -> None:
+    """mmaction2's ``ImgAug.__init__`` sets ``np.bool = bool``, which changes numpy for the whole process.
 
-    It was meant for numpy 1.24 to 1.26, which had no ``np.bool``. Where numpy has one, the assignment ends in this
-    module's stand-in.
+    This was meant for numpy 1.24 to 1.26, which had no ``np.bool``. If numpy has one, the assignment is redirected to a
+    stand-in for this module.
     """
     import numpy as np
 
     if not hasattr(np, 'bool') or 'bool' not in set(names_used(module)) or vars(module).get('np') is not np:
         return
-    module.np = NumpyWith()
-    note(keep_bool_numpys_own, f'{module.__name__} leaves np.bool as it is')
+    vars(module)['np'] = NumpyWith()
+    note(protect_numpy_bool, f'{module.__name__} leaves np.bool unchanged')
 
 
-def turn_hue_without_overflow(module: ModuleType) -> None:
+def fix_hue_overflow(module: ModuleType) -> None:
     """OverflowError: Python integer -13 out of bounds for uint8, at mmaction2's ColorJitter.
 
-    The hue, 0 to 179, is turned in 16 bits, in which its sum with any offset of -127 to 127 fits.
+    The repair adds the offset, -127 to 127, to the hue, 0 to 179, in 16-bit integers.
     """
     import cv2
     import numpy as np
@@ -84,13 +84,14 @@ def turn_hue_without_overflow(module: ModuleType) -> None:
         return cv2.cvtColor(hsv, cv2.COLOR_HSV2RGB).astype(np.float32)
 
     jitter.adjust_hue = staticmethod(adjust_hue)
-    note(turn_hue_without_overflow, "mmaction2's ColorJitter turns the hue both ways")
+    note(fix_hue_overflow, "mmaction2's ColorJitter can shift the hue in both directions")
 
 
-def find_tubes_frames_as_numbers(module: ModuleType) -> None:
+def fix_tube_frame_lookup(module: ModuleType) -> None:
     """TypeError: only 0-dimensional arrays can be converted to Python scalars: MultiSportsMetric's ``iou3dt_voc``.
 
-    numpy 2.4 and later. The arguments are tubes, (frames, 5 or more) arrays whose first column is the frame's number.
+    Occurs with numpy 2.4 and later. The arguments are tubes: arrays (frames, 5 or more) with the frame number in the
+    first column.
     """
     import numpy as np
 
@@ -109,22 +110,29 @@ def find_tubes_frames_as_numbers(module: ModuleType) -> None:
         return module.iou3d_voc(*common) * (1. if spatialonly else temporal)
 
     iou3dt_voc.__doc__ = module.iou3dt_voc.__doc__
-    module.iou3dt_voc = iou3dt_voc
-    note(find_tubes_frames_as_numbers, "mmaction2's MultiSportsMetric compares tubes")
+    vars(module)['iou3dt_voc'] = iou3dt_voc
+    note(fix_tube_frame_lookup, "mmaction2's MultiSportsMetric can compare tubes")
 
 
-def lend(module: ModuleType, name: str, value: object, repair: Callable) -> None:
-    """Gives a module that uses ``np.<name>`` that name back, where numpy has dropped it."""
+def restore_name(module: ModuleType, name: str, value: object, repair: Callable) -> None:
+    """Restores ``np.<name>`` for a module that uses it, if numpy has removed it.
+
+    Args:
+        module: The module whose ``np`` is replaced.
+        name: The removed name.
+        value: What the name stands for.
+        repair: The calling repair, to be recorded.
+    """
     import numpy as np
 
     if hasattr(np, name) or name not in set(names_used(module)) or vars(module).get('np') is not np:
         return
-    module.np = NumpyWith(**{name: value})
-    note(repair, f'np.{name} is there for the modules of {module.__name__.partition(".")[0]} that use it')
+    vars(module)['np'] = NumpyWith(**{name: value})
+    note(repair, f'np.{name} is restored for the modules of {module.__name__.partition(".")[0]} that use it')
 
 
 def names_used(owner: ModuleType | type) -> Iterator[str]:
-    """The names of globals and attributes in the functions and classes that are written in a module or class."""
+    """The names of globals and attributes used by the functions and classes defined in a module or class."""
     home = owner.__name__ if isinstance(owner, ModuleType) else owner.__module__
     for value in vars(owner).values():
         value = getattr(value, '__func__', value)  # of a static or class method
@@ -135,6 +143,7 @@ def names_used(owner: ModuleType | type) -> Iterator[str]:
 
 
 def names_in(code: CodeType) -> Iterator[str]:
+    """The names of globals and attributes used by a code object, including nested functions."""
     yield from code.co_names
     for constant in code.co_consts:
         if isinstance(constant, CodeType):
@@ -142,7 +151,7 @@ def names_in(code: CodeType) -> Iterator[str]:
 
 
 def raises(error: type[Exception], function: Callable, *args: object) -> bool:
-    """Whether a call ends in this error. Any other error is no matter of the repair's: False."""
+    """Whether a call raises this error. Other errors are ignored and count as False."""
     import warnings
 
     try:

@@ -1,4 +1,4 @@
-"""Repairs of torch itself. It is imported already, so that whoever needs one calls it."""
+"""Repairs of torch itself. torch is already imported, so code that needs a repair calls it."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ M_PERTURB = -6  # malloc.h
 
 
 def compute_narrow_maps_in_float32() -> None:
-    """On a processor, a bfloat16 convolution gives some weights a gradient of whatever memory held before.
+    """On a CPU, a bfloat16 convolution leaves the gradients of some weights uninitialised.
 
-    Seen with torch 2.13 (oneDNN 3.12), nobody has reported it: where a padded convolution strides over a map that is
-    narrower than its stride, the weights that lie on padding alone get no gradient. No other case was found among
-    about two thousand sizes, kernels, strides and paddings in one to three dimensions. Such a convolution computes in
-    float32. Nothing imports this defect: training in bfloat16 calls this function.
+    Seen with torch 2.13 (oneDNN 3.12); no issue is known. If the input of a padded convolution is narrower than its
+    stride, the weights that only see padding get no gradient. No other case was found among about two thousand
+    combinations of size, kernel, stride and padding in one to three dimensions. The repair computes such convolutions
+    in float32. Training in bfloat16 calls this function.
     """
     if compute_narrow_maps_in_float32.__name__ in applied() or not leaves_gradients_unset():
         return
@@ -35,23 +35,23 @@ def compute_narrow_maps_in_float32() -> None:
 
     for kind in (nn.Conv1d, nn.Conv2d, nn.Conv3d):
         kind._conv_forward = guarded(kind._conv_forward)
-    note(compute_narrow_maps_in_float32, 'convolutions of narrow maps have gradients in bfloat16')
+    note(compute_narrow_maps_in_float32, 'convolutions of narrow feature maps have correct gradients in bfloat16')
 
 
 def leaves_gradients_unset() -> bool:
-    """Whether a gradient shows what its memory was filled with: glibc is asked to fill all that it hands out.
+    """Whether a gradient is left uninitialised. To detect this, glibc is told to fill new memory with a pattern.
 
-    With an allocator that can't be asked nothing tells; then it counts as defective, which is the safe side.
+    Returns True as well, to be safe, if the allocator does not support that.
     """
     fill = getattr(ctypes.CDLL(None), 'mallopt', None)
     if fill is None:
         return True
     weight = torch.ones(32, 32, 3, 3, dtype=torch.bfloat16, requires_grad=True)
     result = torch.nn.functional.conv2d(torch.ones(2, 32, 1, 1, dtype=torch.bfloat16), weight, stride=2, padding=1)
-    fill(M_PERTURB, 0x81)  # new memory has the complement of this byte in each place: 8e37 in bfloat16
+    fill(M_PERTURB, 0x81)  # fills new memory with the complement of this byte, which is 8e37 in bfloat16
     try:
         filled = bool((torch.empty_like(weight) > 1e37).all())
         gradient, = torch.autograd.grad(result.sum(), weight)
     finally:
         fill(M_PERTURB, 0)
-    return not filled or bool(gradient.abs().max() > 2)  # a weight that counts has seen two images of ones
+    return not filled or bool(gradient.abs().max() > 2)  # the correct gradient is at most 2, from two images of ones

@@ -177,7 +177,7 @@ def test_a_config_without_a_size_is_refused(tmp_path: Path) -> None:
     config = tmp_path / 'plain.py'
     config.write_text("custom_imports = dict(imports=['mmext'])\n"
                       "model = dict(type='mmext.Classifier', num_classes=5, backbone=dict(type='mmext.RiR'))")
-    with user_error(str(config), 'fixes no size', 'give --input C H W'):
+    with user_error(str(config), 'no fixed image size', 'give --input C H W'):
         subjects.from_config(config)
     assert subjects.from_config(config, shape=(3, 64, 64)).shape == (3, 64, 64)
 

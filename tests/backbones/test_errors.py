@@ -76,12 +76,12 @@ WRONG = {
     'no outputs': (dict(out_indices=()), ('out_indices=()', )),
     'strides, not a list': (dict(strides=2), ('strides=2', 'need 4')),
     'no temporal stride': (dict(stem_temporal_stride=0), ('stem_temporal_stride: 0', )),
-    'unknown norm': (dict(norm_cfg=dict(type='BNN')), ("'BNN'", 'no norm for 64 channels')),
+    'unknown norm': (dict(norm_cfg=dict(type='BNN')), ("'BNN'", "can't make a norm layer for 64 channels")),
     'group norm without groups': (dict(norm_cfg=dict(type='GN')), ("'GN'", 'argument is missing')),
     'groups that do not divide': (dict(norm_cfg=dict(type='GN', num_groups=7)), ('64 channels', 'num_groups')),
-    'weights without a file': (dict(init_cfg=dict(type='Pretrained')), ('no checkpoint is named', )),
+    'weights without a file': (dict(init_cfg=dict(type='Pretrained')), ('the checkpoint is missing', )),
     'weights with an unknown key': (dict(init_cfg=dict(type='Pretrained', checkpoint='x', chekpoint='y')),
-                                    ("no key 'chekpoint'", )),
+                                    ("unknown key 'chekpoint'", )),
     'norm without type': (dict(norm_cfg=dict(num_groups=4)), ('norm_cfg', 'has no type')),
 }
 

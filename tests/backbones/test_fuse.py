@@ -118,7 +118,8 @@ def test_a_fused_backbone_still_checks_its_input():
 def test_report_of_a_deep_network():
     assert str(fuse(on_meta('resnet50')).fusion) == '53 of 53 norms folded'
     assert str(fuse(on_meta('preact_resnet50')).fusion) == (
-        '37 of 54 norms folded; 17 stay: 17 read what others read too (layer1.0.bn0, layer1.1.bn0 and 15 more)')
+        '37 of 54 norms folded; 17 stay: 17 share their input with other layers '
+        '(layer1.0.bn0, layer1.1.bn0 and 15 more)')
 
 
 def test_group_norm_stays():

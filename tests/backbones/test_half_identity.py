@@ -193,7 +193,7 @@ def test_decay_of_a_whole_network_leaves_its_residual_stream() -> None:
     (lambda: HalfIdentityLinear(3, 4), ('from 3 to 4 channels', 'even number')),
     (lambda: HalfIdentityConv2d(4, 5, 3), ('from 4 to 5 channels', 'even number')),
     (lambda: HalfIdentityConv3d(5, 5, 3), ('from 5 to 5 channels', 'even number')),
-    (lambda: HalfIdentityConv2d(4, 4, 3, groups=2), ('groups', '2 are asked for')),
+    (lambda: HalfIdentityConv2d(4, 4, 3, groups=2), ('groups', '2 are given')),
 ])
 def test_streams_that_cannot_share_a_layer(make: Callable[[], nn.Module], fragments: tuple[str, ...]) -> None:
     with user_error('ResNet Init', *fragments):

@@ -157,7 +157,7 @@ def test_nothing_inflated_is_the_2d_network_frame_by_frame(tmp_path: Path) -> No
     (dict(temporal_kernels=(3, 2, 3, 3)), 'temporal_kernels: 2 is not an odd number of frames'),
     (dict(stem_temporal_kernel=4), 'stem_temporal_kernel: 4 is not an odd'),
     (dict(stem_temporal_kernel=0), 'stem_temporal_kernel: 0 is not an odd'),
-    (dict(bare=True), 'bare: only one feature map'),
+    (dict(bare=True), 'bare: returns a single feature map'),
 ])
 def test_what_can_not_be_planned(options: dict, says: str) -> None:
     with user_error(says):

@@ -88,7 +88,7 @@ def letters(blocks: list[nn.Module], shapes: list[torch.Size], terms: list[tuple
     """The matrices of every W_i, and of every shortcut that is not the identity."""
     found = {}
     for i, block in enumerate(blocks, 1):
-        found['W', i] = matrix(lambda x, block=block: block.close(block.branch(x)), shapes[i - 1])
+        found['W', i] = matrix(lambda x, block=block: block.finish_branch(block.branch(x)), shapes[i - 1])
         for _, weighted, back, way in terms:
             if way and getattr(block, way) is not None:
                 read = 0 if back is None else max(0, i - back + weighted)
@@ -183,5 +183,5 @@ def test_a_copy_of_the_stem_before_the_first_block() -> None:
     """X[-1] and W[0] X[-1] are X[0] then: eq. 20 takes it away in the first block, 1 + W_1 becomes W_1."""
     net, blocks = network('eq20', initial_state='stem')
     reached = states(net, blocks, images(1, 64, 2, 2, dtype=torch.float64), 0)
-    w1 = matrix(lambda x: blocks[0].close(blocks[0].branch(x)), reached[0].shape[1:])
+    w1 = matrix(lambda x: blocks[0].finish_branch(blocks[0].branch(x)), reached[0].shape[1:])
     assert_equal_matrices(jacobian(reached[1], reached[0]), w1)

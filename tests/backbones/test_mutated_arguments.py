@@ -75,7 +75,7 @@ def test_a_family_without_its_variant():
 
 @pytest.mark.parametrize('name', [None, 7, ['iresnet50'], b'iresnet50'])
 def test_a_name_that_is_none(name: object):
-    with user_error('no backbone', 'need the name of one'):
+    with user_error('no backbone', 'need a name'):
         create_backbone(name)
 
 

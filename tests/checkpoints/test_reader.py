@@ -79,9 +79,9 @@ def test_what_arrives_is_checked(web: tuple[Path, str]):
     for name in (f'net-{right}.pth', 'net-0123abcd.pth', 'cut.pth'):
         (folder / name).write_bytes(content)
     assert read_checkpoint(f'{url}/net-{right}.pth')['a'] == 1
-    with user_error('net-0123abcd.pth: what arrived has the SHA-256 ' + right):
+    with user_error('net-0123abcd.pth: the SHA-256 of the download begins with ' + right):
         read_checkpoint(f'{url}/net-0123abcd.pth')
-    with user_error(f'cut.pth: {len(content)} of {len(content) + 100} bytes arrived'):
+    with user_error(f'cut.pth: received only {len(content)} of {len(content) + 100} bytes'):
         read_checkpoint(f'{url}/cut.pth')
     with user_error('none.pth: the server answers 404'):
         read_checkpoint(f'{url}/none.pth')
@@ -90,7 +90,7 @@ def test_what_arrives_is_checked(web: tuple[Path, str]):
 
 
 def test_a_server_that_is_not_there():
-    with user_error('could not be downloaded', 'give the path'):
+    with user_error('the download failed', 'give the path'):
         read_checkpoint('http://127.0.0.1:9/x.pth')
 
 

@@ -109,13 +109,13 @@ def test_limit_keeps_the_same_images_in_every_run(root: Path):
 
 @pytest.mark.parametrize('limit', [0, -1, 61, 0.5])
 def test_a_limit_that_is_none(root: Path, limit):
-    assert f'limit={limit!r} is not a number of images from 1 to the 60' in refused(lambda: CIFAR10(root, limit=limit))
+    assert f'limit={limit!r} is not a number from 1 to 60' in refused(lambda: CIFAR10(root, limit=limit))
 
 
 def test_splits(root: Path):
     assert len(CIFAR10(root)) == 60 and len(CIFAR10(root, test_mode=True)) == 12
     assert len(CIFAR10(root, 'train', test_mode=True)) == 60
-    assert "split='tset' is none of train, test; did you mean 'test'?" in refused(lambda: CIFAR10(root, 'tset'))
+    assert "split='tset' is not one of train, test; did you mean 'test'?" in refused(lambda: CIFAR10(root, 'tset'))
 
 
 @pytest.mark.parametrize(('images', 'labels', 'words'), [
@@ -131,5 +131,5 @@ def test_what_a_reader_of_another_data_set_may_get_wrong(images: np.ndarray, lab
 
 def test_images_of_two_sizes_make_no_batch():
     samples = [dict(inputs=torch.zeros(3, size, 8, dtype=torch.uint8), labels=0) for size in (8, 9)]
-    assert 'shapes (3, 8, 8) and (3, 9, 8) make no batch' in refused(lambda: collate_images(samples))
+    assert 'shapes (3, 8, 8) and (3, 9, 8) can\'t be batched' in refused(lambda: collate_images(samples))
     assert FUNCTIONS.module_dict['collate_images'] is collate_images

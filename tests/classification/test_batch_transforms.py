@@ -84,8 +84,8 @@ def test_center_pad():
 
 
 def test_mistakes():
-    assert 'no window of size=41 in images of pad_to=40' in refused(lambda: BatchRandomCrop(41, 40))
-    assert 'no window of size=0' in refused(lambda: BatchRandomCrop(0, 40))
-    assert 'prob=1.5 is no probability' in refused(lambda: BatchRandomFlip(1.5))
+    assert 'size=41 is not between 1 and pad_to=40' in refused(lambda: BatchRandomCrop(41, 40))
+    assert 'size=0 is not between 1 and' in refused(lambda: BatchRandomCrop(0, 40))
+    assert 'prob=1.5 is not a probability' in refused(lambda: BatchRandomFlip(1.5))
     assert 'pad_to=30 is too small for images of 32 x 32' in refused(lambda: BatchRandomCrop(28, 30)(batch()))
     assert 'BatchCenterPad: size=30 is too small' in refused(lambda: BatchCenterPad(30)(batch()))

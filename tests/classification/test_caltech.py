@@ -123,7 +123,7 @@ def test_unreadable_images_are_named(tmp_path: Path):
 
 
 @pytest.mark.parametrize(('arguments', 'words'), [
-    (dict(train_share=0.8, test_per_class=3), 'test_per_class and train_share each say how to split'),
+    (dict(train_share=0.8, test_per_class=3), 'test_per_class and train_share each define the split'),
     (dict(test_per_class=12), 'Faces: its 12 images leave nothing to train or to test with'),
     (dict(train_per_class=12), 'change train_per_class'), (dict(train_share=1.0), 'change train_share'),
     (dict(test_per_class=0), 'change test_per_class'), (dict(limit=18), 'limit=18'), (dict(split='val'), "split='val'"),

@@ -115,7 +115,7 @@ def test_wrong_layouts(root: Path):
     for i in range(5):
         (root / 'val' / f'ILSVRC2012_val_{i:08}.JPEG').touch()
     line = refused(lambda: ImageFolder(str(root), 'val'))
-    assert '5 images, but no class folders; sort them into one folder a class' in line
+    assert '5 images, but no class folders; sort them into one folder per class' in line
 
 
 def test_training_folders_as_they_were_downloaded(tmp_path: Path):

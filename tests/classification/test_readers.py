@@ -65,7 +65,7 @@ def test_other_functions_are_refused(tmp_path: Path, name: str):
 
 def test_other_codecs_are_refused(tmp_path: Path):
     (tmp_path / 'batch').write_bytes(b'c_codecs\nencode\n(Vx\nVidna\ntR.')
-    assert "it asks for the codec 'idna'" in refused(lambda: read_pickle(tmp_path / 'batch', HINT))
+    assert "it uses the codec 'idna'" in refused(lambda: read_pickle(tmp_path / 'batch', HINT))
 
 
 @pytest.mark.parametrize('share', [0, 0.1, 0.5, 0.99])
@@ -74,7 +74,7 @@ def test_a_truncated_pickle(tmp_path: Path, write, share: float):
     write(tmp_path / 'batch', {'data': pixels(30, 70), 'labels': [1, 2]})
     content = (tmp_path / 'batch').read_bytes()
     (tmp_path / 'batch').write_bytes(content[:int(len(content) * share)])
-    assert 'batch: cut short, damaged' in refused(lambda: read_pickle(tmp_path / 'batch', HINT))
+    assert 'batch: truncated, damaged' in refused(lambda: read_pickle(tmp_path / 'batch', HINT))
 
 
 def test_damaged_pickles_end_in_one_line(tmp_path: Path):
@@ -108,7 +108,7 @@ def test_idx(tmp_path: Path, shape: tuple[int, ...], packed: str):
 
 
 @pytest.mark.parametrize(('damage', 'words'), [
-    (lambda content: content[:-1], 'announces 3 x 4 x 5 = 60 bytes, 59 follow'),
+    (lambda content: content[:-1], 'announces 3 x 4 x 5 = 60 bytes, but 59 follow'),
     (lambda content: content + b'x', '61 or more follow'),
     (lambda content: content[:4] + b'\xff' * 12 + content[16:], '60 follow'),
     (lambda content: content[:10], 'begins with'),
@@ -142,7 +142,7 @@ def test_idx_of_labels_instead_of_images(tmp_path: Path):
 @pytest.mark.parametrize('content', [b'', b'text', gzip.compress(bytes(range(200)))[:-9]])
 def test_damaged_gzip(tmp_path: Path, content: bytes):
     (tmp_path / 'file.gz').write_bytes(content)
-    assert 'file.gz: cut short, damaged' in refused(lambda: read_idx(tmp_path / 'file.gz', 1, HINT))
+    assert 'file.gz: truncated, damaged' in refused(lambda: read_idx(tmp_path / 'file.gz', 1, HINT))
 
 
 @pytest.mark.parametrize('content', [b'', b'text', b'x' * 500, 'truncated'])
@@ -150,7 +150,7 @@ def test_damaged_mat(tmp_path: Path, content: bytes | str):
     write_svhn(tmp_path)
     path = tmp_path / 'train_32x32.mat'
     path.write_bytes(path.read_bytes()[:-1000] if content == 'truncated' else content)
-    assert 'train_32x32.mat: cut short, damaged' in refused(lambda: read_mat(path, ('X', 'y'), HINT))
+    assert 'train_32x32.mat: truncated, damaged' in refused(lambda: read_mat(path, ('X', 'y'), HINT))
 
 
 def test_mat_without_a_variable(tmp_path: Path):

@@ -137,7 +137,7 @@ def test_classes_without_names(ssd: Config, tmp_path: Path) -> None:
                                         ('classification/rir_cifar10', 'mmext.Classifier')])
 def test_only_detectors(name: str, kind: str) -> None:
     config = load_config(ROOT / 'configs' / f'{name}.py')
-    with pytest.raises(UserError, match=f'{os.path.basename(name)}.py: its model is {kind}, no detector; tools/recogn'):
+    with pytest.raises(UserError, match=f'{os.path.basename(name)}.py: its model is {kind}, not a detector; tools'):
         require_task(config, 'detector', 'tools/recognize.py is for recognizers')
 
 

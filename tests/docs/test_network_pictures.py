@@ -120,7 +120,7 @@ MUTATIONS = {
     'a norm is gone': ('resnet18', lambda patch: patch.setattr(
         residual.BasicBlock, 'branch', lambda self, x: self.conv2(self.relu(self.conv1(x))))),
     'the addition comes after the ReLU': ('resnet50', lambda patch: patch.setattr(
-        residual.Residual, 'close', lambda self, out: self.relu(self.last_norm(out)))),
+        residual.Residual, 'finish_branch', lambda self, out: self.relu(self.last_norm(out)))),
     'a solid jumper is dashed': ('cresnet27_b2', lambda patch: patch.setitem(
         cresnet.VARIANTS, 'b2', cresnet.VARIANTS['b3'])),
     'a jumper starts elsewhere': ('cresnet27_b', lambda patch: patch.setitem(

@@ -57,6 +57,6 @@ def measured(place: Path, size: tuple) -> tuple[dict, set[tuple[int, ...]]]:
 
 def test_sizes_that_there_are_not(tmp_path: Path):
     line = error_line(here('test.py', CONFIG, 'epoch_1.pth', '--img-size', '-3', '--work-dir', tmp_path))
-    assert '--img-size -3: need a number of pixels from 1 on' in line
+    assert '--img-size -3: need a positive number of pixels' in line
     line = error_line(here('test.py', CONFIG, '--detections', 'x.json', '--img-size', '320'))
     assert '--img-size: needs a checkpoint' in line

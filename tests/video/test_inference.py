@@ -96,7 +96,7 @@ def test_mistakes(kinetics: Config, checkpoint: str, tmp_path: Path) -> None:
     with pytest.raises(UserError, match=f'{name}: no DecordInit or mmext.OpenVideo'):
         Inferencer(load_config(ROOT / 'configs' / name), Trained.read(checkpoint))
     name = 'ssd300_iresnet50_coco.py'
-    with pytest.raises(UserError, match=f'{name}: its model is SingleStageDetector, no recognizer; use another'):
+    with pytest.raises(UserError, match=f'{name}: its model is SingleStageDetector, not a recognizer; use another'):
         require_task(load_config(ROOT / 'configs' / name), 'recognizer', 'use another')
     content = torch.load(checkpoint)
     content['state_dict']['cls_head.fc_cls.weight'][2] = 3e38

@@ -52,7 +52,7 @@ def test_words_that_mean_the_same():
     (mmext.create_backbone, dict(output_stride=12), 'one of 4, 8, 16, 32'),
     (mmext.create_backbone, dict(output_stride=True), 'one of 4, 8, 16, 32'),
     (mmext.create_backbone, dict(output_stride='8'), 'one of 4, 8, 16, 32'),
-    (mmext.create_backbone, dict(output_stride=8, strides=(1, 1, 1, 1)), 'give it or them'),
+    (mmext.create_backbone, dict(output_stride=8, strides=(1, 1, 1, 1)), 'give either output_stride or these'),
 ])
 def test_words_that_ask_for_something_else_are_answered(make, options: dict, remedy: str):
     with pytest.raises(UserError, match=remedy):
