@@ -37,7 +37,7 @@ def test_crops(name: str, size: int | None, share: float | None, side: int, shor
 
 
 @pytest.mark.parametrize(('config', 'arguments', 'says'), [
-    (FOLDER / 'iresnet_imagenet.py', (0, None), '--img-size 0: need a number of pixels'),
+    (FOLDER / 'iresnet_imagenet.py', (0, None), '--img-size 0: need a positive number of pixels'),
     (FOLDER / 'iresnet_imagenet.py', (None, 1.5), '--crop-pct 1.5: need a share'),
     (FOLDER / 'iresnet_imagenet.py', (320, 0.0), '--crop-pct 0: need a share'),
     (FOLDER / 'rir_cifar10.py', (320, None), '--img-size: needs a config of class folders'),

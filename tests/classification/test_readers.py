@@ -112,8 +112,8 @@ def test_idx(tmp_path: Path, shape: tuple[int, ...], packed: str):
     (lambda content: content + b'x', '61 or more follow'),
     (lambda content: content[:4] + b'\xff' * 12 + content[16:], '60 follow'),
     (lambda content: content[:10], 'begins with'),
-    (lambda content: b'', 'this with nothing'),
-    (lambda content: b'<html>' + content, 'this with 3c68746d'),
+    (lambda content: b'', 'this one with nothing'),
+    (lambda content: b'<html>' + content, 'this one with 3c68746d'),
 ])
 def test_damaged_idx(tmp_path: Path, damage, words: str):
     path = tmp_path / 'images-idx3-ubyte'
@@ -135,7 +135,7 @@ def test_a_packed_file_is_read_as_far_as_its_header_says(tmp_path: Path):
 
 def test_idx_of_labels_instead_of_images(tmp_path: Path):
     write_idx(tmp_path / 'file', pixels(60))
-    assert 'of 3 dimensions begins with 00000803, this with 00000801' in refused(
+    assert 'of 3 dimensions begins with 00000803, this one with 00000801' in refused(
         lambda: read_idx(tmp_path / 'file', 3, HINT))
 
 
