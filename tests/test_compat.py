@@ -50,7 +50,8 @@ def test_packages_are_found_where_pkg_resources_finds_them():
     """A package, one whose module has another name, one that is no distribution, and what is not there."""
     code = ("import sys; {}; from mmengine.utils import get_installed_path, is_installed; "
             "names = ['mmdet', 'mmengine', 'opencv-contrib-python-headless', 'pyyaml', 'tests', 'json', 'absent']; "
-            "print([get_installed_path(name) for name in names[:-1]], [is_installed(name) for name in names]); "
+            "from os.path import realpath; "
+            "print([realpath(get_installed_path(name)) for name in names[:-1]], [is_installed(name) for name in names]); "
             "print('pkg_resources' in sys.modules)")
     ours, theirs = (run('-W', 'ignore', '-c', code.format(f'import {name}')) for name in ('mmext', 'mmengine'))
     assert ours.stderr == theirs.stderr == ''

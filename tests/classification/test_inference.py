@@ -44,5 +44,5 @@ def test_scores_are_those_of_the_test(tmp_path: Path):
 
 def test_arrays_are_no_pictures(tmp_path: Path):
     config = load_config(FOLDER / 'rir_cifar10.py')
-    with pytest.raises(UserError, match='rir_cifar10.py: its test pipeline does not begin with a step'):
+    with pytest.raises(UserError, match='rir_cifar10.py: its test pipeline does not begin with a transform'):
         Inferencer(config, Trained('a.pth', {}, None), CPU)
