@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sized
+from typing import Any, cast
 
 from mmengine.config import Config
 from mmengine.logging import print_log
@@ -115,8 +116,14 @@ def config_place(config: object, name: str) -> str | None:
 
 def leaves(dataset: Dataset) -> list[Dataset]:
     """The data sets in wrappers: repeated, joined, balanced, mixed ones."""
-    inside = getattr(dataset, 'datasets', None) or [getattr(dataset, 'dataset', None)]
-    return [leaf for part in inside for leaf in leaves(part)] if inside != [None] else [dataset]
+    inner = getattr(dataset, 'dataset', None)
+    parts = getattr(dataset, 'datasets', None) or ([] if inner is None else [inner])
+    return [leaf for part in parts for leaf in leaves(part)] if parts else [dataset]
+
+
+def sample_count(dataset: Dataset) -> int:
+    """The number of samples of a map-style data set, whose length torch's base class does not declare."""
+    return len(cast(Sized, dataset))
 
 
 def place_of(dataset: Dataset) -> str:
@@ -172,16 +179,17 @@ def cause_of_empty(empty: list[str], names: list[str]) -> str:
 def members_of(dataset: Dataset) -> list[int] | None:
     """How many samples or objects each class of a data set has; None where nothing tells."""
     members = getattr(dataset, 'members', None)
-    if members is not None or not hasattr(dataset, 'get_data_info'):
+    get_data_info = getattr(dataset, 'get_data_info', None)
+    if members is not None or get_data_info is None:
         return members
-    labels = [label for i in range(len(dataset)) for label in labels_of(dataset.get_data_info(i))]
+    labels = [label for i in range(sample_count(dataset)) for label in labels_of(get_data_info(i))]
     if not all(type(label) is int and label >= 0 for label in labels):
         return None
     counts = Counter(labels)
     return [counts[label] for label in range(count_classes(dataset)[0] or max(labels, default=-1) + 1)]
 
 
-def labels_of(info: Mapping) -> Iterable[object]:
+def labels_of(info: Mapping) -> Iterable[Any]:
     """The labels of a data info, of a detection, classification or video data set of OpenMMLab."""
     if 'instances' in info:
         return [instance['bbox_label'] for instance in info['instances'] if not instance.get('ignore_flag')]

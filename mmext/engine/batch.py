@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
+from mmengine.config import Config
 from mmengine.dist import get_world_size
 from mmengine.runner import Runner
+
+from mmext.engine.agreement import sample_count
 
 
 def tell_batch(runner: Runner) -> None:
@@ -14,15 +18,16 @@ def tell_batch(runner: Runner) -> None:
     Args:
         runner: built, its learning rate not yet scaled (mmengine does that when training begins).
     """
-    config = runner.cfg
+    config, loader = runner.cfg, runner.train_dataloader
+    batch_sampler: Any = loader.batch_sampler  # every one has a batch_size, which torch does not declare
     line, fits = batch_line(
-        runner.train_loop.dataloader.batch_size or runner.train_loop.dataloader.batch_sampler.batch_size,
+        loader.batch_size or batch_sampler.batch_size,
         get_world_size(), config.get('optim_wrapper', {}).get('accumulative_counts', 1),
-        learning_rate(config), config.get('auto_scale_lr') or {}, len(runner.train_loop.dataloader.dataset))
+        learning_rate(config), config.get('auto_scale_lr') or {}, sample_count(loader.dataset))
     (runner.logger.info if fits else runner.logger.warning)(line)
 
 
-def learning_rate(config: Mapping) -> float | None:
+def learning_rate(config: Config | Mapping) -> float | None:
     """The optimiser's, as the config has it; None where it has none or leaves it to the optimiser."""
     return (config.get('optim_wrapper', {}).get('optimizer') or {}).get('lr')
 
@@ -60,8 +65,9 @@ def batch_line(batch: int, processes: int, accumulated: int, rate: float | None,
 def scale_for_accumulation(runner: Runner) -> None:
     """Has mmengine's scaling of the learning rate, which knows of processes alone, count accumulated batches too."""
     count = runner.cfg.get('optim_wrapper', {}).get('accumulative_counts', 1)
-    if count > 1 and (runner.auto_scale_lr or {}).get('enable'):
-        base = runner.auto_scale_lr['base_batch_size']
+    scaling = runner.auto_scale_lr or {}
+    if count > 1 and scaling.get('enable'):
+        base = scaling['base_batch_size']
         runner.logger.info(f'The learning rate is for {base} samples an update, hence for {base / count:g} in each of '
                            f'its {count} batches.')
-        runner.auto_scale_lr = dict(runner.auto_scale_lr, base_batch_size=base / count)
+        runner.auto_scale_lr = dict(scaling, base_batch_size=base / count)

@@ -59,8 +59,9 @@ def plain(node: object) -> object:
         return {str(key): plain(value) for key, value in node.items()}
     if isinstance(node, (list, tuple)):
         return [plain(value) for value in node]
-    if isinstance(getattr(node, 'tensor', None), Tensor):  # mmdet's boxes
-        return plain(node.tensor)
+    tensor = getattr(node, 'tensor', None)
+    if isinstance(tensor, Tensor):  # mmdet's boxes
+        return plain(tensor)
     if isinstance(node, np.generic):
         return node.item()
     return node if node is None or type(node) in (bool, int, float, str) else repr(node)

@@ -37,8 +37,10 @@ def build_training(runner: Runner) -> None:
     """
     with telling_mistakes(runner.cfg):
         runner.train_loop  # noqa: B018  builds it
-        require_numbers(runner.optim_wrapper)
-        runner.optim_wrapper = runner.build_optim_wrapper(runner.optim_wrapper)
+        config = runner.optim_wrapper
+        assert config is not None  # Runner refuses to train without one
+        require_numbers(config)
+        runner.optim_wrapper = runner.build_optim_wrapper(config)
         for wrapper in optim_wrappers(runner):
             require_usable_groups(wrapper.optimizer)
         try_schedulers(runner)

@@ -10,7 +10,7 @@ from torch.utils.data import Dataset
 from mmext.config_tree import LOADERS
 from mmext.data.checking import MISSING, OTHER_SIZE, UNREADABLE, FileCheck, Trouble, loading_of
 from mmext.data.loading import ENOUGH
-from mmext.engine.agreement import leaves, members_of, place_of
+from mmext.engine.agreement import leaves, members_of, place_of, sample_count
 from mmext.engine.build import build_runner, telling_mistakes
 from mmext.engine.config import annotation_files
 from mmext.engine.data_checks import MAX_OF_FEW, require_test_data, require_training_data
@@ -57,15 +57,15 @@ def check_data(config: Config, every_file: bool, workers: int) -> list[Checked]:
     runner = build_runner(config)
     with telling_mistakes(config):
         require_training_data(runner, bare(runner.model))
-        loops = dict(train_dataloader=runner.train_loop)
+        loaders = dict(train_dataloader=runner.train_dataloader)
         if runner._val_loop is not None:
-            loops['val_dataloader'] = runner.val_loop
+            loaders['val_dataloader'] = runner.val_dataloader
         if runner._test_loop is not None and differs(config):
             require_test_data(runner, bare(runner.model))
-            loops['test_dataloader'] = runner.test_loop
+            loaders['test_dataloader'] = runner.test_dataloader
     found = []
     for name in LOADERS:
-        for dataset in leaves(loops[name].dataloader.dataset) if name in loops else []:
+        for dataset in leaves(loaders[name].dataset) if name in loaders else []:
             found.append(look_at(name, dataset, task_of(config), every_file, workers))
     return found
 
@@ -81,7 +81,7 @@ def look_at(loader: str, dataset: Dataset, task: Task, every_file: bool, workers
     """What is known of a built data set, and of its files if all are to be read."""
     counts, names = members_of(dataset), (getattr(dataset, 'metainfo', None) or {}).get('classes')
     members = dict(zip(names, counts)) if counts and names else None
-    checked = Checked(loader, place_of(dataset), len(dataset), members)
+    checked = Checked(loader, place_of(dataset), sample_count(dataset), members)
     checked.troubles = [Trouble(path, MISSING, 'no such file') for path in getattr(dataset, 'missing', ())]
     if not every_file:
         return checked

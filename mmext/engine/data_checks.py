@@ -14,7 +14,7 @@ from mmext.config_tree import datasets_of
 from mmext.data.checking import loading_of, steps_of
 from mmext.data.loading import ENOUGH
 from mmext.data.sizes import differing
-from mmext.engine.agreement import leaves, place_of, require_agreement, require_members
+from mmext.engine.agreement import leaves, place_of, require_agreement, require_members, sample_count
 from mmext.errors import UserError, shorten
 
 LOOKED_AT = 50  # images of a data set
@@ -28,9 +28,9 @@ def require_training_data(runner: Runner, model: nn.Module) -> None:
     Raises:
         UserError: they have no images, no batch, other classes than the model, or images of other sizes.
     """
-    loaders = dict(train_dataloader=built(runner.cfg, 'train_dataloader', lambda: runner.train_loop.dataloader))
+    loaders = dict(train_dataloader=built(runner.cfg, 'train_dataloader', lambda: runner.train_dataloader))
     if runner._val_loop is not None:
-        loaders['val_dataloader'] = built(runner.cfg, 'val_dataloader', lambda: runner.val_loop.dataloader)
+        loaders['val_dataloader'] = built(runner.cfg, 'val_dataloader', lambda: runner.val_dataloader)
     require_batches(loaders['train_dataloader'])
     require_data(runner.cfg, model, loaders)
     require_members(loaders['train_dataloader'])
@@ -39,7 +39,7 @@ def require_training_data(runner: Runner, model: nn.Module) -> None:
 def require_test_data(runner: Runner, model: nn.Module) -> None:
     """``require_training_data`` for a test."""
     require_data(runner.cfg, model, dict(
-        test_dataloader=built(runner.cfg, 'test_dataloader', lambda: runner.test_loop.dataloader)))
+        test_dataloader=built(runner.cfg, 'test_dataloader', lambda: runner.test_dataloader)))
 
 
 def require_data(config: Config, model: nn.Module, loaders: Mapping[str, DataLoader]) -> None:
@@ -65,8 +65,8 @@ def built(config: Config, key: str, build: Callable[[], DataLoader]) -> DataLoad
 def require_batches(loader: DataLoader) -> None:
     """Raises a UserError where the training set makes no whole batch."""
     if not len(loader):
-        raise UserError(f'{place_of(leaves(loader.dataset)[0])}: its {len(loader.dataset)} usable samples do not make '
-                        'one batch; lower train_dataloader.batch_size with --cfg-options')
+        raise UserError(f'{place_of(leaves(loader.dataset)[0])}: its {sample_count(loader.dataset)} usable samples '
+                        'do not make one batch; lower train_dataloader.batch_size with --cfg-options')
 
 
 def require_sizes(dataset: Dataset) -> None:
@@ -78,12 +78,13 @@ def require_sizes(dataset: Dataset) -> None:
         UserError: more than ``LoadImage.max_mismatched`` of them differ; of a few images, more than half.
     """
     steps, loading = steps_of(dataset), loading_of(dataset)
-    if not steps or not hasattr(dataset, 'get_data_info') or getattr(steps[0], 'backend_args', None):
+    get_data_info, count = getattr(dataset, 'get_data_info', None), sample_count(dataset)
+    if not steps or get_data_info is None or getattr(steps[0], 'backend_args', None):
         return
     limit = loading.max_mismatched if loading else MAX_MISMATCHED
-    chosen = np.unique(np.linspace(0, len(dataset) - 1, min(LOOKED_AT, len(dataset))).astype(int)).tolist()
+    chosen = np.unique(np.linspace(0, count - 1, min(LOOKED_AT, count)).astype(int)).tolist()
     reasons = {info['img_path']: differing(info['img_path'], (info['height'], info['width']), bool(
-        loading and loading.ignore_orientation)) for info in map(dataset.get_data_info, chosen)
+        loading and loading.ignore_orientation)) for info in map(get_data_info, chosen)
         if all(info.get(key) for key in ('img_path', 'height', 'width'))}
     found = {path: reason for path, reason in reasons.items() if reason}
     limit = limit if len(reasons) >= ENOUGH else max(limit, MAX_OF_FEW)

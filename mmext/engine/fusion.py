@@ -6,10 +6,11 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import torch
 from mmengine.hooks import Hook
+from mmengine.model import BaseModel
 from mmengine.runner import Runner
 from torch import Tensor, nn
 from torch.utils._pytree import tree_leaves
@@ -63,7 +64,7 @@ def fuse_model(model: nn.Module, batch: dict, task: Task, tolerance: float = TOL
         UserError: an output differs by more.
     """
     fused = fuse(model)
-    data = model.data_preprocessor(batch, False)
+    data = cast(BaseModel, model).data_preprocessor(batch, False)
 
     def outputs(network: nn.Module) -> object:
         with torch.inference_mode():
@@ -76,7 +77,7 @@ def fuse_model(model: nn.Module, batch: dict, task: Task, tolerance: float = TOL
     if bad:
         raise UserError(f'--fuse: outputs differ by {bad[0]:.1e} of their largest value, more than {tolerance:g}; test '
                         'without it')
-    return Fused(fused, fused.fusion, max(shares), plain_call, fused_call)
+    return Fused(fused, cast(Fusion, fused.fusion), max(shares), plain_call, fused_call)
 
 
 def difference(found: Tensor, expected: Tensor) -> Difference:
@@ -102,6 +103,7 @@ class FuseHook(Hook):
     def before_test_iter(self, runner: Runner, batch_idx: int, data_batch: dict | None = None) -> None:
         if self.fused:
             return
+        assert data_batch is not None  # a test's loop always hands it on
         self.fused = fuse_model(bare(runner.model), data_batch, task_of(runner.cfg))
         if hasattr(runner.model, 'module'):
             runner.model.module = self.fused.model

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+from collections.abc import MutableMapping
 
 import torch
 from mmengine.config import Config
@@ -46,7 +47,7 @@ def prepare_processes(config: Config, launcher: str) -> None:
     add_hook(config, dict(type='SyncBuffersHook'))
 
 
-def take_slurm(environ: dict[str, str]) -> None:
+def take_slurm(environ: MutableMapping[str, str]) -> None:
     """Sets what torchrun would set from what srun has set; the first node of the job is where all meet.
 
     mmengine's own way needs a GPU, and takes an error message for the node's name where scontrol fails. The port is

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from typing import cast
 
 import torch
 from mmengine.optim import OptimWrapper, OptimWrapperDict
@@ -17,9 +18,14 @@ LARGEST = 1e30  # torch multiplies and divides numbers before it gives them to f
 ABOVE_0 = ('eps', 'weight_decay', 'lr_decay', 'initial_accumulator_value')
 
 
+def optim_wrapper_of(runner: Runner) -> OptimWrapper:
+    """A runner's optimiser, which its config describes until ``build_training`` builds it."""
+    return cast(OptimWrapper, runner.optim_wrapper)
+
+
 def optim_wrappers(runner: Runner) -> list[OptimWrapper]:
     """A runner's optimisers in their wrappers, of which it mostly has one."""
-    wrapper = runner.optim_wrapper
+    wrapper = optim_wrapper_of(runner)
     return [part for _, part in wrapper.items()] if isinstance(wrapper, OptimWrapperDict) else [wrapper]
 
 

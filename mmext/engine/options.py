@@ -6,6 +6,7 @@ import ast
 import inspect
 import logging
 from collections.abc import Iterable, Iterator
+from typing import Any
 
 from mmengine.config import Config, ConfigDict, DictAction
 from mmengine.logging import print_log
@@ -95,7 +96,7 @@ def last_of(key: str) -> str:
     return key.rpartition('.')[2]
 
 
-def at(node: object, name: str) -> object:
+def at(node: object, name: str) -> Any:
     """What a dict or list holds under a key or index; None where it has no such."""
     if isinstance(node, (list, tuple)):
         return node[int(name)] if name.isdigit() and int(name) < len(node) else None
@@ -115,10 +116,13 @@ def put(config: Config, key: str, node: object, name: str, value: object) -> Non
 
 
 def replace(node: dict | list, name: str, value: dict) -> None:
-    node[int(name) if isinstance(node, list) else name] = ConfigDict(value)
+    if isinstance(node, list):
+        node[int(name)] = ConfigDict(value)
+    else:
+        node[name] = ConfigDict(value)
 
 
-def holder_of(config: Config, dotted: str) -> object:
+def holder_of(config: Config, dotted: str) -> Any:
     """The dict or list that a key's last part belongs to; None where there is none yet."""
     node: object = config._cfg_dict
     for part in dotted.split('.')[:-1]:
@@ -204,16 +208,18 @@ def drop_foreign(config: Config, node: object, place: str, kind: object) -> None
                   'does not have', 'current', logging.WARNING)
 
 
-def fill_none(node: object, parts: list[str], value: object) -> None:
+def fill_none(node: Any, parts: list[str], value: object) -> None:
     """Puts an empty dict where a key leads through None, into which mmengine merges nothing."""
     last = len(parts) - (not isinstance(value, dict))
     for part in parts[:last]:
-        key = int(part) if isinstance(node, (list, tuple)) else part
-        if isinstance(node, dict) and node.get(key, ...) is None:
-            node[key] = ConfigDict()
-        if isinstance(node, dict) and key not in node:
+        if isinstance(node, (list, tuple)):
+            node = node[int(part)]
+            continue
+        if isinstance(node, dict) and node.get(part, ...) is None:
+            node[part] = ConfigDict()
+        if isinstance(node, dict) and part not in node:
             return
-        node = node[key]
+        node = node[part]
 
 
 def check_key(config: Config, dotted: str, begun: set[str]) -> None:

@@ -23,6 +23,7 @@ from mmext.checkpoints import read_checkpoint, weights_of
 from mmext.checkpoints.resume import require_resumable, require_same_groups
 from mmext.components import arguments, find_component
 from mmext.config_tree import datasets_of
+from mmext.engine.agreement import sample_count
 from mmext.engine.batch import scale_for_accumulation, tell_batch
 from mmext.engine.build import build_runner, build_testing, build_training, telling_mistakes
 from mmext.engine.data_checks import require_test_data, require_training_data
@@ -142,10 +143,11 @@ class Saved:
 
     def __init__(self, config: Config, anyway: bool) -> None:
         self.path, self.anyway = config.load_from, anyway
-        self.content = read_checkpoint(self.path)
-        require_resumable(self.content, self.path)
-        require_average(config, self.content, self.path)
-        meta = self.content['meta']
+        content = read_checkpoint(self.path)
+        require_resumable(content, self.path)
+        require_average(config, content, self.path)
+        self.content: dict | None = content
+        meta = content['meta']
         self.state = read_state(meta, self.path)
         self.finished = finished(config, meta, self.state)
         if anyway or not self.finished:
@@ -153,14 +155,15 @@ class Saved:
 
     def hand_over(self, runner: Runner) -> None:
         """Tells a built runner to go on from here. UserError where it is of another model, optimiser or data set."""
+        assert self.content is not None, 'handed over before'
         require_match(bare(runner.model), weights_of(self.content), self.path)
         if isinstance(runner.optim_wrapper, OptimWrapper):
             require_same_groups(self.content['optimizer'], runner.optim_wrapper.optimizer, self.path)
         tell_failed_resume(runner)
-        loop = runner.train_loop
-        tell_changed_data(self.state, len(loop.dataloader.dataset), len(loop.dataloader), self.path, self.anyway)
-        if isinstance(loop, ResumableLoop):
-            loop.go_on_from(self.state, self.path)
+        loader = runner.train_dataloader
+        tell_changed_data(self.state, sample_count(loader.dataset), len(loader), self.path, self.anyway)
+        if isinstance(runner.train_loop, ResumableLoop):
+            runner.train_loop.go_on_from(self.state, self.path)
         self.content = None
 
 
@@ -222,11 +225,11 @@ def ending_where_logs_fail() -> Iterator[None]:
         del logging.FileHandler.handleError  # it was its base class's
 
 
-def raise_log_error(handler: logging.FileHandler, record: logging.LogRecord) -> None:
+def raise_log_error(self: logging.FileHandler, record: logging.LogRecord) -> None:
     error = sys.exc_info()[1]
     if is_disk_full(error):
-        raise DiskFull(handler.baseFilename) from None
-    logging.Handler.handleError(handler, record)
+        raise DiskFull(self.baseFilename) from None
+    logging.Handler.handleError(self, record)
 
 
 def require_some(model: torch.nn.Module, path: str) -> None:

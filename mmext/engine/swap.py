@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from mmengine.config import Config
 
@@ -34,9 +36,9 @@ def swap_backbone(config: Config, name: str) -> None:
     model = config.get('model') or {}
     if 'backbone' not in model:
         raise UserError(f'--backbone {name}: this config has no model.backbone')
-    cls, named = find_backbone(name)
-    old, task = model.backbone, task_of(config)
-    named = dict(named, type=f'mmext.{cls.__name__}' + ('3d' if task.takes_clips(model) else ''))
+    cls, words = find_backbone(name)
+    old, task = model['backbone'], task_of(config)
+    named: dict[str, Any] = dict(words, type=f'mmext.{cls.__name__}' + ('3d' if task.takes_clips(model) else ''))
     if 'padded' in arguments(cls) and task.lays_anchors:
         named['padded'] = True
     kept = {key: value for key, value in old.items() if key in COMMON - {'init_cfg'}}

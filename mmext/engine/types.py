@@ -100,12 +100,14 @@ def require_type(kind: object, keys: tuple[str, ...], scope: str | None, root: s
     if not isinstance(kind, str) and not callable(kind):
         raise UserError(f'{".".join(keys)}: {kind!r} is no name of a component')
     component = find_component(kind, scope, root)
-    if component is None and root is None and not kind.startswith(OURS):
+    if component is not None or not isinstance(kind, str):
+        return component
+    if root is None and not kind.startswith(OURS):
         close = similar_types(kind, scope, least=ALIKE) if kind[:1].isupper() else ''
         if close:
             raise UserError(f'{".".join(keys)}: there is no {kind!r}{close}')
-    elif component is None:
+    else:
         elsewhere = root and find_component(kind, scope)
         what = f'{kind!r} is registered, but for other places than this' if elsewhere else f'there is no {kind!r}'
-        raise UserError(f'{".".join(keys)}: {what}{similar_types(str(kind), scope, root)}')
-    return component
+        raise UserError(f'{".".join(keys)}: {what}{similar_types(kind, scope, root)}')
+    return None

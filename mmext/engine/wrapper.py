@@ -7,4 +7,4 @@ from torch import nn
 
 def bare(model: nn.Module) -> nn.Module:
     """The model inside its data parallel wrapper."""
-    return model.module if hasattr(model, 'module') else model
+    return getattr(model, 'module', model)

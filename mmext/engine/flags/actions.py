@@ -20,7 +20,7 @@ class DictAction(MMEngineDictAction):
             key, sign, _ = word.partition('=')
             if not key or not sign:
                 raise UserError(f'{option_string} {word}: need key=value{self.remedy(word, following)}')
-        self.keep(namespace, values)
+        self.keep(parser, namespace, values)
 
     @staticmethod
     def remedy(word: str, following: str) -> str:
@@ -32,14 +32,14 @@ class DictAction(MMEngineDictAction):
         value = following.removeprefix('=')
         return f', without a space: {word}={value}' if following and not value.partition('=')[1] else ''
 
-    def keep(self, namespace: argparse.Namespace, values: Sequence[str]) -> None:
-        super().__call__(None, namespace, values)
+    def keep(self, parser: argparse.ArgumentParser, namespace: argparse.Namespace, values: Sequence[str]) -> None:
+        super().__call__(parser, namespace, values)
 
 
 class OptionsAction(DictAction):
     """``--cfg-options k=v k=v ...``: a dict of ``options.Text``, which are read when the config is there."""
 
-    def keep(self, namespace: argparse.Namespace, values: Sequence[str]) -> None:
+    def keep(self, parser: argparse.ArgumentParser, namespace: argparse.Namespace, values: Sequence[str]) -> None:
         from mmext.engine.options import Text
 
         given = dict(getattr(namespace, self.dest, None) or {})

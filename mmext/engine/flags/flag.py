@@ -5,6 +5,10 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from mmengine.config import Config
 
 Effect = Callable[..., None]
 
@@ -26,7 +30,7 @@ class Flag:
     """
 
     name: str
-    options: Mapping[str, object] = field(default_factory=dict)
+    options: Mapping[str, Any] = field(default_factory=dict)
     docs: str = ''
     shown: str = ''
     effect: Effect | None = None
@@ -56,7 +60,7 @@ class Flag:
 
 
 def flag(name: str, *, docs: str = '', shown: str = '', always: bool = False, needs_model: bool = False,
-         **options: object) -> Callable[[Effect], Flag]:
+         **options: Any) -> Callable[[Effect], Flag]:
     """A decorator that makes a flag of its effect; see ``Flag``."""
     return lambda effect: Flag(name, options, docs, shown, effect, always, needs_model)
 
@@ -67,7 +71,7 @@ def add_flags(parser: argparse.ArgumentParser, flags: Iterable[Flag]) -> None:
         parser.add_argument(one.name, *one.also, **one.options)
 
 
-def apply_flags(flags: Iterable[Flag], config: object, given: argparse.Namespace) -> None:
+def apply_flags(flags: Iterable[Flag], config: Config, given: argparse.Namespace) -> None:
     """Applies the effects of the flags that are given, and of those that always have one, in the order of ``flags``.
 
     Args:

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import argparse
+from typing import TYPE_CHECKING
 
 from mmext.engine.flags.actions import OptionsAction
 from mmext.engine.flags.flag import Flag, flag
+
+if TYPE_CHECKING:
+    from mmengine.config import Config
 
 MEMORY_FORMATS = ('auto', 'contiguous', 'channels_last')  # mmext.backbones.memory_format, which imports torch
 
@@ -15,7 +19,7 @@ MEMORY_FORMATS = ('auto', 'contiguous', 'channels_last')  # mmext.backbones.memo
       '--amp',
       docs='of the weights: `channels_last`, `contiguous`, or `auto`, the default: channels last where that is faster, '
       'for images on a processor, and on a GPU with `--amp`')
-def memory_format(config: object, value: str, given: argparse.Namespace) -> None:
+def memory_format(config: Config, value: str, given: argparse.Namespace) -> None:
     """Has training and testing put the weights into a memory format, in place of one that the config names."""
     others = [hook for hook in config.get('custom_hooks') or [] if hook['type'] != 'mmext.MemoryFormatHook']
     config.custom_hooks = [*others, dict(type='mmext.MemoryFormatHook', memory_format=value)]

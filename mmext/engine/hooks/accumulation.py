@@ -6,6 +6,7 @@ from mmengine.hooks import Hook
 from mmengine.runner import EpochBasedTrainLoop, Runner
 from torch import nn
 
+from mmext.engine.optimizer_checks import optim_wrapper_of
 from mmext.registry import HOOKS
 
 
@@ -21,4 +22,4 @@ class AccumulationHook(Hook):
         if isinstance(runner.train_loop, EpochBasedTrainLoop):
             batches, done = len(runner.train_dataloader), getattr(runner.train_loop, 'batch', 0)
             # The model is only searched for batch norms, to warn of them, which was done when the training started.
-            runner.optim_wrapper.initialize_count_status(nn.Identity(), done, batches)
+            optim_wrapper_of(runner).initialize_count_status(nn.Identity(), done, batches)

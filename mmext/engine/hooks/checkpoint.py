@@ -6,6 +6,7 @@ import os
 from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from mmengine import hooks
 from mmengine.dist import is_main_process
@@ -25,11 +26,11 @@ ON_THE_WAY = 'ckpts_on_the_way'  # in the message hub, beside mmengine's keep_ck
 class PostponedRemovals:
     """A file backend that notes what is to be removed and leaves it there, until ``finish``."""
 
-    def __init__(self, backend: object) -> None:
+    def __init__(self, backend: Any) -> None:
         self.backend = backend
         self.paths: list[str] = []
 
-    def __getattr__(self, name: str) -> object:
+    def __getattr__(self, name: str) -> Any:
         return getattr(self.backend, name)
 
     def remove(self, path: str) -> None:
@@ -103,8 +104,9 @@ class CheckpointHook(hooks.CheckpointHook):
 
     def _save_checkpoint_with_step(self, runner: Runner, step: int, meta: dict) -> None:
         name = self.filename_tmpl.format(step)
-        if isinstance(getattr(runner, 'train_loop', None), ResumableLoop):
-            meta[KEY] = runner.train_loop.state(meta, self.validated)
+        loop = getattr(runner, 'train_loop', None)
+        if isinstance(loop, ResumableLoop):
+            meta[KEY] = loop.state(meta, self.validated)
         with self.removals_last() as postponed:
             kept = self.make_room(runner, step, postponed)
             self.last_ckpt = self.file_backend.join_path(self.out_dir, name)
@@ -150,7 +152,7 @@ class CheckpointHook(hooks.CheckpointHook):
     def path_of_this_place(self, runner: Runner) -> str | None:
         """The checkpoint that this run has last written or begun with, if nothing was trained since."""
         name = self.filename_tmpl.format(runner.epoch if self.by_epoch else runner.iter)
-        here = not self.by_epoch or runner.train_loop.batch == 0
+        here = not self.by_epoch or getattr(runner.train_loop, 'batch', 0) == 0
         return self.last_ckpt if here and self.last_ckpt and os.path.basename(self.last_ckpt) == name else None
 
     def after_train_iter(self, runner: Runner, batch_idx: int, data_batch: dict | None = None,
@@ -175,8 +177,9 @@ class CheckpointHook(hooks.CheckpointHook):
         Returns:
             Its path.
         """
-        if not self.by_epoch and self.path_of_this_place(runner):
-            return self.last_ckpt
+        present = None if self.by_epoch else self.path_of_this_place(runner)
+        if present:
+            return present
         name = f'iter_{runner.iter}.pth'
         names = [*(other for other in self.on_the_way if other != name), name]
         runner.message_hub.update_info(ON_THE_WAY, names)

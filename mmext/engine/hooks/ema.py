@@ -6,6 +6,7 @@ from mmengine import hooks
 from mmengine.dist import all_reduce_params
 from mmengine.runner import Runner
 
+from mmext.engine.optimizer_checks import optim_wrapper_of
 from mmext.registry import HOOKS
 
 
@@ -23,7 +24,7 @@ class EMAHook(hooks.EMAHook):
 
     def after_train_iter(self, runner: Runner, batch_idx: int, data_batch: dict | None = None,
                          outputs: dict | None = None) -> None:
-        if runner.optim_wrapper.should_update():  # true of the update that was just made, too
+        if optim_wrapper_of(runner).should_update():  # true of the update that was just made, too
             super().after_train_iter(runner, batch_idx, data_batch, outputs)
 
     def after_train_epoch(self, runner: Runner) -> None:

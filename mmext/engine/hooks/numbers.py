@@ -16,7 +16,9 @@ def norms_of(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """The Euclidean norm of each tensor, in one fused operation for many: NaN or infinite where an element is."""
     wide = [value.detach() if value.dtype in (torch.float32, torch.float64) else value.detach().float()
             for value in tensors.values()]
-    return dict(zip(tensors, torch._foreach_norm(wide))) if wide else {}
+    if not wide:
+        return {}
+    return dict(zip(tensors, torch._foreach_norm(wide)))  # pyright: ignore[reportPrivateImportUsage]
 
 
 class Gradients:
@@ -42,7 +44,7 @@ class Gradients:
         self.hook = wrapper.optimizer.register_step_pre_hook(self.before_step)
         self.clip = wrapper.clip_func if wrapper.clip_grad_kwargs else None
         if self.clip:
-            wrapper.clip_func = self.before_clipping
+            wrapper.clip_func = self.before_clipping  # pyright: ignore[reportAttributeAccessIssue]  one of torch's two
 
     def remove(self) -> None:
         """Leaves the optimiser as it was."""
@@ -55,6 +57,7 @@ class Gradients:
                          if value.grad is not None and not value.grad.is_sparse})
 
     def before_clipping(self, *args, **kwargs) -> Tensor | None:
+        assert self.clip is not None
         self.unclipped = self.norms()
         return self.clip(*args, **kwargs)
 

@@ -54,8 +54,9 @@ def outputs_to_float32(module: nn.Module, inputs: tuple, outputs: object) -> obj
 
 
 def to_float32(value: object) -> object:
-    half = isinstance(value, Tensor) and value.dtype in (torch.bfloat16, torch.float16)
-    return value.float() if half else value
+    if isinstance(value, Tensor) and value.dtype in (torch.bfloat16, torch.float16):
+        return value.float()
+    return value
 
 
 @HOOKS.register_module()

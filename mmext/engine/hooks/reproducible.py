@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from typing import Any
 
 import numpy as np
 import torch
@@ -41,7 +42,7 @@ class EpochSeedHook(Hook):
     priority = 'VERY_HIGH'
 
     def before_train_epoch(self, runner: Runner) -> None:
-        sampler = runner.train_dataloader.sampler
+        sampler: Any = runner.train_dataloader.sampler
         if hasattr(sampler, 'seed'):
             sampler.seed = runner.seed  # drawn before a resumed run's seed was known
         state = np.random.SeedSequence((runner.seed, runner.epoch, get_rank())).generate_state(1, np.uint64)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
+from typing import Any
 
 import torch
 from torch.utils.data import DataLoader, Dataset
@@ -32,7 +33,7 @@ class Batches:
         self.rank = rank
         self.state: dict | None = None
 
-    def iterate(self, epoch: int, start: int = 0, state: dict | None = None) -> Iterator:
+    def iterate(self, epoch: int, start: int = 0, state: dict | None = None) -> Generator[Any, None, None]:
         """The batches of an epoch without the first ones, of which no sample is read.
 
         Args:
@@ -85,13 +86,14 @@ class Seeded(Dataset):
         self.collate = collate
         self.batched = batched
 
-    def __getitem__(self, asked: tuple[int, object]) -> object:
+    def __getitem__(self, asked: tuple[int, Any]) -> object:
         seed, index = asked
+        fetch_all = getattr(self.dataset, '__getitems__', None)
         with Stream(seed):
             if not self.batched:
                 samples = self.dataset[index]
-            elif getattr(self.dataset, '__getitems__', None):
-                samples = self.dataset.__getitems__(index)
+            elif fetch_all:
+                samples = fetch_all(index)
             else:
                 samples = [self.dataset[i] for i in index]
             return self.collate(samples)

@@ -47,7 +47,7 @@ def literal(node: ast.expr) -> object:
     if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == 'dict' and not node.args:
         return {word.arg: literal(word.value) for word in node.keywords}
     if isinstance(node, ast.Dict) and None not in node.keys:
-        return {str(literal(key)): literal(value) for key, value in zip(node.keys, node.values)}
+        return {str(literal(key)): literal(value) for key, value in zip(node.keys, node.values) if key}
     if isinstance(node, (ast.List, ast.Tuple, ast.Set)):
         return [literal(value) for value in node.elts]
     if isinstance(node, ast.Name) and node.id in INFINITIES:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from typing import cast
 
 import numpy as np
 import torch
@@ -51,7 +52,7 @@ def put(states: tuple) -> None:
 def generator_states() -> dict:
     """The states of all generators of this process, as numbers and tensors, which a checkpoint can hold."""
     version, inner, gauss = random.getstate()
-    kind, keys, place, has_gauss, cached = np.random.get_state()
+    kind, keys, place, has_gauss, cached = cast(tuple, np.random.get_state())
     states = dict(python=[version, torch.tensor(inner), gauss],
                   numpy=[kind, torch.from_numpy(keys.astype(np.int64)), place, has_gauss, cached],
                   torch=torch.default_generator.get_state())

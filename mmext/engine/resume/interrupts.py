@@ -7,7 +7,9 @@ import re
 import signal
 import threading
 import time
+from collections.abc import Callable
 from types import FrameType
+from typing import Any, Union
 
 import torch
 from mmengine.dist import get_rank, get_world_size
@@ -20,6 +22,8 @@ ONE_SIGNAL = 2.0  # seconds in which torchrun hands on to its processes what the
 SAVE, STOP = 1, 2
 UNITS = {'': 1, 'it': 1, 'iter': 1, 'iters': 1, 'iterations': 1, 's': 1, 'sec': 1, 'min': 60, 'h': 3600}
 TIMES = ('s', 'sec', 'min', 'h')
+
+Handler = Union[Callable[[int, Union[FrameType, None]], Any], int, signal.Handlers, None]
 
 
 class Signals:
@@ -36,7 +40,7 @@ class Signals:
         self.training = False
         self.received: str | None = None
         self.process = os.getpid()
-        self.before: dict[int, object] = {}
+        self.before: dict[int, Handler] = {}
 
     def __enter__(self) -> Signals:
         if threading.current_thread() is threading.main_thread():  # no other thread may

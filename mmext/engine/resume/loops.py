@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import closing
+from typing import Any, cast
 
 from mmengine.config import Config
 from mmengine.runner import BaseLoop, EpochBasedTrainLoop, IterBasedTrainLoop, Runner
@@ -80,7 +81,7 @@ class IterLoop(ResumableLoop, IterBasedTrainLoop):
     def __init__(self, runner: Runner, dataloader: DataLoader | dict, *args, **kwargs) -> None:
         BaseLoop.__init__(self, runner, dataloader)
         loader = self.dataloader
-        super().__init__(runner, NotStarted(loader.dataset), *args, **kwargs)
+        super().__init__(runner, cast(DataLoader, NotStarted(loader.dataset)), *args, **kwargs)
         self.dataloader = loader
 
     def place_of(self, iteration: int) -> tuple[int, int]:
@@ -108,10 +109,10 @@ class IterLoop(ResumableLoop, IterBasedTrainLoop):
         self.runner.call_hook('after_train')
         return self.runner.model
 
-    def endless(self) -> Iterator[dict]:
+    def endless(self) -> Generator[Any, None, None]:
         """Batches of one pass over the data after the other."""
         while True:
-            sampler = getattr(self.dataloader.batch_sampler, 'sampler', self.dataloader.sampler)
+            sampler: Any = getattr(self.dataloader.batch_sampler, 'sampler', self.dataloader.sampler)
             if hasattr(sampler, 'set_epoch'):
                 sampler.set_epoch(self.passes)
             yield from self.batches.iterate(self.passes, self.batch, self.order)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import islice
+from typing import Any, Protocol, TypeGuard
 
 import torch
 from mmengine.dataset import InfiniteSampler
@@ -19,19 +20,20 @@ class Remaining(Sampler):
         start: how many of its indices are left out.
     """
 
-    def __init__(self, sampler: Sampler, start: int) -> None:
+    def __init__(self, sampler: Iterable, start: int) -> None:
         self.sampler = sampler
         self.drawn = start
         self.ended = False
 
-    def __getattr__(self, name: str) -> object:
+    def __getattr__(self, name: str) -> Any:
         if name == 'sampler':  # not there yet while this is unpickled
             raise AttributeError(name)
         return getattr(self.sampler, name)
 
     def __iter__(self) -> Iterator:
-        exactly = type(self.sampler) is InfiniteSampler
-        indices = infinite_from(self.sampler, self.drawn) if exactly else islice(self.sampler, self.drawn, None)
+        own = self.sampler
+        exactly = type(own) is InfiniteSampler
+        indices = infinite_from(own, self.drawn) if exactly else islice(own, self.drawn, None)
         for index in indices:
             self.drawn += 1
             yield index
@@ -56,7 +58,17 @@ def infinite_from(sampler: InfiniteSampler, start: int) -> Iterator[int]:
         place += len(chosen) * sampler.world_size - sampler.size
 
 
-def groups_by_shape(sampler: object) -> bool:
+class ShapeSampler(Protocol):
+    """mmdet's ``AspectRatioBatchSampler``, whose module is imported by detection alone."""
+
+    sampler: Any
+    batch_size: int
+    _aspect_ratio_buckets: list[list[int]]
+
+    def __iter__(self) -> Iterator[list[int]]: ...
+
+
+def groups_by_shape(sampler: object) -> TypeGuard[ShapeSampler]:
     """Whether this is mmdet's ``AspectRatioBatchSampler``, which gathers wide and tall images into batches apart."""
     return type(sampler).__name__ == 'AspectRatioBatchSampler' and hasattr(sampler, '_aspect_ratio_buckets')
 
@@ -75,19 +87,20 @@ class Order:
     """
 
     def __init__(self, loader: DataLoader, start: int, state: dict | None = None) -> None:
-        self.batches: object = loader.batch_sampler if loader.batch_sampler is not None else loader.sampler
-        self.skipped = start
-        own = self.batches
-        if loader.batch_sampler is None:
-            self.batches, self.skipped = Remaining(own, start), 0
+        own, self.skipped = loader.batch_sampler, 0
+        self.batches: Iterable
+        if own is None:
+            self.batches = Remaining(loader.sampler, start)
         elif type(own) is BatchSampler:
-            self.batches, self.skipped = copy.copy(own), 0
-            self.batches.sampler = Remaining(own.sampler, start * own.batch_size)
+            self.batches = plain = copy.copy(own)
+            plain.sampler = Remaining(own.sampler, start * own.batch_size)
         elif groups_by_shape(own):
-            self.batches, self.skipped = copy.copy(own), 0 if state else start
-            self.batches.sampler = Remaining(own.sampler, state['drawn'] if state else 0)
-            self.batches._aspect_ratio_buckets = [list(map(int, part)) for part in state['waiting']] if state else [
-                [], []]
+            self.batches = grouped = copy.copy(own)
+            self.skipped = 0 if state else start
+            grouped.sampler = Remaining(own.sampler, state['drawn'] if state else 0)
+            grouped._aspect_ratio_buckets = [list(map(int, part)) for part in state['waiting']] if state else [[], []]
+        else:
+            self.batches, self.skipped = own, start
 
     def __iter__(self) -> Iterator:
         return islice(iter(self.batches), self.skipped, None)

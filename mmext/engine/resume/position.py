@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import TYPE_CHECKING, cast
+
 from mmengine.dist import barrier, get_rank, is_main_process
 from mmengine.hooks import Hook
 from mmengine.runner import IterBasedTrainLoop, Runner
@@ -14,6 +17,9 @@ from mmext.engine.resume.interrupts import STOP, Signals, Timetable
 from mmext.engine.resume.state import averages, collect, restore, restore_own_generators
 from mmext.engine.resume.workers import make_polite
 from mmext.errors import Interrupted
+
+if TYPE_CHECKING:
+    from mmext.engine.hooks.checkpoint import CheckpointHook
 
 
 class ResumableLoop:
@@ -30,8 +36,15 @@ class ResumableLoop:
         signals: what ends the training politely; None where signals do what they do to any program.
     """
 
+    # Of mmengine's loop.
     runner: Runner
     dataloader: DataLoader
+    stop_training: bool
+    val_begin: int
+    val_interval: int
+    _epoch: int
+    _iter: int
+    _decide_current_val_interval: Callable[[], None]
 
     def __init__(self, *args, save_every: str | int | None = None, **kwargs) -> None:
         self.save_every = save_every
@@ -60,7 +73,7 @@ class ResumableLoop:
         if self.signals is not None:
             self.signals.training = True
             if self.runner.val_loop is not None:
-                make_polite(self.runner.val_loop.dataloader)
+                make_polite(self.runner.val_dataloader)
         if self.saved is not None:
             state = self.saved
             self.passes, self.batch, self.validated = state['pass'], state['batch'], state['validated']
@@ -117,6 +130,7 @@ class ResumableLoop:
         return path
 
     def stop(self, path: str | None) -> None:
+        assert self.signals is not None  # without them nothing asks a training to stop
         self.signals.ignore()
         done = f'stopped by {self.signals.received or "a signal to another process"} after iteration {self._iter}'
         kept = f'{path} is written; go on with --resume' if path else 'the config writes no checkpoints'
@@ -137,8 +151,10 @@ class ResumableLoop:
         if self.validated or not self.validation_due():
             return
         before = generator_states()
+        val_loop = self.runner.val_loop
+        assert val_loop is not None  # a validation is due
         try:
-            self.runner.val_loop.run()
+            val_loop.run()
         except Cut:
             self.undo_validation()
             hook = checkpoint_hook(self.runner)
@@ -171,9 +187,10 @@ class StopInValidation(Hook):
             raise Cut
 
 
-def checkpoint_hook(runner: Runner) -> Hook | None:
+def checkpoint_hook(runner: Runner) -> CheckpointHook | None:
     """``mmext.CheckpointHook``, if a run has it."""
-    return next((hook for hook in runner.hooks if hasattr(hook, 'save_on_the_way')), None)
+    hooks = (hook for hook in runner.hooks if hasattr(hook, 'save_on_the_way'))
+    return cast('CheckpointHook | None', next(hooks, None))
 
 
 def between_updates(runner: Runner) -> bool:

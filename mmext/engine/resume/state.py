@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import torch
@@ -13,6 +14,7 @@ from mmengine.runner import Runner
 from torch import Tensor, nn
 
 from mmext.checkpoints.resume import malformed
+from mmext.engine.agreement import sample_count
 from mmext.engine.resume.generators import generator_states, restore_generators
 from mmext.engine.wrapper import bare
 
@@ -31,8 +33,8 @@ def collect(runner: Runner, position: dict, generators: dict | None = None) -> d
     own = dict(generators=generators or generator_states())
     if get_world_size() > 1:
         own.update(buffers(runner), logs=recent_logs(runner) if get_rank() else {})
-    loader = runner.train_loop.dataloader
-    return dict(position, processes=get_world_size(), samples=len(loader.dataset), batches=len(loader),
+    loader = runner.train_dataloader
+    return dict(position, processes=get_world_size(), samples=sample_count(loader.dataset), batches=len(loader),
                 early_stopping=[{name: finite(getattr(hook, name)) for name in STOPPING} for hook in stopping(runner)],
                 ranks=all_gather_object(own))
 
@@ -68,7 +70,7 @@ def recent_logs(runner: Runner) -> dict[str, list[Tensor]]:
     sizes = [custom.get('window_size') for custom in processor.custom_cfg]
     length = max([processor.window_size, *(size for size in sizes if isinstance(size, int))])
     if 'epoch' in sizes:
-        length = max(length, runner.train_loop.batch + 1)
+        length = max(length, getattr(runner.train_loop, 'batch', 0) + 1)
     return {name: [torch.from_numpy(np.array(part[-length:], dtype=float)) for part in log.data]
             for name, log in runner.message_hub.log_scalars.items()}
 
@@ -94,8 +96,8 @@ def restore(runner: Runner, state: dict, path: str) -> None:
             if log is not None:
                 rest = [part[:len(part) - len(values)] for part in log.data]
                 runner.message_hub.log_scalars[name] = HistoryBuffer(
-                    np.concatenate([rest[0], values.numpy()]), np.concatenate([rest[1], counts.numpy()]),
-                    log.max_length)
+                    cast(list, np.concatenate([rest[0], values.numpy()])),
+                    cast(list, np.concatenate([rest[1], counts.numpy()])), log.max_length)
     except (AttributeError, KeyError, TypeError, ValueError, RuntimeError) as error:
         raise malformed(path, f'meta.{KEY}.ranks', error, 'the state of every process') from None
 
@@ -136,7 +138,7 @@ def read_state(meta: dict, path: str | Path) -> dict | None:
              'processes': int, 'samples': int, 'batches': int, 'early_stopping': list, 'ranks': list}
     for key, kind in kinds.items():
         value = state.get(key)
-        if not isinstance(value, kind) or kind is int and (isinstance(value, bool) or value < 0):
+        if not isinstance(value, kind) or kind is int and type(value) is bool or type(value) is int and value < 0:
             raise malformed(path, f'meta.{KEY}.{key}', value, kind.__name__ if isinstance(kind, type) else 'a dict')
     order = state['order']
     if order is not None and not (isinstance(order.get('drawn'), int) and isinstance(order.get('waiting'), list)
