@@ -91,7 +91,7 @@ def is_id(value: object) -> bool:
 
 def is_finite(value: object) -> bool:
     """Whether a value is a number that is finite in float32, too, and of a size that pixels can have."""
-    return type(value) in (int, float) and -LARGEST <= value <= LARGEST
+    return isinstance(value, (int, float)) and type(value) in (int, float) and -LARGEST <= value <= LARGEST
 
 
 def brief(value: object) -> str:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from typing import cast
 
 import cv2
 import numpy as np
+import torch
 from mmdet.datasets.transforms import Expand
 from mmdet.datasets.transforms import MinIoURandomCrop as MMDetMinIoURandomCrop
 from mmdet.structures.bbox import HorizontalBoxes, autocast_box_type
@@ -48,14 +50,14 @@ class MinIoURandomCrop(MMDetMinIoURandomCrop):
         """Changes img, img_shape, gt_bboxes, gt_bboxes_labels and gt_ignore_flags."""
         check_sample(results)
         height, width = results['img'].shape[:2]
-        canvas, (left, top) = self.draw_canvas(height, width)
+        (canvas_height, canvas_width), (left, top) = self.draw_canvas(height, width)
         if (left, top) != (0, 0):
             results['gt_bboxes'].translate_([left, top])
-        window = self.draw_window(*canvas, results['gt_bboxes'])
+        window = self.draw_window(canvas_height, canvas_width, results['gt_bboxes'])
         if window is not None:
             keep_inside(results, window, self.bbox_clip_border)
-        elif canvas != (height, width):
-            window = (0, 0, *canvas[::-1])
+        elif (canvas_height, canvas_width) != (height, width):
+            window = (0, 0, canvas_width, canvas_height)
         if window is not None:
             mean = None if self.expand is None else self.expand.mean
             results['img'] = patch_of(results['img'], shift(window, -left, -top), mean)
@@ -71,7 +73,7 @@ class MinIoURandomCrop(MMDetMinIoURandomCrop):
 
     def draw_window(self, height: int, width: int, boxes: HorizontalBoxes) -> Window | None:
         """Draws a window of a canvas with these boxes: left, top, right, bottom; None for all of it."""
-        corners = boxes.tensor.numpy()
+        corners = cast(torch.Tensor, boxes.tensor).numpy()
         while True:
             self.mode = self._random_mode()
             if self.mode == 1:
@@ -179,7 +181,7 @@ def shift(window: Window, x: int, y: int) -> Window:
     return left + x, top + y, right + x, bottom + y
 
 
-def patch_of(image: np.ndarray, window: Window, mean: tuple | None) -> np.ndarray:
+def patch_of(image: np.ndarray, window: Window, mean: Sequence[float] | None) -> np.ndarray:
     """The window (left, top, right, bottom) of an image, the mean colour where it lies outside.
 
     Args:

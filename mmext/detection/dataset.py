@@ -8,6 +8,7 @@ import logging
 import os
 from collections import Counter
 from collections.abc import Callable, Sequence
+from typing import Any, cast
 
 from mmdet.datasets import CocoDataset as MMDetCocoDataset
 from mmdet.datasets.api_wrappers import COCO
@@ -60,6 +61,7 @@ class CocoDataset(MMDetCocoDataset):
         return category_names(read_annotations(os.path.join(config.get('data_root') or '', config['ann_file'])))
 
     def load_data_list(self) -> list[dict]:
+        assert self.ann_file is not None, 'a COCO data set has an annotation file'
         content = read_annotations(self.ann_file)
         check_classes(self.ann_file, content, self.metainfo['classes'], self.subset)
         folder = self.data_prefix['img']
@@ -87,7 +89,7 @@ class CocoDataset(MMDetCocoDataset):
             del self.COCOAPI  # data sets are pickled for workers
 
     def parse_data_info(self, raw_data_info: dict) -> dict:
-        info = super().parse_data_info(raw_data_info)
+        info = cast(dict, super().parse_data_info(raw_data_info))
         self.tally.add(raw_data_info['raw_img_info'], raw_data_info['raw_ann_info'], info['instances'], self.cat_ids)
         return info
 
@@ -95,7 +97,7 @@ class CocoDataset(MMDetCocoDataset):
         """The data infos that ``filter_cfg`` leaves; what a training goes on without is told."""
         kept = super().filter_data()
         if not self.test_mode:
-            self.tally.tell(self.ann_file, self.data_list, kept, self.filter_cfg)
+            self.tally.tell(str(self.ann_file), self.data_list, kept, self.filter_cfg)
         members = Counter(instance['bbox_label'] for info in kept for instance in info['instances']
                           if not instance['ignore_flag'])
         self.members = [members[label] for label in range(len(self.metainfo['classes']))]
@@ -112,7 +114,7 @@ class KnownCOCO(COCO):
 
     def __init__(self, content: dict) -> None:
         super().__init__()
-        self.dataset = content
+        self.dataset = cast(Any, content)  # pycocotools' stubs have a TypedDict of their own for it
         with contextlib.redirect_stdout(io.StringIO()):
             self.createIndex()
         self.img_ann_map, self.cat_img_map = self.imgToAnns, self.catToImgs

@@ -92,7 +92,8 @@ def fault(detection: object, images: set[int], evaluated: set[int], truth: Groun
 
 
 def finite(value: object) -> bool:
-    return type(value) in (int, float) and -sys.float_info.max <= value <= sys.float_info.max
+    largest = sys.float_info.max
+    return isinstance(value, (int, float)) and type(value) in (int, float) and -largest <= value <= largest
 
 
 def brief(value: object) -> str:

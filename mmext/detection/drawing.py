@@ -20,7 +20,8 @@ LINE_SHARE = 240
 def colour_of(label: int) -> tuple[int, int, int]:
     """A class's colour, RGB, the same in every picture; those of neighbours are far apart."""
     value = 0.95 if label % 2 else 0.75  # hues that look alike differ in brightness
-    return tuple(round(255 * part) for part in colorsys.hsv_to_rgb((0.58 + label * GOLDEN) % 1, 0.85, value))
+    red, green, blue = colorsys.hsv_to_rgb((0.58 + label * GOLDEN) % 1, 0.85, value)
+    return round(255 * red), round(255 * green), round(255 * blue)
 
 
 def ink_on(colour: tuple[int, int, int]) -> str:

@@ -12,9 +12,10 @@ import contextlib
 import functools
 import io
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from mmengine.logging import print_log
@@ -107,7 +108,7 @@ def evaluate(truth: GroundTruth, detections: list[dict], *, reference: bool = Fa
         detections of a class in an image count.
     """
     evaluation = accumulate(truth, detections, reference)
-    metrics = dict(zip(NAMES, map(float, evaluation.stats)))
+    metrics: dict[str, float] = dict(zip(NAMES, map(float, evaluation.stats)))
     if per_class:
         metrics.update(class_metrics(truth, evaluation))
     return metrics
@@ -119,7 +120,7 @@ def accumulate(truth: GroundTruth, detections: list[dict], reference: bool = Fal
     images = [dict(id=image['id']) for image in truth.images]
     categories = [dict(id=category, name=name) for category, name in truth.categories.items()]
 
-    def index(annotations: list[dict]) -> object:
+    def index(annotations: list[dict]) -> Any:
         coco = api()
         coco.dataset = dict(images=images, annotations=annotations, categories=categories)
         coco.createIndex()
@@ -133,11 +134,12 @@ def accumulate(truth: GroundTruth, detections: list[dict], reference: bool = Fal
         evaluation.evaluate()
         evaluation.accumulate()
         evaluation.summarize()
-    return Evaluation(np.array(evaluation.stats), *(evaluation.eval[key] for key in ('precision', 'recall', 'scores')),
+    found = evaluation.eval
+    return Evaluation(np.array(evaluation.stats), found['precision'], found['recall'], found['scores'],
                       [int(category) for category in evaluation.params.catIds])
 
 
-def evaluators(reference: bool) -> tuple[type, type]:
+def evaluators(reference: bool) -> tuple[Callable[..., Any], Callable[..., Any]]:
     """COCO and COCOeval of the library that is to evaluate."""
     if not reference and compat.installed('faster_coco_eval'):
         from faster_coco_eval import COCO, COCOeval_faster

@@ -36,10 +36,11 @@ class ShowDetectionsHook(Hook):
     def after_test_iter(self, runner: Runner, batch_idx: int, data_batch: dict | None = None,
                         outputs: Sequence[DetDataSample] = ()) -> None:
         for sample in outputs:
+            path, shape = sample.get('img_path'), sample.get('ori_shape')
             try:
-                image = picture_of_size(sample.img_path, sample.ori_shape)
+                image = picture_of_size(path, shape)
             except NoImage:
-                image = np.zeros((*sample.ori_shape, 3), np.uint8)
-            name = os.path.basename(sample.img_path)
+                image = np.zeros((*shape, 3), np.uint8)
+            name = os.path.basename(path)
             self.visualizer.add_datasample(name, np.ascontiguousarray(image[..., ::-1]), data_sample=sample,
                                            pred_score_thr=self.score_thr, out_file=os.path.join(self.out_dir, name))

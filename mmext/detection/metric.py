@@ -51,8 +51,9 @@ class CocoMetric(MMDetCocoMetric):
     def dataset_meta(self, dataset_meta: dict | None) -> None:
         """Set before the first image is seen, so that classes that the annotations lack are found before a training."""
         self._dataset_meta = dataset_meta
-        if (dataset_meta or {}).get('classes'):
-            self.truth = self.truth.of_classes(dataset_meta['classes'])
+        classes = (dataset_meta or {}).get('classes')
+        if classes:
+            self.truth = self.truth.of_classes(classes)
 
     def process(self, data_batch: object, data_samples: Sequence[dict]) -> None:
         """Notes the detections of each image.
@@ -79,19 +80,19 @@ class CocoMetric(MMDetCocoMetric):
                       '(indices, filter_cfg); they count as images in which nothing was found', 'current',
                       logging.WARNING)
         if self.detections_file:
-            self.keep(detections)
+            self.keep(self.detections_file, detections)
         return evaluate(self.truth, detections, reference=self.reference, per_class=self.per_class)
 
-    def keep(self, detections: list[dict]) -> None:
+    @staticmethod
+    def keep(path: str, detections: list[dict]) -> None:
         """Writes the detections. Where that fails, the metrics of a long test are not lost with them."""
         try:
-            write_detections(self.detections_file, detections)
+            write_detections(path, detections)
         except (OSError, DiskFull) as error:
             reason = getattr(error, 'strerror', None) or error
-            print_log(f'{self.detections_file}: the detections are not saved ({reason})', 'current',
-                      logging.ERROR)
+            print_log(f'{path}: the detections are not saved ({reason})', 'current', logging.ERROR)
             return
-        print_log(f'detections: {self.detections_file}', 'current')
+        print_log(f'detections: {path}', 'current')
 
     def evaluate_file(self, path: str) -> dict[str, float]:
         """The metrics of a file in COCO's result format, under the names that a test gives them.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import torch
@@ -26,6 +26,8 @@ from mmext.registry import METRICS
 from mmext.task import Task, metrics_of
 
 if TYPE_CHECKING:
+    from mmdet.models.detectors import BaseDetector, TwoStageDetector
+
     from mmext.inference import Inferencer
 
 BOXES = 'mmext.CocoMetric'
@@ -73,11 +75,13 @@ class Detection(Task):
 
     def head_outputs(self, model: nn.Module, data: dict) -> object:
         """Of two-stage detectors the features, since proposals may swap places at a rounding error."""
-        return model.extract_feat(data['inputs']) if hasattr(model, 'roi_head') else super().head_outputs(model, data)
+        if hasattr(model, 'roi_head'):
+            return cast('BaseDetector', model).extract_feat(data['inputs'])
+        return super().head_outputs(model, data)
 
     def counted_forward(self, model: nn.Module) -> Callable:
         if hasattr(model, 'rpn_head') and hasattr(model, 'roi_head'):
-            return lambda images: forward_two_stages(model, images)
+            return lambda images: forward_two_stages(cast('TwoStageDetector', model), images)
         return super().counted_forward(model)
 
     def metric_of(self, config: Config) -> ConfigDict:
@@ -127,7 +131,7 @@ class Detection(Task):
         from mmext.detection.evaluation import read_ground_truth
         from mmext.detection.report import paper_row, write_report
 
-        annotations = self.detection_metric(config, '--report').ann_file
+        annotations = str(self.detection_metric(config, '--report')['ann_file'])
         truth = read_ground_truth(annotations).of_classes(self.classes_of_test(config))
         dataset = datasets_of(config, 'test_dataloader')[0]
         images = os.path.join(dataset.get('data_root') or '', dataset.get('data_prefix', {}).get('img', ''))
@@ -143,15 +147,16 @@ class Detection(Task):
                             f"{' or '.join(IMAGE_READERS[:2])}")
         return [step for step in steps[1:] if not kind_of(step).endswith('LoadAnnotations')]
 
-    def prepare(self, pipeline: Callable, item: object, path: str) -> dict:
+    def prepare(self, pipeline: Callable[[dict], dict], item: np.ndarray, path: str) -> dict:
         """``item`` is a picture, RGB, uint8, (height, width, 3)."""
         height, width = item.shape[:2]
         return pipeline(dict(img=np.ascontiguousarray(item[..., ::-1]), img_path=path, img_id=0, height=height,
                              width=width, img_shape=(height, width), ori_shape=(height, width)))
 
-    def result(self, inferencer: Inferencer, item: object, data: dict, sample: object) -> object:
+    def result(self, inferencer: Inferencer, item: object, data: dict, sample: Any) -> object:
         from mmext.detection.results import Detections
 
+        assert inferencer.classes is not None  # known_classes always names them
         found = sample.pred_instances
         found = found[found.scores >= inferencer.score]
         found = found[found.scores.argsort(descending=True, stable=True)].cpu().numpy()
@@ -160,8 +165,8 @@ class Detection(Task):
 
     def known_classes(self, model: nn.Module) -> tuple[str, ...]:
         """COCO's names where there are as many classes, else numbers."""
-        names = CocoDataset.METAINFO['classes']
-        head = getattr(model, 'bbox_head', None) or model.roi_head.bbox_head
+        names: tuple[str, ...] = CocoDataset.METAINFO['classes']
+        head: Any = getattr(model, 'bbox_head', None) or cast('TwoStageDetector', model).roi_head.bbox_head
         head = head[0] if isinstance(head, nn.ModuleList) else head
         return names if head.num_classes == len(names) else tuple(map(str, range(head.num_classes)))
 
@@ -190,7 +195,8 @@ def take_our_form(metric: ConfigDict) -> None:
 def made_up_objects(rng: np.random.Generator, size: Sequence[int], num_classes: int) -> DetDataSample:
     """Annotations of an image of (height, width): boxes of every order of magnitude, as in COCO, wholly inside."""
     height, width = size
-    sides = np.exp(rng.uniform(*np.log(SIDES), (OBJECTS, 2)))
+    least, greatest = np.log(SIDES)
+    sides = np.exp(rng.uniform(least, greatest, (OBJECTS, 2)))
     corner = rng.uniform(0, 1 - sides)
     boxes = np.hstack([corner, corner + sides]) * (width, height, width, height)
     sample = DetDataSample(metainfo=dict(img_shape=(height, width), ori_shape=(height, width), img_id=0,
@@ -201,17 +207,17 @@ def made_up_objects(rng: np.random.Generator, size: Sequence[int], num_classes: 
     return sample
 
 
-def forward_two_stages(model: nn.Module, images: torch.Tensor) -> None:
+def forward_two_stages(model: TwoStageDetector, images: torch.Tensor) -> None:
     """The layers of a detector with an RPN, on as many regions as it keeps in a test.
 
     Proposals depend on an image's content, and their number alone on the config (``model.test_cfg.rpn.max_per_img``).
     """
     model.rpn_head(model.extract_feat(images))
     heads, extractors = model.roi_head.bbox_head, model.roi_head.bbox_roi_extractor
-    several = isinstance(heads, nn.ModuleList)
+    several, count = isinstance(heads, nn.ModuleList), cast(Any, model.test_cfg).rpn.max_per_img
     for head, extractor in zip(heads if several else [heads], extractors if several else [extractors]):
         size = extractor.roi_layers[0].output_size
-        regions = images.new_empty(model.test_cfg.rpn.max_per_img, extractor.out_channels, *size)
+        regions = images.new_empty(count, extractor.out_channels, *size)
         head(model.roi_head.shared_head(regions) if model.roi_head.with_shared_head else regions)
 
 
