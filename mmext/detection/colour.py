@@ -36,7 +36,7 @@ class PhotoMetricDistortion(MMDetPhotoMetricDistortion):
                 scale_saturation(values, saturation_factor)
         if hue:
             with channel_of(image, 0) as values:
-                turn_hue(values, hue_delta)
+                shift_hue(values, hue_delta)
         image = cv2.cvtColor(image, cv2.COLOR_HSV2BGR, dst=image)
         planes = planes_of(image, order.tolist() if swap else [0, 1, 2])
         if contrast and mode == 0:
@@ -65,7 +65,7 @@ def scale_saturation(saturation: np.ndarray, factor: float) -> None:
         np.minimum(saturation, 1, out=saturation)
 
 
-def turn_hue(hue: np.ndarray, delta: float) -> None:
+def shift_hue(hue: np.ndarray, delta: float) -> None:
     """In place; degrees, from 0 to 360."""
     hue += delta
     if delta > 0:

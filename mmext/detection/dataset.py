@@ -82,7 +82,7 @@ class CocoDataset(MMDetCocoDataset):
     def entries_of(self, content: dict) -> list[dict]:
         """mmdet's data list of annotations that have been read; mmdet itself would read the file again, and in its own
         way: it takes UTF-8 without a byte-order mark alone."""
-        self.COCOAPI = lambda path: KnownCOCO(content)
+        self.COCOAPI = lambda path: ParsedCOCO(content)
         try:
             return super().load_data_list()
         finally:
@@ -109,7 +109,7 @@ class CocoDataset(MMDetCocoDataset):
                 f'{cause_of_missing(self.missing)}')
 
 
-class KnownCOCO(COCO):
+class ParsedCOCO(COCO):
     """COCO's index of annotations that have been read already, as pycocotools makes it of a file."""
 
     def __init__(self, content: dict) -> None:

@@ -145,14 +145,14 @@ def evaluators(reference: bool) -> tuple[Callable[..., Any], Callable[..., Any]]
         from faster_coco_eval import COCO, COCOeval_faster
         return COCO, COCOeval_faster
     if not reference:
-        say_that_it_is_slow()
+        warn_slow_evaluation()
     from pycocotools.coco import COCO
     from pycocotools.cocoeval import COCOeval
     return COCO, COCOeval
 
 
 @functools.cache
-def say_that_it_is_slow() -> None:
+def warn_slow_evaluation() -> None:
     print_log('faster-coco-eval is not installed: pycocotools evaluates, which takes more than six times as '
               'long; pip install faster-coco-eval', 'current', logging.WARNING)
 

@@ -50,7 +50,7 @@ class Detection(Task):
         """mmdet's ``CocoDataset``, whose annotations nobody has checked, and its plain reading of images."""
         for loader in LOADERS:
             for dataset in datasets_of(config, loader):
-                check_annotations_of(dataset)
+                replace_coco_dataset(dataset)
                 if not dataset['type'].startswith('mmext.'):  # ours see to it themselves
                     on_error = 'skip' if loader == 'train_dataloader' else 'raise'
                     dataset['pipeline'] = read_with_ours(dataset['pipeline'], on_error)
@@ -70,7 +70,7 @@ class Detection(Task):
         yield from connection.stated_strides(model, strides)
 
     def with_targets(self, pixels: torch.Tensor, rng: np.random.Generator, num_classes: int) -> dict:
-        samples = [made_up_objects(rng, pixels.shape[-2:], num_classes) for _ in pixels]
+        samples = [random_objects(rng, pixels.shape[-2:], num_classes) for _ in pixels]
         return dict(inputs=list(pixels), data_samples=samples)
 
     def head_outputs(self, model: nn.Module, data: dict) -> object:
@@ -89,7 +89,7 @@ class Detection(Task):
         for metric in metrics_of(config):
             scope = metric.get('_scope_', config.get('default_scope'))
             if metric['type'] == 'mmdet.CocoMetric' or metric['type'] == 'CocoMetric' and scope == 'mmdet':
-                take_our_form(metric)
+                replace_coco_metric(metric)
         return super().metric_of(config)
 
     def detection_metric(self, config: Config, option: str) -> ConfigDict:
@@ -171,7 +171,7 @@ class Detection(Task):
         return names if head.num_classes == len(names) else tuple(map(str, range(head.num_classes)))
 
 
-def check_annotations_of(dataset: ConfigDict) -> None:
+def replace_coco_dataset(dataset: ConfigDict) -> None:
     """Makes mmdet's plain ``CocoDataset`` ours, which reads local annotation files of images and checks them.
 
     As in mmdet's, the file may have more categories than the config has classes.
@@ -181,7 +181,7 @@ def check_annotations_of(dataset: ConfigDict) -> None:
         dataset.update(type='mmext.CocoDataset', subset=True)
 
 
-def take_our_form(metric: ConfigDict) -> None:
+def replace_coco_metric(metric: ConfigDict) -> None:
     """Makes mmdet's CocoMetric ours, where it asks for the metrics of boxes and nothing else."""
     known = ('type', '_scope_', 'metric', 'classwise', *SAME_IN_OURS)
     other = [key for key, value in metric.items() if value and key not in known]
@@ -192,7 +192,7 @@ def take_our_form(metric: ConfigDict) -> None:
         metric.update(kept, type=BOXES, per_class=per_class)
 
 
-def made_up_objects(rng: np.random.Generator, size: Sequence[int], num_classes: int) -> DetDataSample:
+def random_objects(rng: np.random.Generator, size: Sequence[int], num_classes: int) -> DetDataSample:
     """Annotations of an image of (height, width): boxes of every order of magnitude, as in COCO, wholly inside."""
     height, width = size
     least, greatest = np.log(SIDES)

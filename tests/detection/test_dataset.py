@@ -104,7 +104,7 @@ def test_no_annotations(build, told):
     assert 'it has no annotations, and so nothing to train on' in refused(build, clear)
     background = build(clear, filter_cfg=None)
     assert len(background) == 4 and background.members == [0, 0] and not told
-    with pytest.raises(UserError, match='train.json: nothing in it can be trained on: no class has a member'):
+    with pytest.raises(UserError, match='train.json: nothing in it can be trained on: no class has a sample'):
         require_members(DataLoader(background))
     require_members(DataLoader(ConcatDataset([build(), background])))
 

@@ -126,7 +126,7 @@ def test_pycocotools_where_the_other_is_not_installed(truth_of, monkeypatch):
     lines = []
     monkeypatch.setattr(compat, 'installed', lambda name: name != 'faster_coco_eval')
     monkeypatch.setattr(evaluation, 'print_log', lambda text, *args: lines.append((text, args)))
-    evaluation.say_that_it_is_slow.cache_clear()
+    evaluation.warn_slow_evaluation.cache_clear()
     precision = [accumulate(truth_of(ONE), [HIT]).precision.max() for _ in range(2)]
     assert precision == [1 - ULP] * 2, "pycocotools' mark"
     assert [args for _, args in lines] == [('current', logging.WARNING)]

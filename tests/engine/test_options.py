@@ -96,7 +96,7 @@ def test_a_comma_in_a_checkpoint_named_with_its_type():
 @pytest.mark.parametrize(('words', 'says'), [
     (('optim_wrapper.optimizer.lr', '0.1'), 'need key=value, without a space: optim_wrapper.optimizer.lr=0.1'),
     (('model.backbone.depth', '=18'), 'need key=value, without a space: model.backbone.depth=18'),
-    (('a=1', str(DETECTOR)), 'is an argument of its own? it goes before the option'),
+    (('a=1', str(DETECTOR)), 'a separate argument? put it before the option'),
     (('=3', ), "without a space before the ="),
     (('word', ), '--cfg-options word: need key=value'),
 ])

@@ -188,18 +188,18 @@ def test_slurm_says_what_torchrun_would(tmp_path: Path, monkeypatch: pytest.Monk
     scontrol.chmod(0o755)
     monkeypatch.setenv('PATH', str(tmp_path), prepend=':')
     environ = dict(SRUN, LOCAL_RANK='0')
-    launch.take_slurm(environ)
+    launch.set_slurm_environment(environ)
     assert environ == dict(SRUN, RANK='5', WORLD_SIZE='8', LOCAL_RANK='1', MASTER_ADDR='a3', MASTER_PORT='24567')
     with pytest.raises(UserError, match="first node of 'b7'.*MASTER_ADDR"):
-        launch.take_slurm(dict(SRUN, SLURM_JOB_NODELIST='b7'))
+        launch.set_slurm_environment(dict(SRUN, SLURM_JOB_NODELIST='b7'))
 
 
 def test_slurm_without_scontrol(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv('PATH', '')
     with pytest.raises(UserError, match='MASTER_ADDR'):
-        launch.take_slurm(dict(SRUN))
+        launch.set_slurm_environment(dict(SRUN))
     environ = dict(SRUN, MASTER_ADDR='10.0.0.1', MASTER_PORT='29500')
-    launch.take_slurm(environ)
+    launch.set_slurm_environment(environ)
     assert (environ['MASTER_ADDR'], environ['MASTER_PORT']) == ('10.0.0.1', '29500')
 
 

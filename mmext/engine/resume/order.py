@@ -1,4 +1,4 @@
-"""The order of a loader's batches from any place of an epoch, found without reading a sample."""
+"""The order of a loader's batches from any position in an epoch, computed without reading samples."""
 
 from __future__ import annotations
 
@@ -13,11 +13,15 @@ from torch.utils.data import BatchSampler, DataLoader, Sampler
 
 
 class Remaining(Sampler):
-    """The indices of a sampler without the first ones.
+    """A sampler that skips the first indices of another one.
 
     Args:
-        sampler: of samples.
-        start: how many of its indices are left out.
+        sampler: the sampler of sample indices.
+        start: the number of indices to skip.
+
+    Attributes:
+        drawn: the number of indices drawn from ``sampler`` so far, skipped ones included.
+        ended: whether ``sampler`` is exhausted.
     """
 
     def __init__(self, sampler: Iterable, start: int) -> None:
@@ -26,7 +30,7 @@ class Remaining(Sampler):
         self.ended = False
 
     def __getattr__(self, name: str) -> Any:
-        if name == 'sampler':  # not there yet while this is unpickled
+        if name == 'sampler':  # the attribute does not exist yet during unpickling
             raise AttributeError(name)
         return getattr(self.sampler, name)
 
@@ -41,7 +45,7 @@ class Remaining(Sampler):
 
 
 def infinite_from(sampler: InfiniteSampler, start: int) -> Iterator[int]:
-    """The indices of mmengine's ``InfiniteSampler`` from one on: whole permutations are passed over, not indices."""
+    """The indices of mmengine's ``InfiniteSampler`` from number ``start`` on, skipping whole permutations at once."""
     generator = torch.Generator()
     generator.manual_seed(sampler.seed)
 
@@ -59,7 +63,7 @@ def infinite_from(sampler: InfiniteSampler, start: int) -> Iterator[int]:
 
 
 class ShapeSampler(Protocol):
-    """mmdet's ``AspectRatioBatchSampler``, whose module is imported by detection alone."""
+    """The interface of mmdet's ``AspectRatioBatchSampler``, which the engine does not import."""
 
     sampler: Any
     batch_size: int
@@ -69,21 +73,21 @@ class ShapeSampler(Protocol):
 
 
 def groups_by_shape(sampler: object) -> TypeGuard[ShapeSampler]:
-    """Whether this is mmdet's ``AspectRatioBatchSampler``, which gathers wide and tall images into batches apart."""
+    """Whether a sampler is mmdet's ``AspectRatioBatchSampler``, which separates wide and tall images."""
     return type(sampler).__name__ == 'AspectRatioBatchSampler' and hasattr(sampler, '_aspect_ratio_buckets')
 
 
 class Order:
-    """What a loader asks its data set for, batch by batch, from one on.
+    """The indices that a loader requests from its data set, batch by batch, from a given batch on.
 
-    A sampler of batches that is not known here is asked for all of its indices, and the first ones are passed over;
-    torch's ``BatchSampler`` and mmengine's ``InfiniteSampler`` are begun where it is needed, and
-    ``AspectRatioBatchSampler``, which looks up the size of every image, at a state that was taken with ``state``.
+    torch's ``BatchSampler`` and mmengine's ``InfiniteSampler`` start directly at the requested batch. mmdet's
+    ``AspectRatioBatchSampler``, which looks up the size of every image, starts at a state returned by ``state``. Any
+    other batch sampler is iterated from its beginning, and the first batches are discarded.
 
     Args:
-        loader: with its samplers set to the epoch.
-        start: how many batches are left out.
-        state: of the batch before, or None.
+        loader: the loader, whose samplers are set to the epoch.
+        start: the number of batches to skip.
+        state: what ``state`` returned after the last skipped batch, or None.
     """
 
     def __init__(self, loader: DataLoader, start: int, state: dict | None = None) -> None:
@@ -106,7 +110,7 @@ class Order:
         return islice(iter(self.batches), self.skipped, None)
 
     def state(self) -> dict | None:
-        """What is needed to go on after the batch that was just handed out, beside its number; None: nothing."""
+        """The state needed to continue after the last batch; None if the number of the batch is enough."""
         if not groups_by_shape(self.batches) or self.batches.sampler.ended:
             return None
         waiting = [[] if len(part) == self.batches.batch_size else list(part)
@@ -115,6 +119,6 @@ class Order:
 
 
 def is_endless(loader: DataLoader) -> bool:
-    """Whether a loader never ends, as mmengine's ``InfiniteSampler`` and mmdet's samplers of several sources do not."""
+    """Whether a loader never ends, as with mmengine's ``InfiniteSampler`` and mmdet's multi-source samplers."""
     sampler = getattr(loader.batch_sampler, 'sampler', loader.sampler)
     return hasattr(sampler, '_infinite_indices')
