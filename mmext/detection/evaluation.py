@@ -1,9 +1,9 @@
-"""The twelve COCO metrics, unrounded, and those of each class: pycocotools' numbers, several times as fast.
+"""The twelve COCO metrics, unrounded, and metrics per class: the numbers of pycocotools, several times as fast.
 
-faster-coco-eval evaluates where it is installed, pycocotools otherwise and on demand. Their recalls and scores are
-equal bit for bit, ties and sizes on a border included. A precision differs where one detection has counted so far, and
-is right: pycocotools divides it by 1 + 2^-52 and gets 1 - 2^-52, faster-coco-eval gets 1. Metrics, which are means,
-differ by less than 1e-15.
+faster-coco-eval is used if it is installed; pycocotools otherwise or on request. Their recalls and scores are
+bit-identical, also for ties and for sizes on a boundary. The precision after a single, correct detection differs:
+pycocotools divides by 1 + 2^-52 and gets 1 - 2^-52, while faster-coco-eval gets 1. The metrics, which are means, differ
+by less than 1e-15.
 """
 
 from __future__ import annotations
@@ -24,20 +24,20 @@ from mmext import compat
 from mmext.detection.annotations import check_classes, read_annotations
 
 NAMES = ('AP', 'AP50', 'AP75', 'APs', 'APm', 'APl', 'AR1', 'AR10', 'AR100', 'ARs', 'ARm', 'ARl')
-IOU_50, IOU_75 = 0, 5  # of the ten from .5 to .95
+IOU_50, IOU_75 = 0, 5  # indices into the ten IoU thresholds from .5 to .95
 
 
 @dataclass(frozen=True)
 class GroundTruth:
-    """What detections are compared with.
+    """The ground truth of an evaluation.
 
     Attributes:
         path: the annotation file.
-        images: a dict an image, with ``id`` and what else the file says of it.
-        annotations: a dict an object: ``id``, ``image_id``, ``category_id``, ``bbox`` [x, y, width, height] in pixels,
-            ``area``, ``iscrowd`` 0 or 1. Ids count from 1: both evaluators take an object with the id 0 for not found.
-        categories: id -> name, in the file's order.
-        category_ids: those that are evaluated, in the order of the labels.
+        images: one dict per image, with ``id`` and the other fields of the file.
+        annotations: one dict per object: ``id``, ``image_id``, ``category_id``, ``bbox`` [x, y, width, height] in
+            pixels, ``area``, ``iscrowd`` 0 or 1. Ids start at 1, because both evaluators treat id 0 as unmatched.
+        categories: id -> name, in the order of the file.
+        category_ids: the evaluated categories, in the order of the labels.
     """
 
     path: str
@@ -47,10 +47,10 @@ class GroundTruth:
     category_ids: list[int]
 
     def of_classes(self, classes: Sequence[str]) -> GroundTruth:
-        """The same with these classes alone.
+        """The same ground truth, evaluated for these classes only.
 
         Raises:
-            UserError: the file lacks one, or has them in another order, so that labels stand for others.
+            UserError: the file lacks a class, or has them in another order, so that labels would be wrong.
         """
         chosen = {category: name for category, name in self.categories.items() if name in classes}
         if tuple(chosen.values()) != tuple(classes):
@@ -61,15 +61,15 @@ class GroundTruth:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What an evaluator found; -1 where there is nothing to measure.
+    """The arrays that an evaluator returns; -1 stands for undefined values.
 
     Attributes:
         stats: (12,), in the order of ``NAMES``.
-        precision: (10 IoUs from .5 to .95, 101 recalls from 0 to 1, classes, sizes all/s/m/l, at most 1/10/100
-            detections of a class in an image).
-        recall: (10, classes, 4, 3), the highest that is reached.
-        scores: as ``precision``, the score at which a recall is reached.
-        category_ids: of the axis of classes.
+        precision: (10, 101, classes, 4, 3): IoU thresholds from .5 to .95, recalls from 0 to 1, classes, object sizes
+            all/s/m/l, at most 1/10/100 detections of a class per image.
+        recall: (10, classes, 4, 3), the highest recall that is reached.
+        scores: shaped as ``precision``, the score at which a recall is reached.
+        category_ids: the categories of the class axis.
     """
 
     stats: np.ndarray
@@ -80,10 +80,10 @@ class Evaluation:
 
 
 def read_ground_truth(path: str | Path) -> GroundTruth:
-    """Reads a COCO annotation file with all of its categories.
+    """Reads a COCO annotation file, for an evaluation of all its categories.
 
     Raises:
-        UserError: it is missing or malformed; the message names the entry.
+        UserError: the file is missing or malformed; the message names the entry.
     """
     content = read_annotations(path)
     categories = {category['id']: category['name'] for category in content['categories']}
@@ -95,17 +95,17 @@ def read_ground_truth(path: str | Path) -> GroundTruth:
 
 def evaluate(truth: GroundTruth, detections: list[dict], *, reference: bool = False,
              per_class: bool = False) -> dict[str, float]:
-    """Compares detections with the ground truth, over all of its images.
+    """Compares detections with the ground truth, over all its images.
 
     Args:
-        truth: as ``read_ground_truth`` makes it.
-        detections: in COCO's result format, in any order; of equal scores the first counts as the highest.
-        reference: use pycocotools even where faster-coco-eval is installed.
+        truth: the ground truth from ``read_ground_truth``.
+        detections: dicts in COCO's result format, in any order; equal scores are ranked in the given order.
+        reference: use pycocotools even if faster-coco-eval is installed.
         per_class: add ``<class>/AP``, ``/AP50``, ``/AP75``, ``/images`` and ``/objects`` for each class.
 
     Returns:
-        ``NAMES`` and what ``per_class`` adds, as fractions of 1; -1 where there is nothing to measure. At most 100
-        detections of a class in an image count.
+        Name -> value for ``NAMES`` and those of ``per_class``, as fractions of 1; -1 for undefined metrics. At most
+        100 detections of a class per image are counted.
     """
     evaluation = accumulate(truth, detections, reference)
     metrics: dict[str, float] = dict(zip(NAMES, map(float, evaluation.stats)))
@@ -115,7 +115,7 @@ def evaluate(truth: GroundTruth, detections: list[dict], *, reference: bool = Fa
 
 
 def accumulate(truth: GroundTruth, detections: list[dict], reference: bool = False) -> Evaluation:
-    """``evaluate`` with all that the evaluator found: the curves of each class."""
+    """Like ``evaluate``, but returns the complete result of the evaluator, with the curves of each class."""
     api, evaluator = evaluators(reference)
     images = [dict(id=image['id']) for image in truth.images]
     categories = [dict(id=category, name=name) for category, name in truth.categories.items()]
@@ -140,7 +140,7 @@ def accumulate(truth: GroundTruth, detections: list[dict], reference: bool = Fal
 
 
 def evaluators(reference: bool) -> tuple[Callable[..., Any], Callable[..., Any]]:
-    """COCO and COCOeval of the library that is to evaluate."""
+    """The classes COCO and COCOeval of the evaluating library."""
     if not reference and compat.installed('faster_coco_eval'):
         from faster_coco_eval import COCO, COCOeval_faster
         return COCO, COCOeval_faster
@@ -153,12 +153,13 @@ def evaluators(reference: bool) -> tuple[Callable[..., Any], Callable[..., Any]]
 
 @functools.cache
 def warn_slow_evaluation() -> None:
+    """Warns, once per process, that the slower pycocotools evaluates."""
     print_log('faster-coco-eval is not installed: pycocotools evaluates, which takes more than six times as '
               'long; pip install faster-coco-eval', 'current', logging.WARNING)
 
 
 def class_metrics(truth: GroundTruth, evaluation: Evaluation) -> dict[str, float]:
-    """AP, AP50 and AP75 of each class, and how many images and objects (crowds aside) it has."""
+    """AP, AP50 and AP75 of each class, and its number of images and objects without crowds."""
     metrics: dict[str, float] = {}
     images: dict[int, list[int]] = {category: [] for category in truth.categories}
     for annotation in truth.annotations:
