@@ -1,7 +1,7 @@
-"""Writes the tables of flags in the docs from the flags themselves.
+"""Writes the tables of flags in the docs from the definitions of the flags.
 
     tools/make_flag_docs.py            # writes them
-    tools/make_flag_docs.py --check    # exits with 1 where they are not what the code says
+    tools/make_flag_docs.py --check    # exits with 1 if they are outdated
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ TABLES = {
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.partition('\n')[0])
-    parser.add_argument('--check', action='store_true', help='write nothing; exit with 1 where something is stale')
+    parser.add_argument('--check', action='store_true', help='write nothing; exit with 1 if a table is outdated')
     parser.add_argument('--docs', type=Path, default=Path(__file__).resolve().parent.parent / 'docs',
                         help='the folder of the pages (default: docs)')
     args = parser.parse_args()
@@ -49,7 +49,7 @@ def main() -> int:
 
 
 def with_table(text: str, command: str, rows: str, path: Path) -> str:
-    """A page's text with the table between a command's marks replaced. UserError where it has no such marks."""
+    """Replaces the table between the markers of a command. Raises a UserError if the page has no such markers."""
     begin = f'<!-- the flags of {command}, written by tools/make_flag_docs.py -->\n'
     parts = re.split(f'({re.escape(begin)}).*?({re.escape(END)})', text, flags=re.DOTALL)
     if len(parts) != 4:

@@ -39,7 +39,7 @@ class CocoMetric(MMDetCocoMetric):
                  detections_file: str | None = None, outfile_prefix: str | None = None, **kwargs) -> None:
         other = [key for key in ('format_only', 'iou_thrs', 'metric_items') if kwargs.get(key)]
         if kwargs.get('metric', 'bbox') not in ('bbox', ['bbox']) or other:
-            raise UserError(f'mmext.CocoMetric: it computes the twelve metrics of boxes, which {(other or ["metric"])[0]!r} '
+            raise UserError(f'mmext.CocoMetric: it computes the twelve box metrics, which {(other or ["metric"])[0]!r} '
                             'cannot change; mmdet.CocoMetric has others')
         super().__init__(outfile_prefix=outfile_prefix, **kwargs)
         self.truth = read_ground_truth(ann_file)
