@@ -112,7 +112,7 @@ def test_no_annotations(build, told):
 def test_images_that_are_all_too_small(build, told):
     line = refused(build, filter_cfg=dict(FILTER, min_size=81))
     assert 'none of its 4 images can be trained on: 4 with a side below filter_cfg.min_size=81' in line
-    assert 'train_dataloader.dataset.filter_cfg.min_size' in line
+    assert 'min_size or filter_empty_gt of train_dataloader.dataset.filter_cfg' in line
     build(lambda content: content['images'][0].update(width=20))
     assert '2 of the 4 images (1 with a side below filter_cfg.min_size=32, 1 without an object)' in told[-1]
 

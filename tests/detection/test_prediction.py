@@ -175,7 +175,7 @@ def test_a_folder_within_the_output(tmp_path: Path) -> None:
 
 def test_an_output_in_the_place_of_an_input(tmp_path: Path) -> None:
     image = make_image(tmp_path / 'a.jpg')
-    with pytest.raises(UserError, match=r'a\.jpg: an input, .*--out'):
+    with pytest.raises(UserError, match=r'a\.jpg: an output would overwrite this input; .*--out'):
         plan([image], tmp_path)
     with pytest.raises(UserError, match='the results would be written among the images of this folder; .*--out'):
         plan([tmp_path], tmp_path / '.')

@@ -95,7 +95,7 @@ def test_every_head_of_a_detector_is_checked(path: str):
         require_agreement(config, model, loaders)
     line = str(caught.value)
     assert line.startswith('labels.txt: 3 classes, but ' + ', '.join(f'{key} is 80' for key in keys))
-    assert line.endswith('give --classes auto, or --cfg-options ' + ' '.join(f'{key}=3' for key in keys))
+    assert line.endswith('give --classes auto or --cfg-options ' + ' '.join(f'{key}=3' for key in keys))
 
 
 def test_one_head_of_several_that_differs():

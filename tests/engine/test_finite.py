@@ -168,7 +168,7 @@ def test_a_full_disk_does_not_hide_it(tmp_path: Path, monkeypatch: pytest.Monkey
 
 
 @pytest.mark.parametrize(('optimizer', 'says'), [
-    (dict(lr=1e39), 'the learning rate is 1e+39, which is more than'), (dict(lr=INF), 'the learning rate is inf'),
+    (dict(lr=1e39), 'the learning rate is 1e+39, which is too large'), (dict(lr=INF), 'the learning rate is inf'),
     (dict(lr=0.1, weight_decay=1e39), 'optim_wrapper.optimizer.weight_decay is 1e+39'),
     (dict(lr=0.1, weight_decay=NAN), 'weight_decay'), (dict(lr=0.1, momentum=1e39), 'momentum is 1e+39'),
     (dict(lr=0.1, momentum=1.5), 'momentum is 1.5; need numbers from 0 to 1'),
@@ -216,7 +216,7 @@ def test_all_processes_stop(tmp_path: Path, optim: dict):
     lines = dict(told.get(timeout=20) for _ in workers)
     for worker in workers:
         worker.join(60)
-    assert lines[0].startswith('iteration 2: process 1 has found a number that is not finite, and says which; stopped')
+    assert lines[0].startswith('iteration 2: process 1 has found a number that is not finite, see its message; stopped')
     assert lines[1].startswith('iteration 2: loss_cls is nan') and len(read_file(tmp_path / 'bad_batch.pth')['names'])
 
 

@@ -213,4 +213,4 @@ def test_variables_that_nothing_reads_any_more_are_told(tmp_path: Path, monkeypa
                     "data = dict(root='x')\n")
     load_config(path, options={'max_epochs': 3, 'data.root': 'y', 'train_cfg.max_epochs': 4})
     assert len(lines) == 2 and lines[0].endswith('did you mean train_cfg.max_epochs?')
-    assert '--cfg-options max_epochs: changes nothing' in lines[0] and '--cfg-options data.root: ' in lines[1]
+    assert '--cfg-options max_epochs: has no effect' in lines[0] and '--cfg-options data.root: ' in lines[1]

@@ -67,7 +67,7 @@ def test_accumulated_batches_count_in_the_learning_rate(count: int):
 
 @pytest.mark.parametrize('flags, says', [
     (dict(amp='fp16'), '--amp fp16.*needs a GPU.*--amp bf16'),
-    (dict(sync_bn=True, launcher='pytorch'), '--sync-bn.*GPUs alone'),
+    (dict(sync_bn=True, launcher='pytorch'), '--sync-bn.*only on GPUs'),
     (dict(accumulate=0), '--accumulate 0'),
     (dict(clip_grad=0.), '--clip-grad 0'),
     (dict(clip_grad=float('nan')), '--clip-grad nan'),

@@ -99,9 +99,9 @@ class Timetable:
         elif self.count and iteration % self.count == 0 or self.late():
             self.due = max(self.due, SAVE)
         if get_world_size() > 1:
-            told = torch.tensor(self.due)
-            distributed.all_reduce(told, distributed.ReduceOp.MAX, self.group)
-            self.due = int(told)
+            agreed = torch.tensor(self.due)
+            distributed.all_reduce(agreed, distributed.ReduceOp.MAX, self.group)
+            self.due = int(agreed)
         return self.due
 
     def late(self) -> bool:
