@@ -4,7 +4,7 @@
 
 uses the test pipeline of the config and the classes of the checkpoint. Pictures are written to <out>/<name>.jpg, videos
 to <out>/<name>.mp4 (without sound), and boxes, scores and classes to <out>/predictions.json, whose format is described
-in mmext/detection/prediction.py. Unreadable files are reported and skipped; the exit code is then 1.
+in mmext/detection/prediction_file.py. Unreadable files are reported and skipped; the exit code is then 1.
 """
 
 from __future__ import annotations
@@ -41,7 +41,8 @@ def main() -> int:
     from tqdm import tqdm
 
     from mmext.backbones.trained import Trained, choose_device
-    from mmext.detection.prediction import RESULT, Predictor, plan
+    from mmext.detection.prediction import Predictor, plan
+    from mmext.detection.prediction_file import RESULT
     from mmext.engine.config import fit_heads, load_config
     from mmext.files import require_writable
     from mmext.inference import Inferencer

@@ -1,26 +1,10 @@
-"""Runs a detector on a user's images, videos and folders, and writes pictures or videos with boxes, and JSON.
-
-``predictions.json`` contains ``classes`` (all names), ``score`` (the minimal score) and ``files``. For an image:
-
-    {"path": "in/a.png", "kind": "image", "width": 640, "height": 480, "output": "a.jpg",
-     "boxes": [[x1, y1, x2, y2], ...], "scores": [...], "classes": ["dog", ...]}
-
-Boxes are in pixels of the displayed image (after EXIF orientation or a video's rotation), by descending score. For a
-video, ``time`` is in seconds from the first frame, and ``error`` is added if it could not be read to its end:
-
-    {"path": "in/b.avi", "kind": "video", "width": 640, "height": 480, "fps": 25.0, "output": "b.mp4",
-     "frames": [{"time": 0.0, "boxes": [...], "scores": [...], "classes": [...]}, ...]}
-
-Inputs that could not be read at all are listed in ``skipped``: {"path": ..., "reason": ...}.
-"""
+"""Runs a detector on a user's images, videos and folders, and writes pictures or videos with boxes, and JSON."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TextIO
 
 import cv2
 import numpy as np
@@ -29,11 +13,11 @@ from tqdm import tqdm
 from mmext.data.decoding import NoImage, read_picture
 from mmext.data.suffixes import IMAGES
 from mmext.data.video import SUFFIXES as VIDEOS
+from mmext.detection.prediction_file import RESULT, ResultWriter
 from mmext.detection.results import Detections
 from mmext.errors import UserError
 from mmext.files import tell_left_out, write_whole
 
-RESULT = 'predictions.json'
 QUALITY = 92  # of JPEG files, up to 100
 
 Detect = Callable[[np.ndarray, str], Detections]
@@ -121,46 +105,6 @@ def free_name(place: Path, suffix: str, taken: set[str]) -> Path:
     return name
 
 
-class Result:
-    """Writes ``predictions.json`` entry by entry, without keeping it in memory."""
-
-    def __init__(self, file: TextIO, classes: Sequence[str], score: float) -> None:
-        self.file = file
-        self.open: list[bool] = []
-        file.write(f'{{"classes": {json.dumps(list(classes))}, "score": {score},\n "files": ')
-
-    def begin(self) -> None:
-        """Begins a list of entries."""
-        self.file.write('[')
-        self.open.append(False)
-
-    def add(self, entry: dict) -> None:
-        """Writes an entry of the current list."""
-        self.next()
-        self.file.write(json.dumps(entry))
-
-    def next(self) -> None:
-        """Writes the separator before an entry."""
-        self.file.write(f'{"," if self.open[-1] else ""}\n{" " * 2 * len(self.open)}')
-        self.open[-1] = True
-
-    def end(self) -> None:
-        """Ends a list of entries."""
-        self.open.pop()
-        self.file.write(']')
-
-    def begin_video(self, entry: dict) -> None:
-        """Begins the entry of a video, to which its frames are added."""
-        self.next()
-        self.file.write(json.dumps(entry)[:-1] + ', "frames": ')
-        self.begin()
-
-    def end_video(self, error: str | None) -> None:
-        """Ends the entry of a video, with the reason if it could not be read to its end."""
-        self.end()
-        self.file.write((f', "error": {json.dumps(error)}' if error else '') + '}')
-
-
 @dataclass
 class Predictor:
     """Runs a detector on inputs, and writes the outputs.
@@ -200,7 +144,7 @@ class Predictor:
         def work(target: Path) -> None:
             unread = dict(skipped)
             with target.open('w') as file:
-                result = Result(file, self.classes, self.score)
+                result = ResultWriter(file, self.classes, self.score)
                 result.begin()
                 for item in tqdm(inputs, unit='file', disable=self.quiet, dynamic_ncols=True):
                     try:
@@ -211,14 +155,12 @@ class Predictor:
                     if error:
                         broken[str(item.path)] = error
                         self.tell(f'{"skipped" if str(item.path) in unread else "incomplete"}: {item.path}: {error}')
-                result.end()
-                rows = [dict(path=path, reason=reason) for path, reason in unread.items()]
-                file.write(f',\n "skipped": {json.dumps(rows)}}}\n')
+                result.finish(unread)
 
         write_whole(self.out / RESULT, work)
         return {**skipped, **broken}
 
-    def image(self, item: Input, result: Result) -> None:
+    def image(self, item: Input, result: ResultWriter) -> None:
         """Processes an image. Raises a UserError if it can't be read."""
         try:
             image = np.ascontiguousarray(read_picture(item.path)[..., ::-1])
@@ -230,7 +172,7 @@ class Predictor:
         write_whole(item.output, lambda temporary: temporary.write_bytes(encoded.tobytes()))
         result.add(dict(self.entry_of(item, 'image', image), **detections.as_json()))
 
-    def video(self, item: Input, result: Result) -> str | None:
+    def video(self, item: Input, result: ResultWriter) -> str | None:
         """Processes a video frame by frame.
 
         Returns:

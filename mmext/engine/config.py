@@ -15,7 +15,8 @@ from mmext.config_tree import LOADERS, datasets_of, replace_values
 from mmext.engine.agreement import OTHERS, is_other
 from mmext.engine.build import explained_build_errors
 from mmext.engine.channels import check_channels
-from mmext.engine.options import apply_options, child_of
+from mmext.engine.option_values import child_of
+from mmext.engine.options import apply_options
 from mmext.engine.resume.loops import use_resumable_loop
 from mmext.engine.swap import swap_backbone
 from mmext.engine.types import check_sections, check_types

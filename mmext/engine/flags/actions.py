@@ -38,10 +38,10 @@ class DictAction(MMEngineDictAction):
 
 
 class OptionsAction(DictAction):
-    """``--cfg-options k=v k=v ...``: a dict of ``options.Text``, which are parsed once the config is loaded."""
+    """``--cfg-options k=v k=v ...``: a dict of ``option_values.Text``, which are parsed once the config is loaded."""
 
     def keep(self, parser: argparse.ArgumentParser, namespace: argparse.Namespace, values: Sequence[str]) -> None:
-        from mmext.engine.options import Text
+        from mmext.engine.option_values import Text
 
         given = dict(getattr(namespace, self.dest, None) or {})
         given.update((key, Text(text)) for key, _, text in (word.partition('=') for word in values))
