@@ -14,7 +14,7 @@ import torch
 
 import mmext
 from mmext.backbones.trained import choose_device
-from mmext.engine.hooks.numbers import GRADIENT, WEIGHT, Look, norms_of
+from mmext.engine.hooks.numbers import GRADIENT, WEIGHT, FiniteCheck, norms_of
 
 
 def milliseconds(call: Callable[[], object], device: torch.device) -> float:
@@ -43,7 +43,7 @@ def main() -> None:
 
     def look() -> None:
         gradients = {name: value.grad for name, value in weights.items()}
-        Look(1, {GRADIENT: norms_of(gradients), WEIGHT: norms_of(weights)}, {}).first_process()
+        FiniteCheck(1, {GRADIENT: norms_of(gradients), WEIGHT: norms_of(weights)}, {}).first_process()
 
     step()
     times = [(milliseconds(step, device), milliseconds(look, device)) for _ in range(args.repeats)]

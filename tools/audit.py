@@ -1,8 +1,8 @@
-"""Known vulnerabilities of what constraints.txt pins, as pip-audit finds them: make audit
+"""Lists known vulnerabilities of the packages in constraints.txt with pip-audit: make audit
 
-pip-audit is set up in an environment of its own, .venv/audit, and asks OSV (https://api.osv.dev) or, with --service
-pypi, PyPI. The exit code is 0 where nothing is known against any package, 1 where something is, and 2 where pip-audit
-can't be set up, the service can't be reached, or it does not know some of the packages: that is no good news.
+pip-audit is installed in a separate environment, .venv/audit, and queries OSV (https://api.osv.dev) or, with --service
+pypi, PyPI. The exit code is 0 if no vulnerability is known, 1 if there are some, and 2 if pip-audit can't be installed,
+the service can't be reached, or it does not know some of the packages.
 """
 
 from __future__ import annotations
@@ -26,11 +26,12 @@ PINNED = 'pip-audit==2.10.1'
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.partition('\n')[0])
-    parser.add_argument('--service', choices=('osv', 'pypi'), default='osv', help='who is asked (default: %(default)s)')
+    parser.add_argument('--service', choices=('osv', 'pypi'), default='osv',
+                        help='the service to query (default: %(default)s)')
     parser.add_argument('--requirements', type=Path, default=ROOT / 'constraints.txt', metavar='FILE',
-                        help='what is looked up (default: %(default)s)')
+                        help='the file with pinned packages (default: %(default)s)')
     parser.add_argument('--environment', type=Path, default=ROOT / '.venv' / 'audit', metavar='DIR',
-                        help='where pip-audit is set up (default: %(default)s)')
+                        help='the environment for pip-audit (default: %(default)s)')
     args = parser.parse_args()
     python = set_up(args.environment)
     pins = pinned(args.requirements)
@@ -43,27 +44,27 @@ def main() -> int:
         answers = json.loads(done.stdout)['dependencies']
     except (ValueError, KeyError):
         reason = (done.stderr.strip().splitlines() or ['no reason given'])[-1]
-        raise UserError(f'audit: {args.service} can not be reached from here, so nothing is known of the {len(pins)} '
-                        f'pinned packages ({reason[-160:]}); run it where there is a network') from None
+        raise UserError(f'audit: {args.service} cannot be reached, so nothing is known about the {len(pins)} pinned '
+                        f'packages ({reason[-160:]}); run it with network access') from None
     return tell(answers, args.service)
 
 
 def tell(answers: list[dict], service: str) -> int:
-    """Prints what is known against each package; 1 if anything is."""
+    """Prints the known vulnerabilities; returns 1 if there are any."""
     unknown = [answer['name'] for answer in answers if 'skip_reason' in answer]
     known = [(answer, fault) for answer in answers for fault in answer.get('vulns', ())]
     for answer, fault in known:
         fixed = ', '.join(fault.get('fix_versions', ())) or 'no version'
-        print(f'{answer["name"]} {answer["version"]}: {fault["id"]}, mended in {fixed}')
-    print(f'{len(known)} known vulnerabilities in {len(answers) - len(unknown)} pinned packages, asked: {service}')
+        print(f'{answer["name"]} {answer["version"]}: {fault["id"]}, fixed in {fixed}')
+    print(f'{len(known)} known vulnerabilities in {len(answers) - len(unknown)} pinned packages, source: {service}')
     if unknown:
-        raise UserError(f'audit: {service} knows nothing of {len(unknown)} of the {len(answers)} pinned packages '
-                        f'({shorten(unknown)}); it may be a mirror without these data')
+        raise UserError(f'audit: {service} does not know {len(unknown)} of the {len(answers)} pinned packages '
+                        f'({shorten(unknown)}); it may be a mirror without vulnerability data')
     return int(bool(known))
 
 
 def pinned(path: Path) -> list[str]:
-    """The lines name==version of a file that hold for this Python; UserError where a line pins nothing."""
+    """The lines name==version that apply to this Python. Raises a UserError for a line without a version."""
     from packaging.requirements import InvalidRequirement, Requirement
 
     from mmext.files import read_text
@@ -76,7 +77,7 @@ def pinned(path: Path) -> list[str]:
         try:
             requirement = Requirement(text)
         except InvalidRequirement:
-            raise UserError(f'{path}: {text!r} is no requirement') from None
+            raise UserError(f'{path}: {text!r} is not a requirement') from None
         if requirement.marker is None or requirement.marker.evaluate():
             exact = [part for part in requirement.specifier if part.operator == '==']
             (pins if exact else loose).append(f'{requirement.name}{requirement.specifier}')
@@ -86,7 +87,7 @@ def pinned(path: Path) -> list[str]:
 
 
 def set_up(folder: Path) -> Path:
-    """The Python of an environment with pip-audit, which is made where there is none."""
+    """The Python of an environment with pip-audit, which is created if it does not exist."""
     python = folder / 'bin' / 'python'
     if python.exists() and not run(python, '-c', 'import pip_audit').returncode:
         return python
@@ -94,7 +95,7 @@ def set_up(folder: Path) -> Path:
     done = run(python, '-m', 'pip', 'install', '--quiet', PINNED)
     if done.returncode:
         reason = (done.stderr.strip().splitlines() or ['no reason given'])[-1]
-        raise UserError(f'audit: {PINNED} can not be installed into {folder} ({reason[:200]})')
+        raise UserError(f'audit: {PINNED} cannot be installed into {folder} ({reason[:200]})')
     return python
 
 

@@ -1,12 +1,13 @@
-"""How fast configs are, side by side: latency, throughput, memory, training step, data.
+"""Compares the speed of configs: latency, throughput, memory, training step, data loading.
 
     tools/benchmark.py configs/ssd300_iresnet50_coco.py --backbone resnet50 iresnet50 --data-root data/coco
     tools/benchmark.py configs/classification/iresnet_imagenet.py --backbone resnet50 iresnet50 resnet101 iresnet101 \\
         --device cuda --dtype bf16 --memory-format channels_last --batches 1 16 64 256 --plot speed.png --out speed.json
 
-Detectors, recognizers and classifiers alike. All models are measured in turn, A B A B, so that a machine that slows
-down slows all of them; a ratio is the median of the turns' ratios to the first model's time, and below 1 is quicker.
-Model inputs are made up; the loader, the wait for it and the transforms are measured on the config's data.
+It works for detectors, recognizers and classifiers. The models are measured in alternating rounds, A B A B, so that a
+machine that slows down affects all of them. A ratio is the median over the rounds of the time divided by that of the
+first model; below 1 is faster. Model inputs are synthetic; the loader, the wait for it and the transforms are measured
+on the config's data.
 """
 
 from __future__ import annotations
@@ -26,33 +27,37 @@ def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add = parser.add_argument
     add('config', nargs='+', help='files of configs/')
-    add('--backbone', nargs='+', metavar='NAME', help='networks put into every config, as mmext.list_backbones() says')
-    add('--data-root', help='moves every data set of the configs there')
-    add('--classes', help="your own: 'auto' takes them from the training annotations, or a,b,c")
+    add('--backbone', nargs='+', metavar='NAME',
+        help='networks for every config, by their names in mmext.list_backbones()')
+    add('--data-root', help='the data root of every data set of the configs')
+    add('--classes', help="class names a,b,c, or 'auto' for those of the training annotations")
     add('--cfg-options', nargs='+', action=OptionsAction, metavar='k=v',
-        help='other keys of the configs; load_from gives the model weights, which are random otherwise')
+        help='sets other keys of the configs; load_from loads weights, which are random otherwise')
     add('--device', choices=['cpu', 'cuda'], default='cpu')
     add('--dtype', choices=NUMBER_FORMATS, default='fp32',
-        help='bf16 and fp16: inference wholly, training with autocast')
-    add('--memory-format', choices=MEMORY_FORMATS, default='contiguous', help='channels_last_3d for clips')
+        help='bf16 and fp16 convert the whole model for inference, and use autocast for training')
+    add('--memory-format', choices=MEMORY_FORMATS, default='contiguous',
+        help='memory format of the weights; channels_last_3d is for clips')
     add('--compile', nargs='?', const='default', choices=COMPILE_MODES, metavar='MODE',
         help='torch.compile: ' + ', '.join(COMPILE_MODES))
-    add('--threads', type=int, help="of the processor (default: torch's)")
+    add('--threads', type=int, help="number of CPU threads (default: torch's)")
     add('--batches', type=int, nargs='+', default=plan.batches, metavar='N',
         help='batch sizes of inference (default: 1 2 4 8)')
-    add('--train-batch', type=int, metavar='N', help="of a training step (default: the first config's)")
-    add('--size', type=int, nargs=2, metavar=('H', 'W'), help="pixels (default: what the training pipeline makes)")
-    add('--frames', type=int, metavar='T', help="of a clip (default: the training pipeline's)")
-    add('--predict', action='store_true', help='inference goes on to predictions, with non-maximum suppression; mind '
+    add('--train-batch', type=int, metavar='N', help="batch size of a training step (default: the first config's)")
+    add('--size', type=int, nargs=2, metavar=('H', 'W'),
+        help="input size in pixels (default: that of the training pipeline)")
+    add('--frames', type=int, metavar='T', help="frames of a clip (default: those of the training pipeline)")
+    add('--predict', action='store_true', help='inference includes predictions, with non-maximum suppression; note '
         'that random weights find few boxes')
-    add('--repeats', type=int, default=plan.repeats, metavar='N', help='turns of each model (default: %(default)s)')
-    add('--warmup', type=int, default=plan.warmup, metavar='N', help='calls before them (default: %(default)s)')
-    add('--only', nargs='+', choices=MEASUREMENTS, help='measure these alone')
-    add('--synthetic', action='store_true', help='needs no data set, and measures none')
-    add('--out', metavar='FILE.json', help='write every figure and every single time there')
+    add('--repeats', type=int, default=plan.repeats, metavar='N', help='rounds of each model (default: %(default)s)')
+    add('--warmup', type=int, default=plan.warmup, metavar='N',
+        help='calls before the measurement (default: %(default)s)')
+    add('--only', nargs='+', choices=MEASUREMENTS, help='measure only these')
+    add('--synthetic', action='store_true', help='do not use or measure the data sets')
+    add('--out', metavar='FILE.json', help='write all results, with every single time, to this file')
     add('--plot', metavar='FILE.png', help='draw accuracy or MACs against throughput')
     add('--accuracy', nargs='+', action=DictAction, metavar='MODEL=VALUE', default={},
-        help='for the plot, of each model as the tables name it')
+        help='accuracies for the plot, by the names of the models in the tables')
     return parser.parse_args()
 
 
@@ -69,7 +74,7 @@ def main() -> None:
     from mmext.figures import write_figure
     from mmext.files import write_json
 
-    MMLogger.get_current_instance().setLevel('WARNING')  # every weight's initialisation is told otherwise
+    MMLogger.get_current_instance().setLevel('WARNING')  # otherwise the initialisation of every weight is logged
     setup, subjects, plan = checked(args)
     loaders, left_out = feed(subjects, plan, args)
     setup.apply()
@@ -95,10 +100,10 @@ def main() -> None:
 
 
 def checked(args: argparse.Namespace) -> tuple:
-    """The setup, the subjects and the plan that the arguments describe.
+    """The setup, the subjects and the plan that the arguments describe, checked before anything long starts.
 
     Raises:
-        UserError: something in them can't be; nothing long has begun.
+        UserError: an argument is invalid.
     """
     import dataclasses
 
@@ -115,7 +120,7 @@ def checked(args: argparse.Namespace) -> tuple:
     if args.plot:
         require_suffix(args.plot, '--plot')
         if 'throughput' not in parts:
-            raise UserError('--plot: it draws throughput; add that to --only')
+            raise UserError('--plot: the plot shows throughput; add throughput to --only')
     setup = Setup(args.device, args.dtype, args.memory_format, args.compile, args.threads, args.predict)
     setup.check()
     subjects = subjects_of(args.config, args.backbone, data_root=args.data_root, classes=args.classes,
@@ -127,24 +132,24 @@ def checked(args: argparse.Namespace) -> tuple:
     plan.check(setup)
     for subject in subjects:
         if 'train' in parts and not subject.config.get('optim_wrapper'):
-            raise UserError(f'{subject.spec.path}: no optim_wrapper to train with; leave out train with --only')
+            raise UserError(f'{subject.spec.path}: no optim_wrapper to train with; exclude train with --only')
     tries = [subject.config.get('env_cfg', {}).get('cudnn_benchmark', False) for subject in subjects]
     return dataclasses.replace(setup, cudnn_benchmark=all(tries)), subjects, plan
 
 
 def parts_of(args: argparse.Namespace) -> tuple[str, ...]:
-    """What is to be measured."""
+    """The names of the measurements."""
     if args.synthetic and args.only and 'data' in args.only:
-        raise UserError('--only data: there are none with --synthetic; leave out one of them')
+        raise UserError('--only data: --synthetic uses no data; remove one of the two')
     return tuple(part for part in MEASUREMENTS if part in (args.only or MEASUREMENTS)
                  and not (args.synthetic and part == 'data'))
 
 
 def feed(subjects: list, plan: object, args: argparse.Namespace) -> tuple[list, list[str]]:
-    """Each subject's training loader, None where its data are not there, and a sentence for each of those.
+    """The training loader of each subject, None if its data are missing, and a message for each of those.
 
     Raises:
-        UserError: they are not there, and ``--only data`` asks for them.
+        UserError: data are missing, and ``--only data`` requests them.
     """
     from mmext.benchmark.data import loaders_of
 
@@ -154,7 +159,7 @@ def feed(subjects: list, plan: object, args: argparse.Namespace) -> tuple[list, 
     errors = [loader for loader in found if isinstance(loader, UserError)]
     if errors and args.only and 'data' in args.only:
         raise errors[0]
-    sentences = dict.fromkeys(f'data are left out: {error}' for error in errors)
+    sentences = dict.fromkeys(f'data are not measured: {error}' for error in errors)
     return [None if isinstance(loader, UserError) else loader for loader in found], list(sentences)
 
 

@@ -1,8 +1,8 @@
-"""Builds mmcv with its compiled ops from source, against the torch of the running Python.
+"""Builds mmcv with its compiled ops from source, for the torch of the running Python.
 
-No wheel of mmcv exists for a current torch, and its 78 small C++ files each parse all of torch's headers. With those
-headers compiled once beforehand, two cores need minutes instead of a quarter of an hour. The build folder is kept, so
-that an interrupted build goes on where it stopped.
+There is no mmcv wheel for a current torch, and each of its 78 small C++ files parses all of torch's headers. With a
+precompiled header, the build takes minutes instead of a quarter of an hour on two cores. The build folder is kept, so
+that an interrupted build can be continued.
 """
 
 from __future__ import annotations
@@ -46,16 +46,19 @@ setup(name='probe', ext_modules=[probe], cmdclass={'build_ext': BuildExtension})
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument('--requirement', default='mmcv==2.1.0', help='what pip downloads (default: %(default)s)')
-    parser.add_argument('--build-dir', type=Path, required=True, help='kept, so that a second call resumes')
+    parser.add_argument('--requirement', default='mmcv==2.1.0',
+                        help='the requirement that pip downloads (default: %(default)s)')
+    parser.add_argument('--build-dir', type=Path, required=True,
+                        help='the build folder, which is kept so that a second call resumes')
     parser.add_argument('--no-header', action='store_true', help='build without the precompiled header')
     parser.add_argument('--ops', choices=('auto', 'cpu', 'cuda'), default=os.environ.get('MMCV_OPS', 'auto'),
-                        help='auto builds CUDA ops too where nvcc and a CUDA torch are (default: MMCV_OPS, or auto)')
+                        help='auto also builds CUDA ops if there are nvcc and a CUDA torch (default: MMCV_OPS, or '
+                             'auto)')
     args = parser.parse_args()
 
     import torch
 
-    build_dir = args.build_dir / f'torch-{torch.__version__}'  # what was compiled for one torch is of no use to another
+    build_dir = args.build_dir / f'torch-{torch.__version__}'  # objects compiled for one torch do not work with another
     env = build_environment(build_dir, args.ops)
     source = download(args.requirement, build_dir, env)
     header = None if args.no_header else precompile_header(build_dir, env)
@@ -143,7 +146,7 @@ def precompile_header(build_dir: Path, env: dict[str, str]) -> Path | None:
         [env.get('CXX', 'g++'), *COMPILE_FLAGS, *BUILD_FLAGS, *includes, '-x', 'c++-header', str(header),
          '-o', f'{header}.gch'], capture_output=True, text=True)
     if compiled.returncode:
-        print(f'    the compiler refuses to precompile: {compiled.stderr.strip().splitlines()[-1:]}', flush=True)
+        print(f'    the compiler cannot precompile the header: {compiled.stderr.strip().splitlines()[-1:]}', flush=True)
         return None
     if not header_is_used(header, build_dir / 'probe', env):
         print('    the compiler does not use the precompiled header with these flags', flush=True)
@@ -184,7 +187,7 @@ def build_wheel(source: Path, env: dict[str, str]) -> str:
                 print(f'    compiled {step[1]:>3} of {step[2]} files, {shown - started:4.0f} s', flush=True)
     if build.returncode:
         tail = ''.join(log_path.read_text().splitlines(keepends=True)[-12:])
-        raise SystemExit(f'{tail}\nerror: mmcv did not build; the whole log is {log_path}')
+        raise SystemExit(f'{tail}\nerror: the build of mmcv failed; the complete log is {log_path}')
     return str(max((source / 'dist').glob('*.whl'), key=lambda wheel: wheel.stat().st_mtime))
 
 

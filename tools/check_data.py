@@ -1,12 +1,11 @@
-"""Checks the data of a config before training does: tools/check_data.py configs/ssd300_iresnet50_coco.py --all
+"""Checks the data of a config without training: tools/check_data.py configs/ssd300_iresnet50_coco.py --all
 
     tools/check_data.py configs/ssd300_iresnet50_coco.py --data-root data/mine --classes auto
     tools/check_data.py configs/iresnet3d50_kinetics400.py --data-root data/kinetics400 --all --out data.json
 
-Looks at all that training and a test look at before they start, and stops with their line: annotations, lists and
-classes, files that are missing, sizes, batches. With --all every image is decoded and every frame of every video, by
-many processes. The exit code is 0 where every file can be used, 1 where some can't, and 2 where training would not
-start.
+It runs the checks that training and testing run before they start, with the same messages: annotations, lists, classes,
+missing files, image sizes, batches. With --all, all images and all frames of all videos are decoded, by several
+processes. The exit code is 0 if every file can be used, 1 if some can't, and 2 if training would not start.
 """
 
 from __future__ import annotations
@@ -30,10 +29,13 @@ if TYPE_CHECKING:
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.partition('\n\n')[0])
     parser.add_argument('config', help='a file of configs/')
-    parser.add_argument('--all', action='store_true', help='read every file: decode images, and all frames of videos')
-    parser.add_argument('--out', nargs='+', default=[], metavar='FILE', help='write a report: *.json, *.txt or both')
+    parser.add_argument('--all', action='store_true',
+                        help='read every file: decode all images and all frames of videos')
+    parser.add_argument('--out', nargs='+', default=[], metavar='FILE',
+                        help='write a report to these files: *.json, *.txt or both')
     parser.add_argument('--workers', type=int, default=os.cpu_count() or 1, metavar='N',
-                        help='processes that read (default: the cores, %(default)s); 0: this one alone')
+                        help='number of reading processes (default: the number of cores, %(default)s); 0 reads in '
+                             'this one')
     add_flags(parser, CONFIG)
     parser.set_defaults(local_rank=0, memory_format='contiguous')
     return parser.parse_args()
@@ -45,7 +47,7 @@ def main() -> int:
         raise UserError(f'--workers {args.workers}: need 0 or more')
     for path in args.out:
         if Path(path).suffix not in ('.json', '.txt'):
-            raise UserError(f'--out {path}: a report is a .json or a .txt file')
+            raise UserError(f'--out {path}: a report is a .json or .txt file')
     from mmext.engine.check_data import check_data
     from mmext.files import require_target
 
@@ -63,7 +65,7 @@ def main() -> int:
 
 
 def print_found(args: argparse.Namespace, found: list[Checked]) -> None:
-    """A table for each data set: how many samples it has, and which files can't be used."""
+    """Prints a table for each data set: its number of samples, and the files that can't be used."""
     from mmext.data.checking import MISSING, OTHER_SIZE, UNREADABLE
     from mmext.screen import print_kinds
 
@@ -77,7 +79,7 @@ def print_found(args: argparse.Namespace, found: list[Checked]) -> None:
 
 
 def write(path: str, args: argparse.Namespace, found: list[Checked]) -> None:
-    """Writes the report, whole or not at all."""
+    """Writes the report, atomically."""
     from dataclasses import asdict
 
     from mmext.files import write_json, write_text

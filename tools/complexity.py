@@ -1,4 +1,4 @@
-"""Parameters and FLOPs of a config, or of a network by its name.
+"""Counts parameters and FLOPs of a config, or of a named network.
 
     tools/complexity.py configs/ssd300_iresnet50_coco.py --convention iresnet
     tools/complexity.py --backbone iresnet50 --num-classes 1000 --input 3 224 224
@@ -19,17 +19,17 @@ from mmext.errors import UserError
 
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description='Count parameters and FLOPs, on the meta device.')
-    parser.add_argument('config', nargs='?', help='a file of configs/; with --backbone, that network is put into it')
+    parser.add_argument('config', nargs='?', help='a file of configs/; --backbone replaces its network')
     parser.add_argument('--backbone', metavar='NAME',
-                        help='alone: a classifier on this network; iresnet3d50 is iresnet50 for clips')
-    parser.add_argument('--num-classes', type=int, help='of the classifier (default: 1000, or 400 for clips)')
+                        help='without a config: a classifier with this network; iresnet3d50 is iresnet50 for clips')
+    parser.add_argument('--num-classes', type=int, help='classes of the classifier (default: 1000, or 400 for clips)')
     parser.add_argument('--input', type=int, nargs='+', metavar='N',
-                        help="C H W or C T H W (default: the config's, or the network's own: 3 224 224, 3 32 32 "
-                        'or, for clips, 3 16 224 224)')
-    parser.add_argument('--stem', help="another than the network's own: conv7x7, conv3x3, conv1x1, conv3x3_twice")
+                        help="input shape C H W or C T H W (default: that of the config or of the network: 3 224 224, "
+                        '3 32 32 or, for clips, 3 16 224 224)')
+    parser.add_argument('--stem', help="a stem instead of the network's own: conv7x7, conv3x3, conv1x1, conv3x3_twice")
     parser.add_argument('--convention', choices=CONVENTIONS, default='macs',
-                        help='whose FLOPs to count (default: plain multiply-accumulates)')
-    parser.add_argument('--cfg-options', nargs='+', action=OptionsAction, metavar='k=v', help='keys of the config')
+                        help='the paper whose way of counting FLOPs is used (default: plain multiply-accumulates)')
+    parser.add_argument('--cfg-options', nargs='+', action=OptionsAction, metavar='k=v', help='sets keys of the config')
     parser.add_argument('--json', action='store_true', help='print JSON')
     return parser.parse_args()
 
@@ -40,7 +40,7 @@ def main() -> None:
 
     if args.config:
         if args.stem or args.num_classes:
-            raise UserError('--stem and --num-classes go with --backbone alone; for a config use '
+            raise UserError('--stem and --num-classes need --backbone without a config; for a config use '
                             '--cfg-options model.backbone.stem=... and the head\'s num_classes')
         subject = subjects.from_config(args.config, args.backbone, args.cfg_options, args.input)
     elif args.backbone:

@@ -1,12 +1,12 @@
-"""Renames a checkpoint's parameters from other code's names to ours, or back; and writes safetensors.
+"""Converts the parameter names of checkpoints from other libraries to ours, or back, and writes safetensors.
 
     tools/convert_weights.py resnet50-11ad3fa6.pth resnet50.pth --backbone resnet50 --source torchvision
     tools/convert_weights.py authors.pt cresnet27_a2.pth --backbone cresnet27_a2 --source cresnet
     tools/convert_weights.py work_dirs/mine/epoch_90.pth mine.pth --backbone resnet50 --target timm
     tools/convert_weights.py work_dirs/mine/epoch_130.pth detector.safetensors
 
-The ending of the second file says its form. Without --backbone the names stay, and a model of any kind is taken: its
-weights and the names of its classes.
+The suffix of the second file determines its format. Without --backbone, the names are not changed and any model can be
+converted; the output has its weights and class names.
 """
 
 from __future__ import annotations
@@ -25,16 +25,19 @@ def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument('checkpoint', help='a file or URL')
     parser.add_argument('out', type=Path)
-    parser.add_argument('--backbone', metavar='NAME', help='the network, by our name; without it no name is changed')
+    parser.add_argument('--backbone', metavar='NAME',
+                        help='the name of the network in mmext; without it no name is changed')
     parser.add_argument('--stem', help="its stem, if not the network's default")
     formats = [OURS, 'cresnet', 'torchvision', 'timm']
-    parser.add_argument('--source', choices=formats, default=OURS, help='whose names it has (default: %(default)s)')
-    parser.add_argument('--target', choices=formats, default=OURS, help='whose it shall have (default: %(default)s)')
+    parser.add_argument('--source', choices=formats, default=OURS,
+                        help='the naming scheme of the input (default: %(default)s)')
+    parser.add_argument('--target', choices=formats, default=OURS,
+                        help='the naming scheme of the output (default: %(default)s)')
     return parser.parse_args()
 
 
 def copy_weights(args: argparse.Namespace) -> None:
-    """Writes the same weights in the form of the second file."""
+    """Writes the weights in the format of the second file, with the same names."""
     from mmext.backbones.trained import Trained
     from mmext.checkpoints import write_weights
     from mmext.files import require_target
@@ -42,9 +45,9 @@ def copy_weights(args: argparse.Namespace) -> None:
     require_target(args.out, 'the second argument')
     trained = Trained.read(str(args.checkpoint))
     if not trained.weights:
-        raise UserError(f'{args.checkpoint}: holds no weights')
+        raise UserError(f'{args.checkpoint}: contains no weights')
     write_weights(args.out, trained.weights, classes=trained.classes or ())
-    print(f'{args.out}: {len(trained.weights)} tensors, {len(trained.classes or ())} names of classes')
+    print(f'{args.out}: {len(trained.weights)} tensors, {len(trained.classes or ())} class names')
 
 
 def main() -> None:
@@ -53,7 +56,7 @@ def main() -> None:
         copy_weights(args)
         return
     if args.backbone is None:
-        raise UserError('--backbone: which network it is has to be said, where names are changed')
+        raise UserError('--backbone: give the network whose names are to be changed')
     if (args.source == OURS) == (args.target == OURS):
         raise UserError(f'--source {args.source} --target {args.target}: one of the two must be {OURS}, the other not')
 
@@ -68,7 +71,7 @@ def main() -> None:
     weights = weights_of(read_checkpoint(args.checkpoint))
     head = next((weights[name] for name in ('fc.weight', 'linear.weight') if name in weights), None)
     if head is None:
-        raise UserError(f'{args.checkpoint}: no fc.weight or linear.weight; a whole classifier is converted')
+        raise UserError(f'{args.checkpoint}: no fc.weight or linear.weight; only whole classifiers can be converted')
     with on_meta():
         model = create_classifier(args.backbone, len(head), **(dict(stem=args.stem) if args.stem else {}))
     names = renaming(model, args.target if args.source == OURS else args.source)
@@ -86,7 +89,7 @@ def main() -> None:
             print(f'{old} -> {new}')
     print(f'{args.out}: {len(renamed)} of {len(weights)} tensors, {args.source} to {args.target}')
     if args.source == 'cresnet' and args.backbone.endswith(('_b1', '_b3')):
-        print(f'note: to compute what the authors did, build {args.backbone} with authors_wiring=True')
+        print(f'note: for the computation of the authors, build {args.backbone} with authors_wiring=True')
 
 
 if __name__ == '__main__':

@@ -1,4 +1,4 @@
-"""Writes ONNX files: the features of any backbone, or the boxes and scores of SSD and RetinaNet.
+"""Writes ONNX files of any backbone (its features), or of SSD and RetinaNet (boxes and scores).
 
     tools/export.py backbone iresnet50 --checkpoint epoch_90.pth --out iresnet50.onnx
     tools/export.py backbone iresnet50 --frames 16 --dynamic --out clips.onnx
@@ -22,36 +22,37 @@ if TYPE_CHECKING:
 
 
 def parse_args() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description='Write an ONNX file, checked against torch in onnxruntime.')
+    parser = argparse.ArgumentParser(description='Write an ONNX file and compare it in onnxruntime with torch.')
     kinds = parser.add_subparsers(dest='kind', required=True)
 
-    backbone = kinds.add_parser('backbone', help='(N, C, [T,] H, W), normalised -> a feature map of each stage')
-    backbone.add_argument('name', help='as mmext.list_backbones() has it')
-    backbone.add_argument('--checkpoint', metavar='FILE', help="a classifier's, a detector's or the network's own")
+    backbone = kinds.add_parser('backbone', help='normalised (N, C, [T,] H, W) -> the feature map of each stage')
+    backbone.add_argument('name', help='a name in mmext.list_backbones()')
+    backbone.add_argument('--checkpoint', metavar='FILE',
+                          help='weights of a classifier, of a detector or of the network itself')
     backbone.add_argument('--dims', type=int, choices=(2, 3), help='2 for images, 3 for clips (default: 2)')
-    backbone.add_argument('--frames', type=int, metavar='T', help='of a clip (default with --dims 3: 16)')
-    backbone.add_argument('--dynamic', action='store_true', help='leave frames, height and width open')
+    backbone.add_argument('--frames', type=int, metavar='T', help='frames of a clip (default with --dims 3: 16)')
+    backbone.add_argument('--dynamic', action='store_true', help='make frames, height and width dynamic')
     backbone.add_argument('--cfg-options', nargs='+', action=DictAction, default={}, metavar='k=v',
                           help='arguments of the network, such as out_indices=(1,2,3) or stem=conv3x3')
 
-    detector = kinds.add_parser('detector', help='pixels (N, 3, H, W), 0 to 255 -> boxes and scores')
-    detector.add_argument('config', help='a file of configs/, or the config that training left in its work dir')
+    detector = kinds.add_parser('detector', help='pixels (N, 3, H, W) from 0 to 255 -> boxes and scores')
+    detector.add_argument('config', help='a file of configs/, or the config that training wrote to its work dir')
     detector.add_argument('checkpoint')
     add_flags(detector, CONFIG)
 
     for kind in (backbone, detector):
         kind.add_argument('--out', required=True, metavar='FILE.onnx')
-        kind.add_argument('--size', type=int, nargs=2, metavar=('H', 'W'), help='of the images')
+        kind.add_argument('--size', type=int, nargs=2, metavar=('H', 'W'), help='size of the images in pixels')
         kind.add_argument('--fuse', action='store_true', help='fold batch norms into convolutions')
-        kind.add_argument('--opset', type=int, metavar='N', help="of ONNX (default: torch's choice)")
+        kind.add_argument('--opset', type=int, metavar='N', help="ONNX opset version (default: torch's choice)")
         kind.add_argument('--tolerance', type=float, default=1e-4, metavar='X',
-                          help="largest difference from torch, as a share of an output's largest value "
+                          help="largest difference from torch, relative to an output's largest value "
                                '(default: %(default)s)')
     return parser.parse_args()
 
 
 def graph_of(args: argparse.Namespace) -> Graph:
-    """What the arguments ask for."""
+    """The graph that the arguments describe."""
     from mmext.export import backbone_graph, detector_graph
 
     if args.kind == 'detector':
@@ -83,7 +84,7 @@ def main() -> None:
     for name, (absolute, relative) in found.items():
         print(f'{name}: onnxruntime differs from torch by at most {absolute:.1e}, {relative:.1e} of its largest value')
     if not args.checkpoint:
-        print('note: the weights are random, as no --checkpoint is given')
+        print('note: the weights are random, because no --checkpoint is given')
     print(f'written: {args.out}')
 
 

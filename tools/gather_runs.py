@@ -1,4 +1,4 @@
-"""Gathers runs of a recipe with several seeds: best and mean +- std, as papers report them.
+"""Summarises runs of a recipe with several seeds: best and mean +- std, as papers report them.
 
     tools/train.py configs/classification/rir_cifar10.py --seed 0        # and 1, 2 ...
     tools/gather_runs.py work_dirs/rir_cifar10_seed*
@@ -18,11 +18,12 @@ from mmext.errors import UserError
 
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument('runs', nargs='+', help='work dirs; those that differ in _seed<N> alone are repetitions')
-    parser.add_argument('--metric', default='accuracy/top1', help='as the log names it (default: %(default)s)')
+    parser.add_argument('runs', nargs='+', help='work dirs; those that differ only in _seed<N> are repetitions')
+    parser.add_argument('--metric', default='accuracy/top1',
+                        help='name of the metric in the log (default: %(default)s)')
     parser.add_argument('--last', type=int, default=1, metavar='N',
                         help="average each run's last N validations, as C-ResNet's paper does with 20")
-    parser.add_argument('--out', metavar='FILE.json', help='write the figures there')
+    parser.add_argument('--out', metavar='FILE.json', help='write the results to this file')
     return parser.parse_args()
 
 

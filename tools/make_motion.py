@@ -1,14 +1,15 @@
-"""Generates a small set of clips in which only motion tells the classes apart: four directions and two turns.
+"""Generates a small set of clips whose classes differ only in motion: four directions and two rotations.
 
     tools/make_motion.py data/motion
 
-writes videos_{train,val}/<class>/*.mp4, motion_{train,val}_list_videos.txt and classes.txt, the layout of Kinetics, the
-same for the same seed.
+writes videos_{train,val}/<class>/*.mp4, motion_{train,val}_list_videos.txt and classes.txt, in the layout of Kinetics,
+identical for the same seed.
 
-Textured shapes move before a textured ground, all of a clip by the same rule, and leave the picture at one side to come
-in at the other. Each scene is filmed once for every class. A shape's place is uniform over the picture at every moment
-of every class, and every frame is coded by itself at a constant quality: a frame alone has nothing of the class in it,
-and a clip of one class played backwards is the scene's clip of its opposite.
+Textured shapes move over a textured background, all shapes of a clip in the same way. A shape that leaves the picture
+on one side enters it on the other. Each scene is rendered once for every class. The position of a shape is uniformly
+distributed over the picture at every time and in every class, and every frame is encoded independently at constant
+quality. Therefore a single frame contains no information about the class, and a clip of one class played backwards is
+the scene's clip of the opposite class.
 """
 
 from __future__ import annotations
@@ -72,8 +73,8 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('folder', type=Path)
     parser.add_argument('--train', type=int, default=80, help='training clips of each class (default: %(default)s)')
     parser.add_argument('--val', type=int, default=40, help='held-out clips of each class (default: %(default)s)')
-    parser.add_argument('--size', type=int, default=64, help='pixels of a side (default: %(default)s)')
-    parser.add_argument('--frames', type=int, default=16, help='of a clip (default: %(default)s)')
+    parser.add_argument('--size', type=int, default=64, help='width and height in pixels (default: %(default)s)')
+    parser.add_argument('--frames', type=int, default=16, help='frames of a clip (default: %(default)s)')
     parser.add_argument('--seed', type=int, default=0)
     return parser.parse_args()
 
@@ -84,7 +85,7 @@ def main() -> None:
         if getattr(args, option) < least:
             raise UserError(f'--{option} {getattr(args, option)}: need at least {least}')
     if args.size % 2:
-        raise UserError(f'--size {args.size}: need an even number, as the coding of colours does')
+        raise UserError(f'--size {args.size}: need an even number, because of the colour subsampling of H.264')
     require_replaceable(args.folder)
     with tempfile.TemporaryDirectory(dir=args.folder.parent, prefix=f'.{args.folder.name}.') as temporary:
         made = Path(temporary, 'made')
@@ -100,15 +101,15 @@ def main() -> None:
 
 
 def require_replaceable(folder: Path) -> None:
-    """Raises a UserError where a folder can't be made, or is one with anything in it but an earlier set."""
+    """Raises a UserError if a folder can't be created, or contains anything but an earlier data set."""
     require_writable(folder.parent, 'the argument')
     if folder.exists() and not folder.is_dir():
-        raise UserError(f'{folder}: there is a file of that name; give another folder')
+        raise UserError(f'{folder}: is a file; give another folder')
     found = {path.name for path in folder.iterdir()} if folder.exists() else set()
     own = {'classes.txt', *(name for split in SPLITS for name in (f'videos_{split}', list_name(split)))}
     foreign = sorted(found - own)
     if foreign:
-        raise UserError(f'{folder}: it has {foreign[0]!r} in it, which is no part of such a set; give another folder')
+        raise UserError(f'{folder}: contains {foreign[0]!r}, which is not part of such a data set; give another folder')
 
 
 def list_name(split: str) -> str:

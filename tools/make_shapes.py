@@ -1,8 +1,8 @@
-"""Generates a small detection set in COCO's layout: circles, squares and triangles on a noisy ground.
+"""Generates a small detection data set in COCO format: circles, squares and triangles on a noisy background.
 
     tools/make_shapes.py data/shapes
 
-writes annotations/instances_{train,val}2017.json, train2017/ and val2017/, the same for the same seed.
+writes annotations/instances_{train,val}2017.json, train2017/ and val2017/, identical for the same seed.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def main() -> None:
 
 
 def make_split(folder: Path, split: str, count: int, rng: np.random.Generator) -> None:
-    """Writes one split's images, then its annotations, whole or not at all."""
+    """Writes the images of a split, then its annotations, atomically."""
     (folder / split).mkdir(parents=True, exist_ok=True)
     images, annotations = [], []
     for image_id in tqdm(range(1, count + 1), desc=split, unit='image'):

@@ -1,4 +1,4 @@
-"""Draws loss, learning rate and metrics of one or many runs in one picture.
+"""Draws loss, learning rate and metrics of one or more runs in one picture.
 
     tools/plot.py work_dirs/ssd300_iresnet50_coco
     tools/plot.py work_dirs/rir_cifar10_seed* --keys loss accuracy/top1 accuracy/error1 --smooth --out curves.pdf
@@ -19,11 +19,12 @@ MAX_SMOOTH = 1000
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument('runs', nargs='+', metavar='RUN', help='work dirs of tools/train.py')
-    parser.add_argument('--out', metavar='FILE', help='.png, .svg or .pdf (default: curves.png in the first work dir)')
+    parser.add_argument('--out', metavar='FILE',
+                        help='a .png, .svg or .pdf file (default: curves.png in the first work dir)')
     parser.add_argument('--keys', nargs='+', metavar='KEY',
-                        help='a panel each, as the log names them (default: loss, lr and the main metric)')
+                        help='names in the log, one panel each (default: loss, lr and the main metric)')
     parser.add_argument('--smooth', nargs='?', type=float, const=3.0, default=0.0, metavar='N',
-                        help="smooth training's curves over N records (%(const)s) around each")
+                        help='smooth training curves over N neighbouring records (without a number: %(const)s)')
     return parser.parse_args()
 
 
@@ -34,7 +35,7 @@ def main() -> None:
     from mmext.files import require_target
 
     if not 0 <= args.smooth <= MAX_SMOOTH:
-        raise UserError(f'--smooth {args.smooth:g}: need a number of records from 0, which changes nothing, to '
+        raise UserError(f'--smooth {args.smooth:g}: need a number of records from 0 (no smoothing) to '
                         f'{MAX_SMOOTH}')
     out = Path(args.out or Path(args.runs[0], 'curves.png'))
     require_suffix(out, '--out')

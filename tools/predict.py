@@ -1,10 +1,10 @@
-"""Shows what a detector finds in images, folders of images, and videos.
+"""Runs a detector on images, folders of images, and videos.
 
     tools/predict.py configs/ssd300_iresnet50_coco.py work_dirs/ssd300_iresnet50_coco/epoch_130.pth holiday/ clip.mp4
 
-takes the test pipeline of the config and the classes of the checkpoint. Pictures go to <out>/<name>.jpg, videos to
-<out>/<name>.mp4 (without sound), and boxes, scores and classes to <out>/predictions.json, whose form is described in
-mmext/detection/prediction.py. What can't be read is named and left out; the exit code is 1 then.
+uses the test pipeline of the config and the classes of the checkpoint. Pictures are written to <out>/<name>.jpg, videos
+to <out>/<name>.mp4 (without sound), and boxes, scores and classes to <out>/predictions.json, whose format is described
+in mmext/detection/prediction_file.py. Unreadable files are reported and skipped; the exit code is then 1.
 """
 
 from __future__ import annotations
@@ -22,12 +22,14 @@ from mmext.errors import UserError
 
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument('config', help='a file of configs/, or the config that training left in its work dir')
+    parser.add_argument('config', help='a file of configs/, or the config that training wrote to its work dir')
     parser.add_argument('checkpoint')
-    parser.add_argument('inputs', nargs='+', type=Path, metavar='INPUT', help='images, videos, or folders of them')
-    parser.add_argument('--out', metavar='DIR', help='(default: work_dirs/<config>[_<backbone>]/predictions)')
-    parser.add_argument('--score', type=float, default=0.3, help='least score of a detection (default: %(default)s)')
-    parser.add_argument('--device', help='cpu, cuda or cuda:1 (default: the GPU where there is one)')
+    parser.add_argument('inputs', nargs='+', type=Path, metavar='INPUT',
+                        help='images, videos, or folders with images and videos')
+    parser.add_argument('--out', metavar='DIR',
+                        help='output folder (default: work_dirs/<config>[_<backbone>]/predictions)')
+    parser.add_argument('--score', type=float, default=0.3, help='minimal score of a detection (default: %(default)s)')
+    parser.add_argument('--device', help='cpu, cuda or cuda:1 (default: the GPU if there is one)')
     add_flags(parser, (memory_format, BACKBONE, OPTIONS))
     return parser.parse_args()
 
@@ -39,7 +41,8 @@ def main() -> int:
     from tqdm import tqdm
 
     from mmext.backbones.trained import Trained, choose_device
-    from mmext.detection.prediction import RESULT, Predictor, plan
+    from mmext.detection.prediction import Predictor, plan
+    from mmext.detection.prediction_file import RESULT
     from mmext.engine.config import fit_heads, load_config
     from mmext.files import require_writable
     from mmext.inference import Inferencer
@@ -63,7 +66,7 @@ def main() -> int:
     unread = predictor.run(inputs, skipped)
     print(f'{predictor.found} detections in {predictor.read} files: {out}/, {out / RESULT}')
     if unread:
-        print(f'{len(unread)} could not be read to the end', file=sys.stderr)
+        print(f'{len(unread)} could not be read completely', file=sys.stderr)
     return int(bool(unread))
 
 

@@ -1,8 +1,8 @@
-"""Recognizes videos of your own, which need no labels: tools/recognize.py CONFIG CHECKPOINT VIDEO ...
+"""Recognizes your own videos, without labels: tools/recognize.py CONFIG CHECKPOINT VIDEO ...
 
     tools/recognize.py configs/demo/iresnet3d18_motion.py work_dirs/demo_video/epoch_10.pth clips/ --views 10x3
 
-takes the test pipeline of the config and the classes of the checkpoint.
+uses the test pipeline of the config and the classes of the checkpoint.
 """
 
 from __future__ import annotations
@@ -21,15 +21,17 @@ from mmext.files import print_left_out
 
 
 def parse_args() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description='Recognize videos of your own.')
-    parser.add_argument('config', help='a file of configs/, or the config that training left in its work dir')
+    parser = argparse.ArgumentParser(description='Recognize your own videos.')
+    parser.add_argument('config', help='a file of configs/, or the config that training wrote to its work dir')
     parser.add_argument('checkpoint')
-    parser.add_argument('videos', nargs='+', type=Path, metavar='VIDEO', help='files, or folders of them')
-    parser.add_argument('--views', metavar='CLIPSxCROPS', help="10x3, or 1x1 (default: the config's)")
+    parser.add_argument('videos', nargs='+', type=Path, metavar='VIDEO', help='video files or folders of video files')
+    parser.add_argument('--views', metavar='CLIPSxCROPS',
+                        help="clips and crops of a video, such as 10x3 or 1x1 (default: the config's)")
     add_flags(parser, [views_at_once])
-    parser.add_argument('--top', type=int, default=3, metavar='K', help='classes that are told (default: %(default)s)')
-    parser.add_argument('--out', metavar='FILE.json', help='write the scores of all classes there')
-    parser.add_argument('--show-dir', metavar='DIR', help='draw the videos there')
+    parser.add_argument('--top', type=int, default=3, metavar='K',
+                        help='number of classes to print (default: %(default)s)')
+    parser.add_argument('--out', metavar='FILE.json', help='write the scores of all classes to this file')
+    parser.add_argument('--show-dir', metavar='DIR', help='draw the videos into this folder')
     add_flags(parser, (memory_format, BACKBONE, OPTIONS))
     return parser.parse_args()
 
@@ -72,7 +74,7 @@ def main() -> None:
 
 
 def find_videos(paths: list[Path]) -> list[Path]:
-    """The files, and those of the folders that are called as videos are. UserError where there are none."""
+    """The files, and the files in folders that have the suffix of a video. Raises a UserError if there are none."""
     found = []
     for path in paths:
         inside = [path]

@@ -1,7 +1,7 @@
-"""Makes .venv with everything that mmext needs. Runs on a bare Python; a second call does only what is missing.
+"""Creates .venv with everything that mmext needs. Runs on a plain Python; a second call only adds what is missing.
 
-What is there and works is kept: a torch or an mmcv in .venv, and a torch of the Python that runs this. TORCH in the
-environment names another, for example TORCH='torch==2.7.1 --index-url URL'.
+A working torch or mmcv in .venv is kept, and so is a torch of the Python that runs this. The environment variable TORCH
+selects another version, for example TORCH='torch==2.7.1 --index-url URL'.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ STEPS = ['Python', 'torch', 'libraries', 'mmcv with compiled ops', 'mmext']
 def main() -> int:
     version = sys.version_info[:2]
     if version < OLDEST:
-        print(f'error: this is Python {sys.version.split()[0]}, mmext needs 3.10 or newer; name another one with '
+        print(f'error: this is Python {sys.version.split()[0]}, mmext needs 3.10 or newer; choose another one with '
               'make PYTHON=python3.12 ...', file=sys.stderr)
         return 2
     if version > NEWEST_TRIED:
-        print('note: tried up to Python {}.{}, this is {}.{}'.format(*NEWEST_TRIED, *version), flush=True)
+        print('note: tested up to Python {}.{}, this is {}.{}'.format(*NEWEST_TRIED, *version), flush=True)
     started = time.time()
     actions = (make_venv, install_torch, install_libraries, build_mmcv, install_mmext)
     for number, (title, action) in enumerate(zip(STEPS, actions), 1):
@@ -42,7 +42,7 @@ def main() -> int:
             print(f'    {action()} ({time.time() - begun:.0f} s)', flush=True)
         except subprocess.CalledProcessError as failure:
             print(f'error: set-up stopped at {title!r}: {shlex.join(map(str, failure.cmd))[:300]} ended with code '
-                  f'{failure.returncode}; a second call goes on from here', file=sys.stderr)
+                  f'{failure.returncode}; a second call continues from here', file=sys.stderr)
             return 1
     print(f'environment ready in {time.time() - started:.0f} s', flush=True)
     return 0
@@ -53,7 +53,7 @@ def make_venv() -> str:
         return 'kept .venv'
     torch_outside = subprocess.run([sys.executable, '-c', 'import torch'], capture_output=True).returncode == 0
     venv.EnvBuilder(with_pip=True, clear=True, system_site_packages=torch_outside).create(VENV)
-    return f'made .venv, Python {sys.version.split()[0]}' + (' with its own torch' if torch_outside else '')
+    return f'created .venv, Python {sys.version.split()[0]}' + (' with its own torch' if torch_outside else '')
 
 
 def install_torch() -> str:
@@ -63,8 +63,11 @@ def install_torch() -> str:
 
 
 def install_libraries() -> str:
-    """Requirements under the tested constraints; OpenMMLab's own are left out of pip's resolution, because they ask for
-    two OpenCVs that overwrite each other, and for an mmcv that has no wheel."""
+    """Installs the requirements under the tested constraints.
+
+    OpenMMLab's libraries are installed without dependencies, because they require two OpenCV packages that overwrite
+    each other, and an mmcv that has no wheel.
+    """
     constraints = VENV / 'constraints.txt'
     lines = (ROOT / 'constraints.txt').read_text().splitlines()
     constraints.write_text('\n'.join(line for line in lines if not re.match(r'(torch|mmcv)\b', line)) + '\n')
@@ -85,11 +88,11 @@ def install_mmext() -> str:
     if not succeeds('import importlib.metadata as m; m.version("mmext")'):
         pip('--no-deps', '--no-build-isolation', '-e', str(ROOT))
     run(PYTHON, '-m', 'mmext.doctor')
-    return 'python -m mmext.doctor finds all in order'
+    return 'python -m mmext.doctor finds no problems'
 
 
 def fits(torch: str) -> bool:
-    """Whether the installed torch is the one that TORCH names, so that a second call does not install it again."""
+    """Whether the installed torch is the one that TORCH names, and need not be installed again."""
     wanted = re.match(r'torch==([^\s;]+)', torch)
     installed = output('import torch; print(torch.__version__)')
     return bool(wanted) and wanted[1] in (installed, installed.partition('+')[0])

@@ -24,31 +24,31 @@ if TYPE_CHECKING:
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description='Evaluate a checkpoint, or a file of detections, on the test set of a '
                                                  'config.')
-    parser.add_argument('config', help='a file of configs/, or the config that training left in its work dir')
+    parser.add_argument('config', help='a file of configs/, or the config that training wrote to its work dir')
     parser.add_argument('checkpoint', nargs='?')
     add_flags(parser, FLAGS)
     return parser.parse_intermixed_args()
 
 
 def check_args(args: argparse.Namespace) -> None:
-    """Raises a UserError where the arguments are not one test."""
+    """Raises a UserError if the arguments do not describe one test."""
     if bool(args.checkpoint) == bool(args.detections):
         raise UserError(f'{args.config}: give {"either " if args.checkpoint else ""}a checkpoint or --detections FILE'
                         f'{", not both" if args.checkpoint else " to evaluate"}')
     for one in TESTING if args.detections else ():
         if one.needs_model and one.is_given(getattr(args, one.dest)):
-            raise UserError(f'{one.name}: needs a checkpoint, a file of detections has no such thing')
+            raise UserError(f'{one.name}: needs a checkpoint, and does not work with a file of detections')
     if args.detections and args.launcher != 'none':
         raise UserError('--launcher: a file of detections is evaluated by one process')
 
 
-def tell_fusion(fused: Fused) -> str:
-    """What was folded, how exact it is, and how much quicker a batch is."""
+def describe_fusion(fused: Fused) -> str:
+    """Describes which norms were folded, how much outputs differ, and the speed-up."""
     from mmext.benchmark.timing import FUSION_REPEATS, fusion_speed_up
 
     faster = fusion_speed_up(fused.plain, fused.fused)
     return (f'{fused}; {faster["median"]:.2f} times as fast ({faster["min"]:.2f} to {faster["max"]:.2f} in '
-            f'{FUSION_REPEATS} turns of one batch)')
+            f'{FUSION_REPEATS} runs of one batch)')
 
 
 def main() -> None:
@@ -84,7 +84,7 @@ def main() -> None:
         metric_tables.write(path, overall, classes, title, task.paper_names(config))
         print(f'metrics: {path}')
     if fusing:
-        print('fused:', tell_fusion(fusing.fused))
+        print('fused:', describe_fusion(fusing.fused))
     if args.report:
         tested = Path(args.checkpoint or args.detections)
         page = task.write_report(config, args.report, f'{Path(args.config).stem}: {tested}', kept, overall,

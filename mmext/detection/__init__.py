@@ -1,4 +1,4 @@
-"""What detectors on COCO-format data need beyond mmdet: checked data, quick augmentation, evaluation, SSD's loss."""
+"""Object detection on COCO-format data: additions to mmdet for data checks, augmentation, evaluation and SSD's loss."""
 
 from mmext.detection.colour import PhotoMetricDistortion
 from mmext.detection.crop import MinIoURandomCrop

@@ -1,4 +1,4 @@
-"""Checks of a COCO annotation file, before anything long is started."""
+"""Checks of COCO annotation files before a run."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ from mmext.errors import UserError, shorten
 from mmext.files import read_json
 from mmext.text import require_names
 
-LARGEST = 1e12  # pixels, also of an area
+LARGEST = 1e12  # the limit of coordinates (pixels) and areas (square pixels)
 NEEDED = {'images': ('id', 'file_name', 'height', 'width'),
           'annotations': ('id', 'image_id', 'category_id', 'bbox', 'area'),
           'categories': ('id', 'name')}
 
 
 def read_annotations(path: str | Path) -> dict:
-    """Reads a COCO annotation file and checks the form of everything that training and evaluation rely on.
+    """Reads a COCO annotation file and checks all fields that training and evaluation use.
 
     Raises:
-        UserError: it is missing, not JSON, lacks a key, or an entry is malformed; the message names the entry.
+        UserError: the file is missing or not JSON, lacks a key, or has a malformed entry; the message names the entry.
     """
     content = read_json(path, 'annotation file', '; is --data-root right?')
     if not isinstance(content, dict):
-        raise UserError(f'{path}: a COCO annotation file holds an object, this one a {type(content).__name__}')
+        raise UserError(f'{path}: a COCO annotation file contains an object, this one a {type(content).__name__}')
     for key, fields in NEEDED.items():
         if not isinstance(content.get(key), list):
             raise UserError(f'{path}: no list {key!r}; is it a COCO detection file (instances_*.json)?')
@@ -41,9 +41,9 @@ def read_annotations(path: str | Path) -> dict:
 
 
 def fault_of_image(image: dict) -> str | None:
-    """What is wrong with an image's fields; None if nothing is."""
+    """What is wrong with an image's fields; None if they are valid."""
     if not is_id(image['id']):
-        return f'its id {brief(image["id"])} is not a whole number of 64 bits'
+        return f'its id {brief(image["id"])} is not a 64-bit integer'
     if not is_name(image['file_name']):
         return f'file_name {brief(image["file_name"])} is not the name of a file'
     for key in ('height', 'width'):
@@ -53,17 +53,19 @@ def fault_of_image(image: dict) -> str | None:
 
 
 def fault_of_category(category: dict) -> str | None:
+    """What is wrong with a category's fields; None if they are valid."""
     if not is_id(category['id']):
-        return f'its id {brief(category["id"])} is not a whole number of 64 bits'
+        return f'its id {brief(category["id"])} is not a 64-bit integer'
     return None if is_name(category['name']) else f'name {brief(category["name"])} is not the name of a class'
 
 
 def fault_of_annotation(annotation: dict) -> str | None:
-    if type(annotation['id']) not in (int, str):  # nothing relies on it but its being its own
-        return f'its id {brief(annotation["id"])} is neither a whole number nor text'
+    """What is wrong with an annotation's fields; None if they are valid."""
+    if type(annotation['id']) not in (int, str):  # it only has to be unique
+        return f'its id {brief(annotation["id"])} is neither an integer nor text'
     for key in ('image_id', 'category_id'):
         if not is_id(annotation[key]):
-            return f'{key} {brief(annotation[key])} is not a whole number of 64 bits'
+            return f'{key} {brief(annotation[key])} is not a 64-bit integer'
     box, area = annotation['bbox'], annotation['area']
     if not isinstance(box, list) or len(box) != 4 or not all(map(is_finite, box)):
         return f'bbox {brief(box)} is not [x, y, width, height] in finite numbers'
@@ -81,32 +83,37 @@ FAULTS = {'images': fault_of_image, 'annotations': fault_of_annotation, 'categor
 
 
 def is_name(value: object) -> bool:
+    """Whether a value is non-blank text without null characters."""
     return isinstance(value, str) and bool(value.strip()) and '\0' not in value
 
 
 def is_id(value: object) -> bool:
-    """Whether a value is a whole number that numpy and torch can hold."""
+    """Whether a value is a 64-bit integer, as numpy and torch need."""
     return type(value) is int and -2**63 <= value < 2**63
 
 
 def is_finite(value: object) -> bool:
-    """Whether a value is a number that is finite in float32, too, and of a size that pixels can have."""
-    return type(value) in (int, float) and -LARGEST <= value <= LARGEST
+    """Whether a value is a finite number of a plausible size for coordinates, which also fits float32."""
+    return isinstance(value, (int, float)) and type(value) in (int, float) and -LARGEST <= value <= LARGEST
 
 
 def brief(value: object) -> str:
-    """A value as Python writes it, so that '1' and 1 differ; a long one cut."""
+    """The ``repr`` of a value, truncated to 80 characters."""
     text = repr(value)
     return text if len(text) <= 80 else text[:77] + '...'
 
 
 def most_common(values: Iterable) -> tuple[object, int]:
-    """The most frequent value and how often it is there; (None, 0) of none."""
+    """The most frequent value and its count; (None, 0) if there are no values."""
     return next(iter(Counter(values).most_common(1)), (None, 0))
 
 
 def check_references(path: str | Path, content: dict) -> None:
-    """Every id is there once, every name of a class too; an annotation's image and category are there."""
+    """Checks that ids and category names are unique, and that the image and category of each annotation exist.
+
+    Raises:
+        UserError: they are not; the message names the entry.
+    """
     for key in ('images', 'annotations'):
         value, count = most_common(entry['id'] for entry in content[key])
         if count > 1:
@@ -114,7 +121,7 @@ def check_references(path: str | Path, content: dict) -> None:
     for field in ('id', 'name'):
         value, count = most_common(category[field] for category in content['categories'])
         if count > 1:
-            raise UserError(f'{path}: two categories have one id or one name ({value!r}); every class needs its own')
+            raise UserError(f'{path}: two categories have the same {field} ({value!r}); it must be unique')
     images = {image['id'] for image in content['images']}
     categories = {category['id'] for category in content['categories']}
     for i, annotation in enumerate(content['annotations']):
@@ -126,15 +133,21 @@ def check_references(path: str | Path, content: dict) -> None:
 
 
 def category_names(content: dict) -> tuple[str, ...]:
-    """The category names in the file's order, which is the order of the labels."""
+    """The category names in the order of the file, which is the order of the labels."""
     return tuple(category['name'] for category in content['categories'])
 
 
 def check_classes(path: str | Path, content: dict, classes: Sequence[str], subset: bool = False) -> None:
-    """The file's categories must be the config's classes, in their order; with ``subset`` there may be others too.
+    """Checks that the file's categories are the config's classes, in the same order.
+
+    Args:
+        path: the annotation file, for messages.
+        content: its content.
+        classes: the classes of the config.
+        subset: whether the file may have further categories.
 
     Raises:
-        UserError: they differ, or stand in another order (mmdet would then train under the wrong names).
+        UserError: they differ, or have another order, with which mmdet would train under the wrong names.
     """
     found = category_names(content)
     missing = [name for name in classes if name not in found]
@@ -143,5 +156,5 @@ def check_classes(path: str | Path, content: dict, classes: Sequence[str], subse
         raise UserError(f'{path}: its {len(found)} categories ({shorten(found)}) are not the {len(classes)} classes of '
                         f'the config ({shorten(classes)}); --classes auto takes them from the file')
     if [name for name in found if name in classes] != list(classes):
-        raise UserError(f'{path}: its categories stand in another order than the config\'s classes; --classes auto '
+        raise UserError(f'{path}: its categories have another order than the config\'s classes; --classes auto '
                         'takes them from the file')

@@ -1,4 +1,4 @@
-"""The backbone in a detector's config: channels and strides of its maps, as necks, heads, anchors and pooling say."""
+"""Channels and strides of the backbone's maps in a detector's config: in necks, heads, anchors and RoI pooling."""
 
 from __future__ import annotations
 
@@ -9,31 +9,31 @@ from mmext.config_tree import kind_of
 from mmext.errors import UserError
 from mmext.task import connect_neck, first_neck, stated_by_neck
 
-PYRAMIDS = ('FPN', 'PAFPN', 'SSDNeck', 'ChannelMapper')  # their out_channels are the channels of their maps
-WITH_LEVELS = ('FPN', 'PAFPN')  # their first map is the backbone's map number start_level
+PYRAMIDS = ('FPN', 'PAFPN', 'SSDNeck', 'ChannelMapper')  # necks whose out_channels are the channels of their maps
+WITH_LEVELS = ('FPN', 'PAFPN')  # necks whose first map belongs to the backbone's map start_level
 DENSE_HEADS = ('bbox_head', 'rpn_head')
 REGIONS = 'roi_head.bbox_roi_extractor'
 
 
 def connect(model: dict, features: FeatureInfo) -> None:
-    """Writes a new backbone's channels wherever a detector's config states them, and strides where it has no neck.
+    """Writes the channels of a new backbone to neck and heads, in place; without a neck, also its strides.
 
     Raises:
-        UserError: the neck takes another number of maps, or the region head has a stage of the old network.
+        UserError: the neck takes another number of maps, or the RoI head contains a stage of the old network.
     """
     neck, channels = model.get('neck'), features.channels()
     if neck is None:
         connect_heads(model, channels[-1], features.reduction())
         return
     connect_neck(neck, channels)
-    if kind_of(neck) == 'SSDNeck':  # it hands on the backbone's maps as they are, and adds its own
+    if kind_of(neck) == 'SSDNeck':  # it passes the backbone's maps on, and adds its own
         kind = tuple if isinstance(neck['in_channels'], tuple) else list
         neck['out_channels'] = kind([*channels, *neck['out_channels'][len(channels):]])
         model['bbox_head']['in_channels'] = neck['out_channels']
 
 
 def connect_heads(model: dict, channels: int, strides: list[int]) -> None:
-    """Without a neck: writes the last map's channels into the heads; of two-stage detectors, the strides too."""
+    """Writes the channels of the last map to the heads of a detector without a neck; for two stages, also strides."""
     proposals, regions = model.get('rpn_head'), model.get('roi_head')
     if proposals:
         if proposals.get('feat_channels') == proposals['in_channels']:
@@ -49,7 +49,7 @@ def connect_heads(model: dict, channels: int, strides: list[int]) -> None:
 
 
 def heads_of(model: Mapping) -> Iterator[tuple[str, dict]]:
-    """The heads that read the maps of the neck, or of the backbone where there is none, each after its key."""
+    """Yields (key, config) of each head that reads the maps of the neck, or of the backbone if there is no neck."""
     for name in DENSE_HEADS:
         if isinstance(model.get(name), dict):
             yield name, model[name]
@@ -62,7 +62,7 @@ def heads_of(model: Mapping) -> Iterator[tuple[str, dict]]:
 
 
 def stated_channels(model: Mapping, channels: list[int]) -> Iterator[tuple[str, object, object]]:
-    """Every place of a detector that states channels: what it says, and what is there."""
+    """Yields (key, stated channels, actual channels) for each place of a detector that states channels."""
     neck, given = model.get('neck'), channels[-1]
     if neck:
         yield from stated_by_neck(neck, channels)
@@ -84,26 +84,26 @@ def stated_channels(model: Mapping, channels: list[int]) -> Iterator[tuple[str, 
 
 
 def stated_strides(model: Mapping, strides: list[int]) -> Iterator[tuple[str, object, object]]:
-    """The strides of anchors and of the pooling of regions, as far as the backbone's maps decide them."""
+    """Yields (key, stated strides, actual strides) for anchors and RoI pooling, if the backbone determines them."""
     neck = model.get('neck')
     if neck and (not isinstance(neck, dict) or kind_of(neck) not in (*WITH_LEVELS, 'SSDNeck')):
         return
     level = neck.get('start_level', 0) if neck and kind_of(neck) in WITH_LEVELS else 0
     seen = strides[level:]
-    count = neck.get('num_outs') if neck else len(seen)  # SSDNeck says it by its channels, its maps are of any stride
+    count = neck.get('num_outs') if neck else len(seen)  # SSDNeck has no num_outs, and maps of any stride
     for place in (*(f'{head}.anchor_generator.strides' for head in ('rpn_head', 'bbox_head')),
                   f'{REGIONS}.featmap_strides'):
         stated = part(model, *place.split('.'))
         if not isinstance(stated, (list, tuple)) or not all(isinstance(value, int) for value in stated):
             continue
         right = [*seen[:len(stated)], *stated[len(seen):]]
-        if 'anchor' in place and isinstance(count, int):  # each map that the neck adds is half as large
+        if 'anchor' in place and isinstance(count, int):  # each map that the neck adds has twice the stride
             right = [*seen, *(seen[-1] * 2 ** i for i in range(1, count - len(seen) + 1))][:count]
         yield place, list(stated), right
 
 
 def part(node: object, *keys: str) -> object:
-    """What stands in a config under these keys, one in the other; None where nothing does."""
+    """The value of a config under nested keys; None if it does not exist."""
     for key in keys:
         node = node.get(key) if isinstance(node, dict) else None
     return node

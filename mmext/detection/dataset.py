@@ -1,4 +1,4 @@
-"""mmdet's COCO dataset with its mistakes found while it is built, not in the middle of an epoch."""
+"""mmdet's COCO data set, with checks of its files when it is built."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import logging
 import os
 from collections import Counter
 from collections.abc import Callable, Sequence
+from typing import Any, cast
 
 from mmdet.datasets import CocoDataset as MMDetCocoDataset
 from mmdet.datasets.api_wrappers import COCO
@@ -27,21 +28,21 @@ class CocoDataset(MMDetCocoDataset):
     """COCO-format detection data.
 
     Args:
-        on_missing: what an image file that is not there means: 'skip' (training goes on without it and says how many)
+        on_missing: the handling of missing image files: 'skip' (training continues without them and logs their number)
             or 'raise'. By default 'raise' in test mode and 'skip' otherwise.
-        on_error: what an image that can't be read means: 'skip', 'raise' or 'blank'; see ``mmext.LoadImage``, which
-            takes the place of ``LoadImageFromFile`` in the pipeline. By default as ``on_missing``.
-        log_file: where the images that can't be read are noted.
-        subset: the classes may be some of the file's categories; objects of the others are left out and counted.
-        kwargs: as for mmdet's.
+        on_error: the handling of unreadable images: 'skip', 'raise' or 'blank'; see ``mmext.LoadImage``, which
+            replaces ``LoadImageFromFile`` in the pipeline. By default the same as ``on_missing``.
+        log_file: the file that lists unreadable images.
+        subset: whether the classes may be a subset of the file's categories; objects of others are dropped and counted.
+        kwargs: the arguments of mmdet's ``CocoDataset``.
 
     Attributes:
-        missing: the image files that are not there, sorted.
-        members: how many objects each class has, crowds and images that were left out aside.
+        missing: the missing image files, sorted.
+        members: the number of objects of each class, without crowds and without images that were filtered out.
 
     Raises:
         UserError: the annotation file is missing or malformed, its categories are not the config's classes, images are
-            missing, or a training set has nothing to train on.
+            missing, or nothing in a training set can be trained on.
     """
 
     def __init__(self, *args, on_missing: str | None = None, on_error: str | None = None, log_file: str | None = None,
@@ -56,10 +57,11 @@ class CocoDataset(MMDetCocoDataset):
 
     @staticmethod
     def classes_from(config: dict) -> tuple[str, ...]:
-        """The categories that the annotations of such a data set name."""
+        """The category names in the annotation file of a data set's config."""
         return category_names(read_annotations(os.path.join(config.get('data_root') or '', config['ann_file'])))
 
     def load_data_list(self) -> list[dict]:
+        assert self.ann_file is not None, 'a COCO data set has an annotation file'
         content = read_annotations(self.ann_file)
         check_classes(self.ann_file, content, self.metainfo['classes'], self.subset)
         folder = self.data_prefix['img']
@@ -71,55 +73,58 @@ class CocoDataset(MMDetCocoDataset):
         here = [entry for entry in entries if entry['img_path'] in present or os.path.isfile(entry['img_path'])]
         self.missing = sorted({entry['img_path'] for entry in entries} - {entry['img_path'] for entry in here})
         if self.missing and (self.on_missing == 'raise' or not here):
-            raise UserError(f'{folder}: {self.tell_missing(entries)}; restore them, or give --skip-unreadable to '
+            raise UserError(f'{folder}: {self.describe_missing(entries)}; restore them, or give --skip-unreadable to '
                             'tools/test.py')
         if self.missing:
-            print_log(f'{folder}: goes on without {self.tell_missing(entries)}', 'current', logging.WARNING)
+            print_log(f'{folder}: continues without {self.describe_missing(entries)}', 'current', logging.WARNING)
         return here if self.on_missing == 'skip' else entries
 
     def entries_of(self, content: dict) -> list[dict]:
-        """mmdet's data list of annotations that have been read; mmdet itself would read the file again, and in its own
-        way: it takes UTF-8 without a byte-order mark alone."""
-        self.COCOAPI = lambda path: KnownCOCO(content)
+        """mmdet's data list, made from annotations that are already in memory.
+
+        mmdet would read the file again, and only supports UTF-8 without a byte-order mark.
+        """
+        self.COCOAPI = lambda path: ParsedCOCO(content)
         try:
             return super().load_data_list()
         finally:
-            del self.COCOAPI  # data sets are pickled for workers
+            del self.COCOAPI  # a lambda can't be pickled for the workers
 
     def parse_data_info(self, raw_data_info: dict) -> dict:
-        info = super().parse_data_info(raw_data_info)
+        info = cast(dict, super().parse_data_info(raw_data_info))
         self.tally.add(raw_data_info['raw_img_info'], raw_data_info['raw_ann_info'], info['instances'], self.cat_ids)
         return info
 
     def filter_data(self) -> list[dict]:
-        """The data infos that ``filter_cfg`` leaves; what a training goes on without is told."""
+        """The data infos that remain after ``filter_cfg``. Logs what a training set has lost."""
         kept = super().filter_data()
         if not self.test_mode:
-            self.tally.tell(self.ann_file, self.data_list, kept, self.filter_cfg)
+            self.tally.report(str(self.ann_file), self.data_list, kept, self.filter_cfg)
         members = Counter(instance['bbox_label'] for info in kept for instance in info['instances']
                           if not instance['ignore_flag'])
         self.members = [members[label] for label in range(len(self.metainfo['classes']))]
         return kept
 
-    def tell_missing(self, entries: list[dict]) -> str:
+    def describe_missing(self, entries: list[dict]) -> str:
+        """The part of a message about missing images."""
         names = shorten(map(os.path.basename, self.missing))
         return (f'{len(self.missing)} of the {len(entries)} images of {self.ann_file}, which are missing ({names})'
                 f'{cause_of_missing(self.missing)}')
 
 
-class KnownCOCO(COCO):
-    """COCO's index of annotations that have been read already, as pycocotools makes it of a file."""
+class ParsedCOCO(COCO):
+    """pycocotools' index of annotations that are already in memory."""
 
     def __init__(self, content: dict) -> None:
         super().__init__()
-        self.dataset = content
+        self.dataset = cast(Any, content)  # pycocotools' stubs have a TypedDict of their own for it
         with contextlib.redirect_stdout(io.StringIO()):
             self.createIndex()
         self.img_ann_map, self.cat_img_map = self.imgToAnns, self.catToImgs
 
 
 def files_in(folder: str) -> set[str]:
-    """The paths in a folder, in one listing, which is quicker than to ask for each; not those in its sub-folders.
+    """The paths directly in a folder. One listing is faster than checking the existence of each file.
 
     Raises:
         UserError: there is no such folder.

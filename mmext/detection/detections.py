@@ -1,4 +1,4 @@
-"""Detections in COCO's result format (https://cocodataset.org/#format-results): made, written, read and checked."""
+"""Detections in COCO's result format (https://cocodataset.org/#format-results): conversion, writing, reading."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ NEEDED = ('image_id', 'category_id', 'bbox', 'score')
 
 def from_arrays(predictions: Iterable[tuple[int, np.ndarray, np.ndarray, np.ndarray]],
                 category_ids: Sequence[int]) -> tuple[list[dict], int]:
-    """What a detector predicts -> a dict a detection, in the same order.
+    """Converts predictions to one dict per detection, in the same order.
 
     Args:
-        predictions: of each image its id, boxes (n, 4) as x1, y1, x2, y2 in pixels, scores (n,) and labels (n,).
-        category_ids: of the labels.
+        predictions: for each image, its id, boxes (n, 4) as x1, y1, x2, y2 in pixels, scores (n,) and labels (n,).
+        category_ids: the category id of each label.
 
     Returns:
-        The detections, and how many were left out because they are no boxes: a corner or score that is not finite, or
-        x2 < x1, or y2 < y1.
+        The detections, and the number of invalid ones that were dropped: a corner or score is not finite, or x2 < x1,
+        or y2 < y1.
     """
     detections, left_out = [], 0
     for image_id, boxes, scores, labels in predictions:
@@ -40,21 +40,21 @@ def from_arrays(predictions: Iterable[tuple[int, np.ndarray, np.ndarray, np.ndar
 
 
 def write_detections(path: str | Path, detections: list[dict]) -> None:
-    """Writes detections as JSON, whole or not at all; numbers come back bit for bit."""
+    """Writes detections as JSON, atomically; numbers are preserved exactly."""
     text = json.dumps(detections, allow_nan=False, separators=(',', ':'))
     files.write_text(path, text)
 
 
 def read_detections(path: str | Path, truth: GroundTruth) -> list[dict]:
-    """Reads a file of detections and checks each.
+    """Reads and checks a file of detections.
 
     Args:
         path: a JSON list of dicts with ``image_id``, ``category_id``, ``bbox`` [x, y, width, height] in pixels and
-            ``score``; whatever else a dict holds is left out.
-        truth: with the images and categories that they may name.
+            ``score``; other keys are ignored.
+        truth: the ground truth, with the valid images and categories.
 
     Raises:
-        UserError: it is missing, not such a list, or an entry is malformed; the message names its index.
+        UserError: the file is missing, not such a list, or has a malformed entry; the message names its index.
     """
     content = files.read_json(path, 'file of detections')
     if not isinstance(content, list):
@@ -69,7 +69,7 @@ def read_detections(path: str | Path, truth: GroundTruth) -> list[dict]:
 
 
 def fault(detection: object, images: set[int], evaluated: set[int], truth: GroundTruth) -> str | None:
-    """What is wrong with an entry; None if nothing is."""
+    """What is wrong with an entry; None if it is valid."""
     if not isinstance(detection, dict):
         return f'a {type(detection).__name__}, not an object'
     absent = [key for key in NEEDED if key not in detection]
@@ -92,11 +92,12 @@ def fault(detection: object, images: set[int], evaluated: set[int], truth: Groun
 
 
 def finite(value: object) -> bool:
-    """Whether a value is a finite int or float, and not a bool."""
-    return type(value) in (int, float) and -sys.float_info.max <= value <= sys.float_info.max
+    """Whether a value is a finite number."""
+    largest = sys.float_info.max
+    return isinstance(value, (int, float)) and type(value) in (int, float) and -largest <= value <= largest
 
 
 def brief(value: object) -> str:
-    """A value as JSON, cut to 80 characters."""
+    """A value as JSON, truncated to 80 characters."""
     text = json.dumps(value)
     return text if len(text) <= 80 else text[:77] + '...'

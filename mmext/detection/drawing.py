@@ -1,4 +1,4 @@
-"""Boxes with labels on a picture, quickly enough for videos."""
+"""Draws labelled boxes on pictures, fast enough for videos."""
 
 from __future__ import annotations
 
@@ -11,20 +11,21 @@ from PIL import Image, ImageDraw
 
 from mmext.font import font
 
-GOLDEN = 0.618034  # steps of this share of the circle never come close to an earlier hue
-TEXT_SHARE, SMALLEST_TEXT = 40, 11  # the text's height is so small a part of the picture's shorter side; pixels
-LINE_SHARE = 240
+GOLDEN = 0.618034  # the golden ratio as a step between hues keeps them apart from all earlier ones
+TEXT_SHARE, SMALLEST_TEXT = 40, 11  # text height: the picture's shorter side / TEXT_SHARE, at least 11 pixels
+LINE_SHARE = 240  # line width: the picture's shorter side / LINE_SHARE
 
 
 @lru_cache
 def colour_of(label: int) -> tuple[int, int, int]:
-    """A class's colour, RGB, the same in every picture; those of neighbours are far apart."""
-    value = 0.95 if label % 2 else 0.75  # hues that look alike differ in brightness
-    return tuple(round(255 * part) for part in colorsys.hsv_to_rgb((0.58 + label * GOLDEN) % 1, 0.85, value))
+    """The RGB colour of a class, the same in every picture. Consecutive labels have very different colours."""
+    value = 0.95 if label % 2 else 0.75  # similar hues differ in brightness
+    red, green, blue = colorsys.hsv_to_rgb((0.58 + label * GOLDEN) % 1, 0.85, value)
+    return round(255 * red), round(255 * green), round(255 * blue)
 
 
 def ink_on(colour: tuple[int, int, int]) -> str:
-    """Black or white, whichever is read more easily on a colour (WCAG 2's relative luminance)."""
+    """'black' or 'white', whichever is more legible on a colour (WCAG 2's relative luminance)."""
     linear = [part / 255 / 12.92 if part <= 10 else ((part / 255 + 0.055) / 1.055) ** 2.4 for part in colour]
     luminance = 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
     return 'black' if luminance > 0.179 else 'white'
@@ -32,16 +33,16 @@ def ink_on(colour: tuple[int, int, int]) -> str:
 
 def draw_boxes(image: np.ndarray, boxes: Sequence[Sequence[float]], labels: Sequence[int],
                texts: Sequence[str]) -> np.ndarray:
-    """A picture with boxes, and above each its text on a plate of its class's colour.
+    """Draws boxes, each with a caption above it on a background of its class's colour.
 
     Args:
-        image: RGB, uint8, (height, width, 3); stays as it is.
-        boxes: (x1, y1, x2, y2) in pixels, the least important last; they are drawn below the others.
-        labels: of classes, which choose the colours.
-        texts: one for each box.
+        image: RGB, uint8, (height, width, 3); not modified.
+        boxes: (x1, y1, x2, y2) in pixels, the most important first; later ones are drawn below earlier ones.
+        labels: the class labels, which determine the colours.
+        texts: the captions, one for each box.
 
     Returns:
-        As ``image``.
+        A new image of the same form.
     """
     picture = Image.fromarray(image)
     draw = ImageDraw.Draw(picture)
@@ -57,7 +58,7 @@ def draw_boxes(image: np.ndarray, boxes: Sequence[Sequence[float]], labels: Sequ
 
 def plate(draw: ImageDraw.ImageDraw, canvas: tuple[int, int], text: str, corner: tuple[float, float],
           colour: tuple[int, int, int], size: int) -> None:
-    """Text on a plate that stands on a box's upper left corner, moved as far as it takes to be within the picture."""
+    """Draws a caption above the upper left corner of a box, moved so that it stays within the picture."""
     width, height = font(size).getlength(text) + size // 2, round(1.25 * size)
     left = max(0, min(corner[0], canvas[0] - width))
     top = max(0, min(corner[1] - height, canvas[1] - height))

@@ -26,12 +26,12 @@ if TYPE_CHECKING:
     from hotcoco import COCOeval
 
 NAMES = ('AP', 'AP50', 'AP75', 'APs', 'APm', 'APl', 'AR1', 'AR10', 'AR100', 'ARs', 'ARm', 'ARl')
-IOU_50, IOU_75 = 0, 5  # of the ten from .5 to .95
+IOU_50, IOU_75 = 0, 5  # indices into the ten IoU thresholds from .5 to .95
 
 
 @dataclass(frozen=True)
 class GroundTruth:
-    """What detections are compared with.
+    """The ground truth of an evaluation.
 
     Attributes:
         path: the annotation file.
@@ -49,10 +49,10 @@ class GroundTruth:
     category_ids: list[int]
 
     def of_classes(self, classes: Sequence[str]) -> GroundTruth:
-        """The same with these classes alone.
+        """The same ground truth, evaluated for these classes only.
 
         Raises:
-            UserError: the file lacks one, or has them in another order, so that labels stand for others.
+            UserError: the file lacks a class, or has them in another order, so that labels would be wrong.
         """
         chosen = {category: name for category, name in self.categories.items() if name in classes}
         if tuple(chosen.values()) != tuple(classes):
@@ -69,7 +69,7 @@ class GroundTruth:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What an evaluator found; -1 where there is nothing to measure.
+    """The arrays that an evaluator returns; -1 stands for undefined values.
 
     Attributes:
         stats: (12,), in the order of ``NAMES``.
@@ -88,10 +88,10 @@ class Evaluation:
 
 
 def read_ground_truth(path: str | Path) -> GroundTruth:
-    """Reads a COCO annotation file with all of its categories.
+    """Reads a COCO annotation file, for an evaluation of all its categories.
 
     Raises:
-        UserError: it is missing or malformed; the message names the entry.
+        UserError: the file is missing or malformed; the message names the entry.
     """
     return ground_truth_of(read_annotations(path), path)
 
@@ -107,7 +107,7 @@ def ground_truth_of(content: dict, path: str | Path) -> GroundTruth:
 
 def evaluate(truth: GroundTruth, detections: list[dict], *, reference: bool = False,
              per_class: bool = False) -> dict[str, float]:
-    """Compares detections with the ground truth, over all of its images.
+    """Compares detections with the ground truth, over all its images.
 
     Args:
         truth: as ``read_ground_truth`` makes it.
@@ -116,11 +116,11 @@ def evaluate(truth: GroundTruth, detections: list[dict], *, reference: bool = Fa
         per_class: add ``<class>/AP``, ``/AP50``, ``/AP75``, ``/images`` and ``/objects`` for each class.
 
     Returns:
-        ``NAMES`` and what ``per_class`` adds, as fractions of 1; -1 where there is nothing to measure. At most 100
-        detections of a class in an image count.
+        Name -> value for ``NAMES`` and those of ``per_class``, as fractions of 1; -1 for undefined metrics. At most
+        100 detections of a class per image are counted.
     """
     evaluation = accumulate(truth, detections, reference)
-    metrics = dict(zip(NAMES, map(float, evaluation.stats)))
+    metrics: dict[str, float] = dict(zip(NAMES, map(float, evaluation.stats)))
     if per_class:
         metrics.update(class_metrics(truth, evaluation))
     return metrics
@@ -238,7 +238,7 @@ def warn_about_slow_evaluation() -> None:
 
 
 def class_metrics(truth: GroundTruth, evaluation: Evaluation) -> dict[str, float]:
-    """AP, AP50 and AP75 of each class, and how many images and objects (crowds aside) it has."""
+    """AP, AP50 and AP75 of each class, and its number of images and objects without crowds."""
     metrics: dict[str, float] = {}
     images: dict[int, list[int]] = {category: [] for category in truth.categories}
     for annotation in truth.annotations:

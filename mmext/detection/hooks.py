@@ -1,4 +1,4 @@
-"""Pictures of a detector's test."""
+"""A hook that draws the detections of a test."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from mmext.registry import HOOKS
 
 @HOOKS.register_module()
 class ShowDetectionsHook(Hook):
-    """Draws every image of a test, its objects beside its detections; mmdet's visualizer draws.
+    """Draws every image of a test, ground truth beside detections, with mmdet's visualizer.
 
-    In the place of mmdet's hook, which decodes images in another way than the network gets them, and ends the test
-    where ``--skip-unreadable`` has put a black one in place of a file.
+    It replaces mmdet's hook, which decodes images differently from the network's input, and fails on files that
+    ``--skip-unreadable`` has replaced by black images.
 
     Args:
-        out_dir: gets a file for each image, of the image's name.
-        score_thr: the least score of detections.
+        out_dir: the folder for the drawings, which have the file names of the images.
+        score_thr: the minimal score of drawn detections.
     """
 
     def __init__(self, out_dir: str, score_thr: float = 0.3) -> None:
@@ -36,10 +36,11 @@ class ShowDetectionsHook(Hook):
     def after_test_iter(self, runner: Runner, batch_idx: int, data_batch: dict | None = None,
                         outputs: Sequence[DetDataSample] = ()) -> None:
         for sample in outputs:
+            path, shape = sample.get('img_path'), sample.get('ori_shape')
             try:
-                image = picture_of_size(sample.img_path, sample.ori_shape)
+                image = picture_of_size(path, shape)
             except NoImage:
-                image = np.zeros((*sample.ori_shape, 3), np.uint8)
-            name = os.path.basename(sample.img_path)
+                image = np.zeros((*shape, 3), np.uint8)
+            name = os.path.basename(path)
             self.visualizer.add_datasample(name, np.ascontiguousarray(image[..., ::-1]), data_sample=sample,
                                            pred_score_thr=self.score_thr, out_file=os.path.join(self.out_dir, name))

@@ -1,4 +1,4 @@
-"""The twelve COCO metrics of a detector, in training and in tests."""
+"""The twelve COCO metrics of a detector, for validation and testing."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ from mmext.registry import METRICS
 
 @METRICS.register_module()
 class CocoMetric(MMDetCocoMetric):
-    """Detection metrics in the order and under the names of the papers' tables, as fractions of 1.
+    """Detection metrics with the names and order of tables in papers, as fractions of 1.
 
     Args:
         ann_file: the ground truth, a COCO annotation file.
         per_class: add ``<class>/AP``, ``/AP50``, ``/AP75``, ``/images`` and ``/objects`` for each class.
-        reference: use pycocotools even where hotcoco is installed.
-        detections_file: keep the detections there, in COCO's result format.
+        reference: use pycocotools even if hotcoco is installed.
+        detections_file: the file to which the detections are written in COCO's result format.
         outfile_prefix: mmdet's name for the same; the file is ``<prefix>.bbox.json``.
-        kwargs: as for mmdet's. What asks for other metrics than these is refused.
+        kwargs: the arguments of mmdet's ``CocoMetric``, except for those that select other metrics.
 
     Raises:
-        UserError: the annotation file is missing or malformed, or other metrics are asked for.
+        UserError: the annotation file is missing or malformed, or other metrics are requested.
     """
 
     default_prefix = 'coco'
@@ -39,8 +39,8 @@ class CocoMetric(MMDetCocoMetric):
                  detections_file: str | None = None, outfile_prefix: str | None = None, **kwargs) -> None:
         other = [key for key in ('format_only', 'iou_thrs', 'metric_items') if kwargs.get(key)]
         if kwargs.get('metric', 'bbox') not in ('bbox', ['bbox']) or other:
-            raise UserError(f'mmext.CocoMetric: it has the twelve metrics of boxes, which {(other or ["metric"])[0]!r} '
-                            'does not change; mmdet.CocoMetric has others')
+            raise UserError(f'mmext.CocoMetric: it computes the twelve box metrics, which {(other or ["metric"])[0]!r} '
+                            'cannot change; mmdet.CocoMetric has others')
         super().__init__(outfile_prefix=outfile_prefix, **kwargs)
         self.truth = read_ground_truth(ann_file)
         self.per_class = per_class
@@ -49,18 +49,19 @@ class CocoMetric(MMDetCocoMetric):
 
     @BaseMetric.dataset_meta.setter
     def dataset_meta(self, dataset_meta: dict | None) -> None:
-        """Set before the first image is seen, so that classes that the annotations lack are found before a training."""
+        """Also selects the classes of the ground truth, so that missing classes are found before a training starts."""
         self._dataset_meta = dataset_meta
-        if (dataset_meta or {}).get('classes'):
-            self.truth = self.truth.of_classes(dataset_meta['classes'])
+        classes = (dataset_meta or {}).get('classes')
+        if classes:
+            self.truth = self.truth.of_classes(classes)
 
     def process(self, data_batch: object, data_samples: Sequence[dict]) -> None:
-        """Notes the detections of each image.
+        """Stores the detections of each image.
 
         Args:
-            data_batch: not looked at.
-            data_samples: a dict(img_id=int, pred_instances=dict(bboxes (n, 4), scores (n,), labels (n,))) an image;
-                boxes are x1, y1, x2, y2 in pixels of the image as it is on disk.
+            data_batch: unused.
+            data_samples: dict(img_id=int, pred_instances=dict(bboxes (n, 4), scores (n,), labels (n,))) for each
+                image; boxes are x1, y1, x2, y2 in pixels of the original image.
         """
         for sample in data_samples:
             found = sample['pred_instances']
@@ -68,33 +69,33 @@ class CocoMetric(MMDetCocoMetric):
                                                                                             'labels'))))
 
     def compute_metrics(self, results: list[tuple]) -> dict[str, float]:
-        """All detections of the data set -> name: value; -1 where the data set has no object of that size."""
+        """Name -> value of the metrics over all detections; -1 if there are no objects of that size."""
         detections, left_out = from_arrays(results, self.truth.category_ids)
         if left_out:
-            print_log(f'{left_out} of {left_out + len(detections)} detections are left out: they are not finite, or '
-                      'of a negative size', 'current', logging.WARNING)
+            print_log(f'{left_out} of {left_out + len(detections)} detections are ignored: they are not finite, or '
+                      'have a negative size', 'current', logging.WARNING)
         unseen = len({image['id'] for image in self.truth.images} - {image for image, *_ in results})
         if unseen:
             print_log(f'{unseen} of the {len(self.truth.images)} images of {self.truth.path} are not in the data set '
-                      '(indices, filter_cfg); they count as images in which nothing was found', 'current',
+                      '(indices, filter_cfg); they count as images without detections', 'current',
                       logging.WARNING)
         if self.detections_file:
-            self.keep(detections)
+            self.save_detections(self.detections_file, detections)
         return evaluate(self.truth, detections, reference=self.reference, per_class=self.per_class)
 
-    def keep(self, detections: list[dict]) -> None:
-        """Writes the detections. Where that fails, the metrics of a long test are not lost with them."""
+    @staticmethod
+    def save_detections(path: str, detections: list[dict]) -> None:
+        """Writes the detections. A failure is only logged, so that the metrics of a long test are not lost."""
         try:
-            write_detections(self.detections_file, detections)
+            write_detections(path, detections)
         except (OSError, DiskFull) as error:
             reason = getattr(error, 'strerror', None) or error
-            print_log(f'{self.detections_file}: the detections are not saved ({reason})', 'current',
-                      logging.ERROR)
+            print_log(f'{path}: the detections are not saved ({reason})', 'current', logging.ERROR)
             return
-        print_log(f'detections: {self.detections_file}', 'current')
+        print_log(f'detections: {path}', 'current')
 
     def evaluate_file(self, path: str) -> dict[str, float]:
-        """The metrics of a file in COCO's result format, under the names that a test gives them.
+        """The metrics of a file in COCO's result format, with the same names as in a test.
 
         Raises:
             UserError: the file is missing or malformed; the message names the entry.

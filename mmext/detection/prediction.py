@@ -1,26 +1,10 @@
-"""Detections on files and folders of a user's: pictures or videos with boxes, and JSON.
-
-``predictions.json`` holds ``classes`` (all names), ``score`` (the least that was kept) and ``files``. Of an image:
-
-    {"path": "in/a.png", "kind": "image", "width": 640, "height": 480, "output": "a.jpg",
-     "boxes": [[x1, y1, x2, y2], ...], "scores": [...], "classes": ["dog", ...]}
-
-Boxes are in pixels of the image as it is seen (EXIF and a video's rotation applied), the surest first. Of a video, with
-``time`` in seconds from the first frame, and ``error`` where it broke off:
-
-    {"path": "in/b.avi", "kind": "video", "width": 640, "height": 480, "fps": 25.0, "output": "b.mp4",
-     "frames": [{"time": 0.0, "boxes": [...], "scores": [...], "classes": [...]}, ...]}
-
-Inputs that could not be read at all are in ``skipped``: {"path": ..., "reason": ...}.
-"""
+"""Runs a detector on a user's images, videos and folders, and writes pictures or videos with boxes, and JSON."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TextIO
 
 import cv2
 import numpy as np
@@ -28,40 +12,49 @@ from tqdm import tqdm
 
 from mmext.data.decoding import NoImage, read_picture
 from mmext.data.suffixes import IMAGES, VIDEOS
+from mmext.detection.prediction_file import RESULT, ResultWriter
 from mmext.detection.results import Detections
 from mmext.errors import UserError
 from mmext.files import print_left_out, write_bytes, write_whole
 
-RESULT = 'predictions.json'
-QUALITY = 92
+QUALITY = 92  # of JPEG files, up to 100
 
 Detect = Callable[[np.ndarray, str], Detections]
 
 
 @dataclass(frozen=True)
 class Input:
-    """A file, and where in the output folder its picture or video goes."""
+    """An input file, and the path of its output picture or video."""
 
     path: Path
     output: Path
 
     @property
     def is_video(self) -> bool:
+        """Whether the input is a video."""
         return is_video(self.path)
 
 
 def is_video(path: Path) -> bool:
+    """Whether a file has the suffix of a video."""
     return path.suffix.lower() in VIDEOS
 
 
 def plan(paths: Iterable[Path], out: Path) -> tuple[list[Input], dict[str, str]]:
-    """The files to work on, and what can't be: path -> reason.
+    """Plans which files are processed, and where their outputs go.
 
-    A file goes to ``out/<name>.jpg`` or ``.mp4``, one of a folder keeps its place in it. Names that meet keep their
-    suffix too, or get a number. What lies in ``out`` is no input of a folder above it.
+    The output of a file is ``out/<name>.jpg`` or ``.mp4``; a file in a folder keeps its relative path. Colliding names
+    keep their original suffix too, or get a number. Files in ``out`` are never inputs.
+
+    Args:
+        paths: files and folders.
+        out: the output folder.
+
+    Returns:
+        The inputs, and path -> reason for those that are skipped.
 
     Raises:
-        UserError: an output would take the place of an input, or lie among the inputs.
+        UserError: an output would overwrite an input, or be written among the inputs.
     """
     skipped: dict[str, str] = {}
     found: dict[Path, Path] = {}  # path -> place
@@ -72,8 +65,8 @@ def plan(paths: Iterable[Path], out: Path) -> tuple[list[Input], dict[str, str]]
             found.setdefault(path, Path(path.name))
         else:
             if path.resolve() == out.resolve():
-                raise UserError(f'{path}: the results of this folder would be among its images; choose another with '
-                                '--out')
+                raise UserError(f'{path}: the results would be written among the images of this folder; choose another '
+                                'folder with --out')
             inside = files_in(path)
             if path.resolve() in out.resolve().parents:  # results of an earlier run
                 inside = [file for file in inside if out.resolve() not in file.resolve().parents]
@@ -86,13 +79,13 @@ def plan(paths: Iterable[Path], out: Path) -> tuple[list[Input], dict[str, str]]
     sources = {path.resolve() for path in found}
     for item in inputs:
         if item.output.resolve() in sources:
-            raise UserError(f'{item.output}: an input, which its own output would replace; choose another folder with '
+            raise UserError(f'{item.output}: an output would overwrite this input; choose another folder with '
                             '--out')
     return inputs, skipped
 
 
 def files_in(folder: Path) -> list[Path]:
-    """The images and videos of a folder and those in it, but hidden ones; others are told."""
+    """The images and videos in a folder and its subfolders, without hidden ones. Other files are reported."""
     files = [file for file in sorted(folder.rglob('*')) if not file.name.startswith('.') and file.is_file()]
     found = [file for file in files if file.suffix.lower() in (*IMAGES, *VIDEOS)]
     others = (str(file.relative_to(folder)) for file in files if file.suffix.lower() not in (*IMAGES, *VIDEOS))
@@ -101,7 +94,7 @@ def files_in(folder: Path) -> list[Path]:
 
 
 def free_name(place: Path, suffix: str, taken: set[str]) -> Path:
-    """A name that no other has, whether or not the file system tells A from a."""
+    """A name that is not in ``taken``, also on a case-insensitive file system; it is added to ``taken``."""
     name = place.with_suffix(suffix)
     number = 1
     while str(name).lower() in taken:
@@ -111,56 +104,19 @@ def free_name(place: Path, suffix: str, taken: set[str]) -> Path:
     return name
 
 
-class Result:
-    """``predictions.json`` as it grows, entry by entry, so that nothing of it is held."""
-
-    def __init__(self, file: TextIO, classes: Sequence[str], score: float) -> None:
-        self.file = file
-        self.open: list[bool] = []
-        file.write(f'{{"classes": {json.dumps(list(classes))}, "score": {score},\n "files": ')
-
-    def begin(self) -> None:
-        """Begins a list."""
-        self.file.write('[')
-        self.open.append(False)
-
-    def add(self, entry: dict) -> None:
-        self.next()
-        self.file.write(json.dumps(entry))
-
-    def next(self) -> None:
-        self.file.write(f'{"," if self.open[-1] else ""}\n{" " * 2 * len(self.open)}')
-        self.open[-1] = True
-
-    def end(self) -> None:
-        """Ends a list."""
-        self.open.pop()
-        self.file.write(']')
-
-    def begin_video(self, entry: dict) -> None:
-        """A video's entry, to which its frames are added."""
-        self.next()
-        self.file.write(json.dumps(entry)[:-1] + ', "frames": ')
-        self.begin()
-
-    def end_video(self, error: str | None) -> None:
-        self.end()
-        self.file.write((f', "error": {json.dumps(error)}' if error else '') + '}')
-
-
 @dataclass
 class Predictor:
-    """Works through inputs.
+    """Runs a detector on inputs, and writes the outputs.
 
     Args:
-        detect: RGB picture, path -> detections.
-        classes: all names.
-        score: as ``detect`` has it.
-        out: the folder.
-        tell: is called with each line about an input that can't be read.
-        quiet: no progress bars.
-        found: detections so far.
-        read: files so far, those that broke off too.
+        detect: (RGB picture, path) -> detections.
+        classes: the names of all classes.
+        score: the minimal score that ``detect`` uses.
+        out: the output folder.
+        tell: called with a line of text for each input that can't be read completely.
+        quiet: whether to hide progress bars.
+        found: the number of detections so far.
+        read: the number of files read so far, including incomplete ones.
     """
 
     detect: Detect
@@ -173,13 +129,21 @@ class Predictor:
     read: int = 0
 
     def run(self, inputs: Sequence[Input], skipped: dict[str, str]) -> dict[str, str]:
-        """Writes pictures, videos and JSON; returns ``skipped`` and what could not be read to its end."""
+        """Writes pictures, videos and JSON.
+
+        Args:
+            inputs: the files to process.
+            skipped: path -> reason for inputs that were skipped already.
+
+        Returns:
+            ``skipped`` and the inputs that could not be read to their end: path -> reason.
+        """
         broken: dict[str, str] = {}
 
         def work(target: Path) -> None:
             unread = dict(skipped)
             with target.open('w') as file:
-                result = Result(file, self.classes, self.score)
+                result = ResultWriter(file, self.classes, self.score)
                 result.begin()
                 for item in tqdm(inputs, unit='file', disable=self.quiet, dynamic_ncols=True):
                     try:
@@ -189,16 +153,14 @@ class Predictor:
                         error = unread[str(item.path)] = reason_of(unreadable, item.path)
                     if error:
                         broken[str(item.path)] = error
-                        self.tell(f'{"skipped" if str(item.path) in unread else "broke off"}: {item.path}: {error}')
-                result.end()
-                rows = [dict(path=path, reason=reason) for path, reason in unread.items()]
-                file.write(f',\n "skipped": {json.dumps(rows)}}}\n')
+                        self.tell(f'{"skipped" if str(item.path) in unread else "incomplete"}: {item.path}: {error}')
+                result.finish(unread)
 
         write_whole(self.out / RESULT, work)
         return {**skipped, **broken}
 
-    def image(self, item: Input, result: Result) -> None:
-        """One image. UserError where it can't be read."""
+    def image(self, item: Input, result: ResultWriter) -> None:
+        """Processes an image. Raises a UserError if it can't be read."""
         try:
             image = np.ascontiguousarray(read_picture(item.path)[..., ::-1])
         except NoImage as error:
@@ -207,16 +169,23 @@ class Predictor:
         self.found += len(detections.names)
         encoded = cv2.imencode('.jpg', detections.draw(image)[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, QUALITY])[1]
         write_bytes(item.output, encoded.tobytes())
-        result.add(dict(self.head(item, 'image', image), **detections.as_json()))
+        result.add(dict(self.entry_of(item, 'image', image), **detections.as_json()))
 
-    def video(self, item: Input, result: Result) -> str | None:
-        """One video, frame by frame; why it broke off, if it did. UserError where not even one frame can be read."""
+    def video(self, item: Input, result: ResultWriter) -> str | None:
+        """Processes a video frame by frame.
+
+        Returns:
+            Why it could not be read to its end; None if it was.
+
+        Raises:
+            UserError: not even the first frame can be read.
+        """
         from mmext.data.video import FrameReader, FrameWriter, VideoError
 
         reader = FrameReader(item.path)
         frames = iter(reader)
         frame = next(frames)
-        result.begin_video(dict(self.head(item, 'video', frame.image), fps=round(float(reader.rate), 4)))
+        result.begin_video(dict(self.entry_of(item, 'video', frame.image), fps=round(float(reader.rate), 4)))
         error = None
 
         def work(target: Path) -> None:
@@ -239,12 +208,13 @@ class Predictor:
         result.end_video(error)
         return error
 
-    def head(self, item: Input, kind: str, image: np.ndarray) -> dict:
+    def entry_of(self, item: Input, kind: str, image: np.ndarray) -> dict:
+        """The fields that entries of images and videos have in common."""
         height, width = image.shape[:2]
         return dict(path=str(item.path), kind=kind, width=width, height=height,
                     output=item.output.relative_to(self.out).as_posix())
 
 
 def reason_of(error: UserError, path: Path) -> str:
-    """Why, without the path, which stands before it anyway."""
+    """The reason of an error, without the path at the beginning of its message."""
     return getattr(error, 'reason', None) or str(error).removeprefix(f'{path}: ')

@@ -1,4 +1,4 @@
-"""mmdet's SSD head, with a loss that does not depend on how many processes share the batch."""
+"""mmdet's SSD head with a loss that does not depend on the number of processes."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from mmext.registry import MODELS
 
 @MODELS.register_module()
 class SSDHead(MMDetSSDHead):
-    """SSD's head (Liu et al., arXiv 1512.02325): in one process mmdet's, whose arguments it takes.
+    """SSD's head (Liu et al., arXiv 1512.02325), with mmdet's arguments; in a single process it equals mmdet's.
 
-    The loss is a sum over matched anchors, divided by their number N (eq. 1). With several processes mmdet's divides by
-    the N of each process's own images; here N is the mean over the processes, so that their mean loss, and the mean of
-    their gradients, are those of the whole batch in one process.
+    The loss is a sum over matched anchors, divided by their number N (eq. 1). With several processes, mmdet divides by
+    the N of each process's own images. Here N is averaged over the processes, so that the averaged loss and gradients
+    are those of the whole batch in one process.
     """
 
     def get_targets(self, *args, **kwargs) -> tuple:
-        """mmdet's targets; the fifth of them is N."""
+        """mmdet's targets, whose fifth element is N, averaged over the processes."""
         targets = super().get_targets(*args, **kwargs)
         if get_world_size() == 1:
             return targets

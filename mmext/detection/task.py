@@ -1,11 +1,11 @@
-"""Detection, as the task that a config can be of."""
+"""The task of object detection, see ``mmext.task``."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import torch
@@ -26,18 +26,20 @@ from mmext.registry import METRICS
 from mmext.task import Task, metrics_of
 
 if TYPE_CHECKING:
+    from mmdet.models.detectors import BaseDetector, TwoStageDetector
+
     from mmext.inference import Inferencer
 
 BOXES = 'mmext.CocoMetric'
-SAME_IN_OURS = ('ann_file', 'outfile_prefix', 'collect_device', 'prefix')  # options of mmdet's CocoMetric and of ours
+SHARED_OPTIONS = ('ann_file', 'outfile_prefix', 'collect_device', 'prefix')  # of mmdet's CocoMetric and of ours
 PLAIN_COCO = ('CocoDataset', 'mmdet.CocoDataset')
 IMAGE_READERS = ('mmext.LoadImage', 'LoadImageFromFile', 'mmdet.LoadImageFromFile')
-OBJECTS = 7  # of a COCO image, on average
-SIDES = 0.04, 0.9  # least and greatest side of a box over the image's
+OBJECTS = 7  # the mean number per COCO image
+SIDES = 0.04, 0.9  # the smallest and the largest side of a box, as a fraction of the image's side
 
 
 class Detection(Task):
-    """Boxes of objects in images, on COCO's format, with mmdet's detectors."""
+    """Boxes of objects in images, with COCO-format data and mmdet's detectors."""
 
     name = 'detection'
     model_kind = 'detector'
@@ -45,11 +47,11 @@ class Detection(Task):
     lays_anchors = True
 
     def make_safe(self, config: Config) -> None:
-        """mmdet's ``CocoDataset``, whose annotations nobody has checked, and its plain reading of images."""
+        """Replaces mmdet's ``CocoDataset``, which does not check annotations, and its reading of images, in place."""
         for loader in LOADERS:
             for dataset in datasets_of(config, loader):
-                check_annotations_of(dataset)
-                if not dataset['type'].startswith('mmext.'):  # ours see to it themselves
+                replace_coco_dataset(dataset)
+                if not dataset['type'].startswith('mmext.'):  # those of mmext do so themselves
                     on_error = 'skip' if loader == 'train_dataloader' else 'raise'
                     dataset['pipeline'] = read_with_ours(dataset['pipeline'], on_error)
 
@@ -68,24 +70,26 @@ class Detection(Task):
         yield from connection.stated_strides(model, strides)
 
     def with_targets(self, pixels: torch.Tensor, rng: np.random.Generator, num_classes: int) -> dict:
-        samples = [made_up_objects(rng, pixels.shape[-2:], num_classes) for _ in pixels]
+        samples = [random_objects(rng, pixels.shape[-2:], num_classes) for _ in pixels]
         return dict(inputs=list(pixels), data_samples=samples)
 
     def head_outputs(self, model: nn.Module, data: dict) -> object:
-        """Of two-stage detectors the features, since proposals may swap places at a rounding error."""
-        return model.extract_feat(data['inputs']) if hasattr(model, 'roi_head') else super().head_outputs(model, data)
+        """The outputs of the heads; for two stages the features, because rounding may reorder proposals."""
+        if hasattr(model, 'roi_head'):
+            return cast('BaseDetector', model).extract_feat(data['inputs'])
+        return super().head_outputs(model, data)
 
     def counted_forward(self, model: nn.Module) -> Callable:
         if hasattr(model, 'rpn_head') and hasattr(model, 'roi_head'):
-            return lambda images: forward_two_stages(model, images)
+            return lambda images: forward_two_stages(cast('TwoStageDetector', model), images)
         return super().counted_forward(model)
 
     def metric_of(self, config: Config) -> ConfigDict:
-        """mmdet's CocoMetric of boxes becomes ours, in place: the same metrics, unrounded, under the papers' names."""
+        """Also replaces mmdet's CocoMetric of boxes by ours, in place: the same metrics, unrounded, as in papers."""
         for metric in metrics_of(config):
             scope = metric.get('_scope_', config.get('default_scope'))
             if metric['type'] == 'mmdet.CocoMetric' or metric['type'] == 'CocoMetric' and scope == 'mmdet':
-                take_our_form(metric)
+                replace_coco_metric(metric)
         return super().metric_of(config)
 
     def detection_metric(self, config: Config, option: str) -> ConfigDict:
@@ -98,9 +102,9 @@ class Detection(Task):
         return dict(type='mmext.ShowDetectionsHook', out_dir=os.path.abspath(folder), score_thr=score)
 
     def keep_detections(self, config: Config, path: str | None, default: str) -> str | None:
-        """They go to ``path``, to the config's ``outfile_prefix``, or else to ``default``.
+        """Writes detections to ``path``, to the config's ``outfile_prefix``, or else to ``default``.
 
-        A ``detections_file`` in the config is an earlier test's, and replaced.
+        A ``detections_file`` in the config comes from an earlier test and is replaced.
         """
         metric = self.detection_metric(config, '--save-detections') if path else self.metric_of(config)
         if metric.type != BOXES:
@@ -127,7 +131,7 @@ class Detection(Task):
         from mmext.detection.evaluation import read_ground_truth
         from mmext.detection.report import paper_row, write_report
 
-        annotations = self.detection_metric(config, '--report').ann_file
+        annotations = str(self.detection_metric(config, '--report')['ann_file'])
         truth = read_ground_truth(annotations).of_classes(self.classes_of_test(config))
         dataset = datasets_of(config, 'test_dataloader')[0]
         images = os.path.join(dataset.get('data_root') or '', dataset.get('data_prefix', {}).get('img', ''))
@@ -136,22 +140,23 @@ class Detection(Task):
                             score=score, data_root=dataset.get('data_root') or '')
 
     def inference_pipeline(self, config: Config) -> list[dict]:
-        """The steps after the one that reads the file, and without those that read annotations."""
+        """The steps of the test pipeline after the one that reads the file, without those that load annotations."""
         steps = pipeline_of_test(config)
         if not steps or steps[0]['type'] not in IMAGE_READERS:
-            raise UserError(f"{config.filename}: its test_dataloader.dataset.pipeline does not begin with "
+            raise UserError(f"{config.filename}: its test_dataloader.dataset.pipeline does not start with "
                             f"{' or '.join(IMAGE_READERS[:2])}")
         return [step for step in steps[1:] if not kind_of(step).endswith('LoadAnnotations')]
 
-    def prepare(self, pipeline: Callable, item: object, path: str) -> dict:
+    def prepare(self, pipeline: Callable[[dict], dict], item: np.ndarray, path: str) -> dict:
         """``item`` is a picture, RGB, uint8, (height, width, 3)."""
         height, width = item.shape[:2]
         return pipeline(dict(img=np.ascontiguousarray(item[..., ::-1]), img_path=path, img_id=0, height=height,
                              width=width, img_shape=(height, width), ori_shape=(height, width)))
 
-    def result(self, inferencer: Inferencer, item: object, data: dict, sample: object) -> object:
+    def result(self, inferencer: Inferencer, item: object, data: dict, sample: Any) -> object:
         from mmext.detection.results import Detections
 
+        assert inferencer.classes is not None  # known_classes always names them
         found = sample.pred_instances
         found = found[found.scores >= inferencer.score]
         found = found[found.scores.argsort(descending=True, stable=True)].cpu().numpy()
@@ -159,38 +164,39 @@ class Detection(Task):
                           [inferencer.classes[label] for label in found.labels])
 
     def known_classes(self, model: nn.Module) -> tuple[str, ...]:
-        """COCO's names where there are as many classes, else numbers."""
-        names = CocoDataset.METAINFO['classes']
-        head = getattr(model, 'bbox_head', None) or model.roi_head.bbox_head
+        """COCO's names if the number of classes is that of COCO, otherwise numbers."""
+        names: tuple[str, ...] = CocoDataset.METAINFO['classes']
+        head: Any = getattr(model, 'bbox_head', None) or cast('TwoStageDetector', model).roi_head.bbox_head
         head = head[0] if isinstance(head, nn.ModuleList) else head
         return names if head.num_classes == len(names) else tuple(map(str, range(head.num_classes)))
 
 
-def check_annotations_of(dataset: ConfigDict) -> None:
-    """Makes mmdet's plain ``CocoDataset`` ours, which reads local annotation files of images and checks them.
+def replace_coco_dataset(dataset: ConfigDict) -> None:
+    """Replaces mmdet's ``CocoDataset`` with local files by ours, which checks annotations, in place.
 
-    As in mmdet's, the file may have more categories than the config has classes.
+    As with mmdet's, the file may have more categories than the config has classes.
     """
     local = not dataset.get('backend_args') and dataset.get('ann_file') and 'img' in (dataset.get('data_prefix') or {})
     if dataset.get('type') in PLAIN_COCO and local and not dataset.get('lazy_init'):
         dataset.update(type='mmext.CocoDataset', subset=True)
 
 
-def take_our_form(metric: ConfigDict) -> None:
-    """Makes mmdet's CocoMetric ours, where it asks for the metrics of boxes and nothing else."""
-    known = ('type', '_scope_', 'metric', 'classwise', *SAME_IN_OURS)
+def replace_coco_metric(metric: ConfigDict) -> None:
+    """Replaces mmdet's CocoMetric by ours, in place, if it computes the metrics of boxes and nothing else."""
+    known = ('type', '_scope_', 'metric', 'classwise', *SHARED_OPTIONS)
     other = [key for key, value in metric.items() if value and key not in known]
     if not other and metric.get('metric', 'bbox') in ('bbox', ['bbox']) and metric.get('ann_file'):
-        kept = {key: metric[key] for key in SAME_IN_OURS if key in metric}
+        kept = {key: metric[key] for key in SHARED_OPTIONS if key in metric}
         per_class = metric.get('classwise', False)
         metric.clear()
         metric.update(kept, type=BOXES, per_class=per_class)
 
 
-def made_up_objects(rng: np.random.Generator, size: Sequence[int], num_classes: int) -> DetDataSample:
-    """Annotations of an image of (height, width): boxes of every order of magnitude, as in COCO, wholly inside."""
+def random_objects(rng: np.random.Generator, size: Sequence[int], num_classes: int) -> DetDataSample:
+    """Random annotations of an image of (height, width): boxes of all sizes, as in COCO, inside the image."""
     height, width = size
-    sides = np.exp(rng.uniform(*np.log(SIDES), (OBJECTS, 2)))
+    least, greatest = np.log(SIDES)
+    sides = np.exp(rng.uniform(least, greatest, (OBJECTS, 2)))
     corner = rng.uniform(0, 1 - sides)
     boxes = np.hstack([corner, corner + sides]) * (width, height, width, height)
     sample = DetDataSample(metainfo=dict(img_shape=(height, width), ori_shape=(height, width), img_id=0,
@@ -201,17 +207,18 @@ def made_up_objects(rng: np.random.Generator, size: Sequence[int], num_classes: 
     return sample
 
 
-def forward_two_stages(model: nn.Module, images: torch.Tensor) -> None:
-    """The layers of a detector with an RPN, on as many regions as it keeps in a test.
+def forward_two_stages(model: TwoStageDetector, images: torch.Tensor) -> None:
+    """Runs all layers of a two-stage detector, the RoI head on as many regions as in a test.
 
-    Proposals depend on an image's content, and their number alone on the config (``model.test_cfg.rpn.max_per_img``).
+    The regions are not real proposals, which depend on the image. Only their number matters, and it is given by the
+    config (``model.test_cfg.rpn.max_per_img``).
     """
     model.rpn_head(model.extract_feat(images))
     heads, extractors = model.roi_head.bbox_head, model.roi_head.bbox_roi_extractor
-    several = isinstance(heads, nn.ModuleList)
+    several, count = isinstance(heads, nn.ModuleList), cast(Any, model.test_cfg).rpn.max_per_img
     for head, extractor in zip(heads if several else [heads], extractors if several else [extractors]):
         size = extractor.roi_layers[0].output_size
-        regions = images.new_empty(model.test_cfg.rpn.max_per_img, extractor.out_channels, *size)
+        regions = images.new_empty(count, extractor.out_channels, *size)
         head(model.roi_head.shared_head(regions) if model.roi_head.with_shared_head else regions)
 
 

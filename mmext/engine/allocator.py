@@ -1,8 +1,8 @@
-"""Memory of large tensors is kept for the next ones, and not given back to the system after each use.
+"""Keeps freed memory of large tensors for reuse instead of returning it to the operating system.
 
-glibc gets memory above some size from the system and returns it when it is freed. Each step of a training then touches
-fresh pages, which the system has to find and to clear. Kept memory gives the same results bit for bit.
-``benchmarks/processor.py`` prints what it brings, and what it costs in memory.
+By default, glibc requests large blocks from the system and returns them when they are freed. Each training step then
+touches new pages, which the system has to allocate and clear. Keeping the memory does not change any result.
+``benchmarks/processor.py`` prints the gain in speed and the cost in memory.
 """
 
 from __future__ import annotations
@@ -11,16 +11,16 @@ import ctypes
 import os
 
 VARIABLE = 'MMEXT_KEEP_MEMORY'
-# glibc's malloc.h: parameters of mallopt.
+# Parameters of mallopt, from glibc's malloc.h.
 TRIM_THRESHOLD, TOP_PAD, MMAP_MAX = -1, -2, -4
 NEVER = 2**31 - 1
 
 
 def keep_memory() -> bool:
-    """Sets glibc's allocator for the whole process; other systems, and ``MMEXT_KEEP_MEMORY=0``, leave it as it is.
+    """Configures glibc's allocator for the whole process, except with ``MMEXT_KEEP_MEMORY=0`` or another C library.
 
     Returns:
-        Whether memory is kept from now on.
+        Whether the allocator was configured.
     """
     if os.environ.get(VARIABLE) == '0':
         return False

@@ -1,4 +1,4 @@
-"""A batch as a file, for a look at what a training stopped on."""
+"""Saves the batch on which a training has failed, for inspection."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ BAD_BATCH = 'bad_batch.pth'
 
 
 def names_of(batch: object) -> list[str]:
-    """The images or videos of a loader's batch, as far as its samples tell."""
+    """The file names of the images or videos in a batch, '?' where a sample does not record one."""
     if not isinstance(batch, Mapping):
         return []
     if 'names' in batch:
@@ -26,20 +26,20 @@ def names_of(batch: object) -> list[str]:
             for sample in batch.get('data_samples') or ()]
 
 
-def keep_batch(path: Path, iteration: int, found: str, batch: object) -> str:
-    """Saves a batch: dict(iteration, found, names, batch) of tensors and plain values.
+def save_batch(path: Path, iteration: int, found: str, batch: object) -> str:
+    """Saves a batch as dict(iteration, found, names, batch) of tensors and plain values.
 
     Args:
-        path: of the file, which ``torch.load(path, weights_only=True)`` reads.
-        iteration: that had it.
-        found: what was wrong.
-        batch: as it came from the loader.
+        path: the file, which ``torch.load(path, weights_only=True)`` can read.
+        iteration: the number of the iteration.
+        found: a description of the failure.
+        batch: the batch as it came from the loader.
 
     Returns:
-        How a message goes on: where the batch is, or why it is nowhere, and whether the data are the cause.
+        The end of an error message: where the batch is or why it was not saved, and whether the data are the cause.
     """
     content = dict(iteration=iteration, found=found, names=names_of(batch), batch=plain(batch))
-    bad = '; numbers of the batch itself are not finite, see to the data and their transforms' if any(
+    bad = '; the batch itself contains numbers that are not finite, check the data and their transforms' if any(
         not value.isfinite().all() for value in tensors_in(content['batch'])) else ''
     try:
         write_whole(path, lambda temporary: torch.save(content, temporary))
@@ -49,7 +49,7 @@ def keep_batch(path: Path, iteration: int, found: str, batch: object) -> str:
 
 
 def plain(node: object) -> object:
-    """Tensors, numbers, text, lists and dicts in place of what holds them; anything else as text."""
+    """Converts an object to tensors, numbers, text, lists and dicts; anything else becomes its ``repr``."""
     if isinstance(node, (Tensor, np.ndarray)):
         numbers = isinstance(node, Tensor) or node.dtype.kind in 'biufc'
         return torch.as_tensor(node).detach().cpu().clone() if numbers else repr(node)
@@ -59,15 +59,16 @@ def plain(node: object) -> object:
         return {str(key): plain(value) for key, value in node.items()}
     if isinstance(node, (list, tuple)):
         return [plain(value) for value in node]
-    if isinstance(getattr(node, 'tensor', None), Tensor):  # mmdet's boxes
-        return plain(node.tensor)
+    tensor = getattr(node, 'tensor', None)
+    if isinstance(tensor, Tensor):  # mmdet's boxes
+        return plain(tensor)
     if isinstance(node, np.generic):
         return node.item()
     return node if node is None or type(node) in (bool, int, float, str) else repr(node)
 
 
 def tensors_in(node: object) -> list[Tensor]:
-    """The tensors of floating point in what ``plain`` gives."""
+    """The floating-point tensors in a result of ``plain``."""
     if isinstance(node, Tensor):
         return [node] if node.is_floating_point() else []
     parts = node.values() if isinstance(node, dict) else node if isinstance(node, list) else ()

@@ -1,4 +1,4 @@
-"""Building of what a config describes, before the first step, with a mistake in it told in one line."""
+"""Builds the components that a config describes, and reports mistakes in the config in one line."""
 
 from __future__ import annotations
 
@@ -21,25 +21,27 @@ MISTAKES = (TypeError, ValueError, LookupError, AssertionError, AttributeError, 
 
 
 def build_runner(config: Config) -> Runner:
-    """mmengine's runner of a config, with model, hooks and visualizer.
+    """Builds mmengine's runner from a config, with model, hooks and visualizer.
 
     Raises:
-        UserError: something of them can't be built as the config describes it.
+        UserError: a component can't be built from its config.
     """
-    with telling_mistakes(config):
+    with explained_build_errors(config):
         return BriefRunner.from_cfg(config)
 
 
 def build_training(runner: Runner) -> None:
-    """Builds what ``Runner.train`` would: loops with their data, optimiser; and tries the schedulers.
+    """Builds what ``Runner.train`` would build: loops, data sets and optimiser. Also test-builds the schedulers.
 
     Raises:
-        UserError: something of them can't be built as the config describes it.
+        UserError: a component can't be built from its config.
     """
-    with telling_mistakes(runner.cfg):
+    with explained_build_errors(runner.cfg):
         runner.train_loop  # noqa: B018  builds it
-        require_numbers(runner.optim_wrapper)
-        runner.optim_wrapper = runner.build_optim_wrapper(runner.optim_wrapper)
+        config = runner.optim_wrapper
+        assert config is not None  # Runner refuses to train without one
+        require_numbers(config)
+        runner.optim_wrapper = runner.build_optim_wrapper(config)
         for wrapper in optim_wrappers(runner):
             require_usable_groups(wrapper.optimizer)
         try_schedulers(runner)
@@ -48,13 +50,13 @@ def build_training(runner: Runner) -> None:
 
 
 def build_testing(runner: Runner) -> None:
-    """Builds the loop of a test and its data. UserError where they can't be built as the config describes them."""
-    with telling_mistakes(runner.cfg):
+    """Builds the test loop and its data set. Raises a UserError if they can't be built from their config."""
+    with explained_build_errors(runner.cfg):
         runner.test_loop  # noqa: B018
 
 
 def try_schedulers(runner: Runner) -> None:
-    """Builds the schedulers once for another optimiser: their own must be scaled first, which ``Runner.train`` does."""
+    """Builds the schedulers for a dummy optimiser; the learning rate of the real one must be scaled before."""
     own = runner.optim_wrapper
     if not runner.param_schedulers or isinstance(own, OptimWrapperDict):
         return
@@ -66,8 +68,8 @@ def try_schedulers(runner: Runner) -> None:
 
 
 @contextlib.contextmanager
-def telling_mistakes(config: Config) -> Iterator[None]:
-    """Turns what a library raises for a value that it can't use into a UserError with the component's place."""
+def explained_build_errors(config: Config) -> Iterator[None]:
+    """Converts exceptions that libraries raise for unusable values into a UserError that names the component's key."""
     try:
         yield
     except torch.cuda.OutOfMemoryError:
@@ -76,12 +78,12 @@ def telling_mistakes(config: Config) -> Iterator[None]:
         kind = (re.findall(r'class `(\w+)` in ', str(error)) or [''])[-1]
         place = next((place for place in places_of(config._cfg_dict, kind)), '') if kind else ''
         text = re.sub(r'class `\w+` in \S+: ', '', reason(error))
-        what = f'{place}: {kind} can not be built' if place else f'{kind or "the config"}: can not be built'
-        raise UserError(f'{what}: {text}; MMEXT_TRACEBACK=1 shows where it stopped') from error
+        what = f'{place}: {kind} cannot be built' if place else f'{kind or "the config"}: cannot be built'
+        raise UserError(f'{what}: {text}; set MMEXT_TRACEBACK=1 to see the traceback') from error
 
 
 def places_of(node: object, kind: str, place: str = '') -> Iterator[str]:
-    """Where a config names a component."""
+    """Yields the keys at which a config names a component."""
     if isinstance(node, (list, tuple)):
         for i, value in enumerate(node):
             yield from places_of(value, kind, f'{place}.{i}')

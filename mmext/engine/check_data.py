@@ -1,4 +1,4 @@
-"""All that a training looks at in its data, without the training; and, if wanted, every file of it."""
+"""The data checks of a training without the training; optionally, every file is read."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from torch.utils.data import Dataset
 from mmext.config_tree import LOADERS
 from mmext.data.checking import MISSING, OTHER_SIZE, UNREADABLE, FileCheck, Trouble, loading_of
 from mmext.data.loading import ENOUGH
-from mmext.engine.agreement import leaves, members_of, place_of
-from mmext.engine.build import build_runner, telling_mistakes
+from mmext.engine.agreement import leaves, members_of, place_of, sample_count
+from mmext.engine.build import build_runner, explained_build_errors
 from mmext.engine.config import annotation_files
 from mmext.engine.data_checks import MAX_OF_FEW, require_test_data, require_training_data
-from mmext.engine.wrapper import bare
+from mmext.engine.wrapper import unwrap_model
 from mmext.errors import UserError
 from mmext.screen import progress
 from mmext.task import Task, task_of
@@ -23,15 +23,15 @@ from mmext.workers import Crash
 
 @dataclass
 class Checked:
-    """What is known of a data set of a loader.
+    """The result of the checks of one data set.
 
     Args:
-        loader: 'train_dataloader' and so on.
-        place: the label file or folder.
-        samples: how many there are for the loader.
-        members: how many objects or samples each class has; None where the data set does not count them.
-        files: how many files were read.
-        troubles: those of them that can't be used.
+        loader: the key of its loader, such as 'train_dataloader'.
+        place: the annotation file or folder.
+        samples: the number of samples.
+        members: class -> number of objects or samples; None if they can't be counted.
+        files: the number of files that were read.
+        troubles: the files that can't be used.
     """
 
     loader: str
@@ -43,45 +43,45 @@ class Checked:
 
 
 def check_data(config: Config, every_file: bool, workers: int) -> list[Checked]:
-    """Checks the data of a config as its training and its test would before they start.
+    """Runs the checks of the data that training and testing run before they start.
 
     Args:
-        config: as training would take it; its work dir is not used for anything but a log.
-        every_file: read all files, too.
-        workers: how many processes read; 0 for this one alone.
+        config: the config as for training; its work dir is used for a log only.
+        every_file: also read all files.
+        workers: the number of processes that read files; 0 to read in this process.
 
     Raises:
-        UserError: the line with which training would stop, or a test.
+        UserError: training or testing would refuse the data; with the same message.
     """
     config.visualizer = dict(type='Visualizer')  # nothing is drawn or written
     runner = build_runner(config)
-    with telling_mistakes(config):
-        require_training_data(runner, bare(runner.model))
-        loops = dict(train_dataloader=runner.train_loop)
+    with explained_build_errors(config):
+        require_training_data(runner, unwrap_model(runner.model))
+        loaders = dict(train_dataloader=runner.train_dataloader)
         if runner._val_loop is not None:
-            loops['val_dataloader'] = runner.val_loop
+            loaders['val_dataloader'] = runner.val_dataloader
         if runner._test_loop is not None and differs(config):
-            require_test_data(runner, bare(runner.model))
-            loops['test_dataloader'] = runner.test_loop
+            require_test_data(runner, unwrap_model(runner.model))
+            loaders['test_dataloader'] = runner.test_dataloader
     found = []
     for name in LOADERS:
-        for dataset in leaves(loops[name].dataloader.dataset) if name in loops else []:
-            found.append(look_at(name, dataset, task_of(config), every_file, workers))
+        for dataset in leaves(loaders[name].dataset) if name in loaders else []:
+            found.append(examine_dataset(name, dataset, task_of(config), every_file, workers))
     return found
 
 
 def differs(config: Config) -> bool:
-    """Whether a test has other data than the validations."""
+    """Whether the test data differ from the validation data."""
     files = annotation_files(config)
     names = ('val_dataloader', 'test_dataloader')
     return len({files.get(name) or str(config.get(name)) for name in names}) > 1
 
 
-def look_at(loader: str, dataset: Dataset, task: Task, every_file: bool, workers: int) -> Checked:
-    """What is known of a built data set, and of its files if all are to be read."""
+def examine_dataset(loader: str, dataset: Dataset, task: Task, every_file: bool, workers: int) -> Checked:
+    """Checks a built data set, and all its files if ``every_file``."""
     counts, names = members_of(dataset), (getattr(dataset, 'metainfo', None) or {}).get('classes')
     members = dict(zip(names, counts)) if counts and names else None
-    checked = Checked(loader, place_of(dataset), len(dataset), members)
+    checked = Checked(loader, place_of(dataset), sample_count(dataset), members)
     checked.troubles = [Trouble(path, MISSING, 'no such file') for path in getattr(dataset, 'missing', ())]
     if not every_file:
         return checked
@@ -92,17 +92,17 @@ def look_at(loader: str, dataset: Dataset, task: Task, every_file: bool, workers
             trouble = Trouble(job.path, UNREADABLE, trouble.reason)
         if trouble:
             checked.troubles.append(trouble)
-    require_few_of_another_size(dataset, checked)
+    require_few_mismatched(dataset, checked)
     return checked
 
 
 def kind_of(trouble: Trouble | Crash | None) -> str | None:
-    """What the table calls a finding; None where the file can be used."""
+    """The kind of a finding in the table; None if the file can be used."""
     return UNREADABLE if isinstance(trouble, Crash) else trouble.kind if trouble else None
 
 
-def require_few_of_another_size(dataset: Dataset, checked: Checked) -> None:
-    """Raises a UserError where so many images are of another size than annotated that training would stop."""
+def require_few_mismatched(dataset: Dataset, checked: Checked) -> None:
+    """Raises a UserError if so many images differ in size from their annotations that training would stop."""
     loading = loading_of(dataset)
     limit = loading.max_mismatched if loading else 1.0
     limit = limit if checked.files >= ENOUGH else max(limit, MAX_OF_FEW)

@@ -1,4 +1,4 @@
-"""What the commands share: a config from their arguments, and an end in one line for a user's mistake."""
+"""Common code of the commands: the config from their arguments, and one-line error messages for user errors."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from mmext.files import is_disk_full
 
 
 def config_from(args: argparse.Namespace) -> Config:
-    """The config that the arguments describe, made safe to interrupt and resume."""
+    """Loads the config that the arguments describe, and makes it safe to interrupt and resume."""
     from mmext.engine.config import load_config, make_safe
 
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
@@ -31,18 +31,18 @@ def config_from(args: argparse.Namespace) -> Config:
 
 
 def run_name(args: argparse.Namespace) -> str:
-    """What a run's folder is called: the config's name, the backbone's if it was swapped, the seed if one is given."""
+    """The name of a run's folder: that of the config, then the backbone if it was replaced and the seed if given."""
     seed = getattr(args, 'seed', None)
     return Path(args.config).stem + (f'_{args.backbone}' if args.backbone else '') + (
         '' if seed is None else f'_seed{seed}')
 
 
 def run(main: Callable[[], int | None]) -> None:
-    """Calls ``main`` and exits with its code.
+    """Calls ``main`` and exits with its return code.
 
-    2 is for a UserError, 3 for a full disk, 75 for a training that a signal has ended and that can be gone on with, 130
-    for Ctrl-C; a traceback is for our own mistakes. With
-    ``MMEXT_TRACEBACK`` in the environment a UserError has its traceback, too.
+    The exit code is 2 for a UserError, 3 for a full disk, 75 for a training that was stopped by a signal and can be
+    resumed, and 130 for Ctrl-C. Any other exception is a bug and shows its traceback. If ``MMEXT_TRACEBACK`` is set in
+    the environment, a UserError shows its traceback too.
     """
     keep_memory()
     try:
@@ -68,6 +68,6 @@ def run(main: Callable[[], int | None]) -> None:
 
 
 def message(error: UserError) -> str:
-    """The error's one line. Worker processes and registries wrap it into more; the line itself comes last there."""
+    """The message of an error. Worker processes and registries wrap it into longer texts whose last line it is."""
     last = str(error).strip().splitlines()[-1]
     return last.rpartition('UserError: ')[2]

@@ -1,4 +1,4 @@
-"""A config file, and the changes to it that the command line may ask for."""
+"""Reads a config file and applies the changes that the command line asks for."""
 
 from __future__ import annotations
 
@@ -13,9 +13,10 @@ from mmengine.logging import print_log
 from mmext.backbones.trained import Trained
 from mmext.config_tree import LOADERS, datasets_of, replace_values
 from mmext.engine.agreement import OTHERS, is_other
-from mmext.engine.build import telling_mistakes
+from mmext.engine.build import explained_build_errors
 from mmext.engine.channels import check_channels
-from mmext.engine.options import apply_options, at
+from mmext.engine.option_values import child_of
+from mmext.engine.options import apply_options
 from mmext.engine.resume.loops import use_resumable_loop
 from mmext.engine.swap import swap_backbone
 from mmext.engine.types import check_sections, check_types
@@ -28,25 +29,25 @@ SAFETY = ('mmext.EpochSeedHook', 'mmext.FiniteLossHook', 'mmext.UnreadableFilesH
 def load_config(path: str | Path, *, data_root: str | None = None, classes: str | None = None,
                 backbone: str | None = None, options: dict | None = None, checkpoint: str | None = None,
                 testing: bool = False) -> Config:
-    """Reads a config and applies the command line's changes to it, each to what the one before has left.
+    """Reads a config and applies the changes of the command line to it, one after the other.
 
-    The order is: data root, backbone, options, classes. So an option may change what ``--data-root`` and ``--backbone``
-    put in, and the classes come from the files that the options name.
+    The order is: data root, backbone, options, classes. An option can therefore change what ``--data-root`` and
+    ``--backbone`` have set, and the classes are taken from the files that the options name.
 
     Args:
-        path: of the config file.
+        path: the config file.
         data_root: replaces the data root of every data set and evaluator.
-        classes: 'auto' for those of the checkpoint or, where none is given or it names none, the categories of the
-            training annotations; or names separated by commas.
-        backbone: a name of ``mmext.list_backbones()``, put in place of the config's.
-        options: dotted key -> value, refused where a key is unknown. Where they give a data set another annotation
-            file, an evaluator that had the same file gets the new one too.
-        checkpoint: what will be tested.
-        testing: the training data may be missing; 'auto' is content with the classes of the test set then.
+        classes: names separated by commas; or 'auto' for the classes of the checkpoint or, if there is none or it does
+            not name them, for the categories of the training annotations.
+        backbone: a name from ``mmext.list_backbones()``, which replaces the config's backbone.
+        options: dotted key -> value; unknown keys are refused. If they change the annotation file of a data set, an
+            evaluator that used the same file gets the new one too.
+        checkpoint: the checkpoint that will be tested.
+        testing: whether the training data may be missing; 'auto' then falls back on the classes of the test set.
 
     Raises:
-        UserError: the file is missing or broken, a change can't be made, a component does not exist or is given an
-            argument that it does not have, or the neck or head is made for other channels than the backbone has.
+        UserError: the file is missing or invalid, a change can't be made, a component does not exist or does not have
+            a given argument, or the neck or a head does not fit the channels of the backbone.
     """
     config = read_config(path)
     if data_root:
@@ -58,7 +59,7 @@ def load_config(path: str | Path, *, data_root: str | None = None, classes: str 
         apply_options(config, options)
         check_sections(config)
         move_evaluators(config, before)
-    with telling_mistakes(config):
+    with explained_build_errors(config):
         if classes:
             names = class_names(config, classes, checkpoint, testing)
             require_same_number(config, options or {}, len(names))
@@ -69,7 +70,7 @@ def load_config(path: str | Path, *, data_root: str | None = None, classes: str 
 
 
 def read_config(path: str | Path) -> Config:
-    """A config file with its bases; UserError names the file and what is wrong in it."""
+    """Reads a config file with its base files. Raises a UserError that names the file and what is wrong in it."""
     path = Path(path)
     if not path.is_file():
         known = [str(other) for folder in {path.parent, Path('configs')} for other in sorted(folder.glob('*.py'))]
@@ -85,11 +86,12 @@ def read_config(path: str | Path) -> Config:
 
 
 def make_safe(config: Config) -> None:
-    """Gives a config on another's runtime (``mmdet::``), which names no ``custom_hooks``, ours.
+    """Replaces components of a config, in place, so that runs can be interrupted, resumed and trusted.
 
-    ``EpochSeedHook`` is for loaders whose workers are seeded anew every epoch, so a training loader that does not say
-    how they are becomes one. mmengine's ``CheckpointHook`` and its loops of training become ours in every config, and
-    the task replaces what ends a run badly among its library's components (``Task.make_safe``).
+    In every config, mmengine's ``CheckpointHook`` and training loops are replaced by those of mmext, and the task
+    replaces fragile components of its library (``Task.make_safe``). A config without ``custom_hooks``, such as one that
+    inherits the runtime of mmdet (``mmdet::``), gets the hooks in ``SAFETY``. Of these, ``EpochSeedHook`` requires that
+    workers are seeded anew in every epoch, so a training loader without a ``worker_init_fn`` is set up that way.
     """
     hooks = [*(config.get('default_hooks') or {}).values(), *(config.get('custom_hooks') or [])]
     for hook in hooks:
@@ -108,7 +110,7 @@ def make_safe(config: Config) -> None:
 
 
 def move_data(config: Config, data_root: str) -> None:
-    """Replaces the old data root wherever a path of the config begins with it: data sets, evaluators."""
+    """Replaces the old data root in all paths of the config that begin with it, in data sets and evaluators."""
     new = data_root.rstrip('/') + '/'
     old = {dataset['data_root'] for dataset in datasets_of(config) if dataset.get('data_root')}
     old |= {config['data_root']} if config.get('data_root') else set()
@@ -125,7 +127,7 @@ def move_data(config: Config, data_root: str) -> None:
 
 
 def annotation_files(config: Config) -> dict[str, str]:
-    """The whole path of the annotation file of each loader with one data set."""
+    """Loader key -> full path of its annotation file, for each loader with exactly one data set."""
     files = {}
     for name in LOADERS:
         datasets = datasets_of(config, name)
@@ -135,11 +137,11 @@ def annotation_files(config: Config) -> dict[str, str]:
 
 
 def move_evaluators(config: Config, before: dict[str, str]) -> None:
-    """Gives an evaluator the annotation file that its data set has now, where it had the same one before.
+    """Gives an evaluator the new annotation file of its data set if both used the same file before.
 
     Args:
-        config: changed in place. An evaluator that has already got another file keeps it.
-        before: ``annotation_files`` of the config as it was.
+        config: changed in place. An evaluator that uses another file keeps it.
+        before: ``annotation_files`` of the config before the options were applied.
     """
     for loader, file in annotation_files(config).items():
         evaluator = config.get(loader.replace('_dataloader', '_evaluator'))
@@ -147,12 +149,15 @@ def move_evaluators(config: Config, before: dict[str, str]) -> None:
             old = metric.get('ann_file') if isinstance(metric, dict) else None
             if old and old != file and os.path.normpath(old) == os.path.normpath(before.get(loader, '')):
                 metric['ann_file'] = file
-                print_log(f'{loader.replace("_dataloader", "_evaluator")}.ann_file: {file}, as of its data set',
+                print_log(f'{loader.replace("_dataloader", "_evaluator")}.ann_file: set to {file}, like its data set',
                           'current')
 
 
 def class_names(config: Config, classes: str, checkpoint: str | None = None, testing: bool = False) -> tuple[str, ...]:
-    """What ``--classes`` stands for; see ``load_config``. The checkpoint comes first: its scores are in its order."""
+    """The class names that ``--classes`` stands for, see ``load_config``.
+
+    A checkpoint takes precedence, because its scores are in the order of its classes.
+    """
     if classes != 'auto':
         return tuple(name.strip() for name in classes.split(',') if name.strip())
     datasets = datasets_of(config)
@@ -173,7 +178,7 @@ def class_names(config: Config, classes: str, checkpoint: str | None = None, tes
 
 
 def set_classes(config: Config, classes: Sequence[str]) -> None:
-    """Gives the data sets these classes, and every head their number."""
+    """Sets the classes of all data sets, and the number of classes of all heads."""
     task = task_of(config)
     for dataset in datasets_of(config):
         task.dataset_class(dataset, config)
@@ -184,19 +189,19 @@ def set_classes(config: Config, classes: Sequence[str]) -> None:
 
 
 def require_same_number(config: Config, options: dict, count: int) -> None:
-    """Raises a UserError where an option gives a head another number of classes than ``--classes`` does."""
+    """Raises a UserError if an option sets another number of classes for a head than ``--classes``."""
     for key in options:
         if key.startswith('model.') and key.endswith('.num_classes') and not is_other(key):
-            number = reduce(at, key.split('.'), config._cfg_dict)
+            number = reduce(child_of, key.split('.'), config._cfg_dict)
             if number != count:
                 raise UserError(f'--cfg-options {key}: --classes gives {count} classes, but {key} is {number}; '
-                                'leave one of the two out')
+                                'remove one of the two')
 
 
 def fit_heads(config: Config, classes: Sequence[str] | None) -> None:
-    """Makes every head for the classes of a checkpoint, where it names some.
+    """Sets the number of classes of every head, unless ``classes`` is empty.
 
-    RPNs and the like have classes of their own (``agreement.OTHERS``).
+    Parts such as RPNs, which do not predict the classes of the data set (``agreement.OTHERS``), are left unchanged.
     """
     if classes:
         replace_values(config.get('model') or {}, lambda key, value: len(classes) if key == 'num_classes' else value,

@@ -1,16 +1,17 @@
-"""Several processes: how they are started, and what makes them one training."""
+"""Distributed training: launchers, and settings that make several processes one training."""
 
 from __future__ import annotations
 
 import os
 import shutil
 import subprocess
+from collections.abc import MutableMapping
 
 import torch
 from mmengine.config import Config
 
 from mmext.config_tree import add_hook
-from mmext.engine import hooks  # noqa: F401  makes mmext.MeanLogProcessor known
+from mmext.engine import hooks  # noqa: F401  registers mmext.MeanLogProcessor
 from mmext.errors import UserError
 
 TORCHRUN = ('RANK', 'WORLD_SIZE', 'MASTER_ADDR', 'MASTER_PORT')
@@ -18,10 +19,11 @@ SLURM = {'SLURM_PROCID': 'RANK', 'SLURM_NTASKS': 'WORLD_SIZE', 'SLURM_LOCALID': 
 
 
 def prepare_processes(config: Config, launcher: str) -> None:
-    """Readies a config and this process's environment for its launcher.
+    """Prepares a config and the environment of this process for its launcher.
 
-    With several processes the logged losses are the mean of all, and batch norms' running statistics, which every
-    process gathers from its own share, are averaged after each epoch: all validate the same network, the checkpoint's.
+    With several processes, logged losses are averaged over all of them. The running statistics of batch norms, which
+    each process computes from its own share of the data, are averaged after each epoch, so that all processes validate
+    the network that is saved in the checkpoint.
 
     Args:
         config: changed in place.
@@ -31,11 +33,11 @@ def prepare_processes(config: Config, launcher: str) -> None:
         UserError: the process was not started by that launcher.
     """
     if launcher == 'slurm':
-        take_slurm(os.environ)
+        set_slurm_environment(os.environ)
     absent = [name for name in TORCHRUN if name not in os.environ]
     if launcher == 'pytorch' and absent:
-        raise UserError(f'--launcher pytorch: {absent[0]} is not set; start with torchrun --nproc_per_node=N in place '
-                        'of python')
+        raise UserError(f'--launcher pytorch: {absent[0]} is not set; start with torchrun --nproc_per_node=N '
+                        'instead of python')
     config.launcher = 'none' if launcher == 'none' else 'pytorch'
     if launcher == 'none':
         return
@@ -46,18 +48,21 @@ def prepare_processes(config: Config, launcher: str) -> None:
     add_hook(config, dict(type='SyncBuffersHook'))
 
 
-def take_slurm(environ: dict[str, str]) -> None:
-    """Sets what torchrun would set from what srun has set; the first node of the job is where all meet.
+def set_slurm_environment(environ: MutableMapping[str, str]) -> None:
+    """Sets the environment variables of torchrun from those of srun; the master is the first node of the job.
 
-    mmengine's own way needs a GPU, and takes an error message for the node's name where scontrol fails. The port is
-    made of the job's number, so that two jobs on one node do not meet; MASTER_ADDR and MASTER_PORT go before.
+    mmengine's own implementation needs a GPU, and uses an error message as the node name if scontrol fails. The port is
+    derived from the job id, so that two jobs on a node do not collide. An existing MASTER_ADDR or MASTER_PORT is kept.
+
+    Args:
+        environ: the environment, changed in place.
 
     Raises:
-        UserError: not under srun, or the first node can't be found out.
+        UserError: the process was not started by srun, or the first node can't be determined.
     """
     absent = [name for name in (*SLURM, 'SLURM_JOB_ID') if name not in environ]
     if absent:
-        raise UserError(f'--launcher slurm: {absent[0]} is not set; start with srun --ntasks=N in front of python')
+        raise UserError(f'--launcher slurm: {absent[0]} is not set; start with srun --ntasks=N python ...')
     environ.update({name: environ[slurm] for slurm, name in SLURM.items()})
     if 'MASTER_ADDR' not in environ:
         environ['MASTER_ADDR'] = first_node(environ.get('SLURM_JOB_NODELIST', environ.get('SLURM_NODELIST', '')))
@@ -65,7 +70,7 @@ def take_slurm(environ: dict[str, str]) -> None:
 
 
 def first_node(nodes: str) -> str:
-    """The first of Slurm's node list, as 'gpu[07-09,12]'; UserError where scontrol does not tell."""
+    """The first node of a Slurm node list such as 'gpu[07-09,12]'. Raises a UserError if scontrol fails."""
     done = None
     if nodes and shutil.which('scontrol'):
         done = subprocess.run(['scontrol', 'show', 'hostnames', nodes], capture_output=True, text=True)

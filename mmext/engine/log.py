@@ -1,4 +1,4 @@
-"""A run's log, as mmengine's LocalVisBackend leaves it in ``<work dir>/<time>/vis_data/scalars.json``."""
+"""Reads the log of a run, which mmengine's LocalVisBackend writes to ``<work dir>/<time>/vis_data/scalars.json``."""
 
 from __future__ import annotations
 
@@ -12,31 +12,30 @@ SCALARS = 'vis_data/scalars.json'
 
 
 def read_scalars(work_dir: str | Path) -> list[dict]:
-    """The records of a work dir's newest run, in order, those of the parts that resumed it joined to it.
+    """The records of the newest run in a work dir, in order, including the parts that resumed it.
 
-    Each is a record as it was logged (``loss``, ``lr``, ``time`` ...; ``coco/AP`` ..., ``step``), with
+    Each record has the values that were logged (``loss``, ``lr``, ``time`` ...; ``coco/AP`` ..., ``step``) and
 
-    * ``mode``: 'train', or 'val' for a validation's metrics.
-    * ``iter``: the iterations done, from 1. mmengine counts a validation's ``step`` in epochs or in iterations; here
-      ``iter`` is of both kinds of record, exact where at least two epochs were logged.
-    * ``epoch``: the running epoch of a training record, the finished epochs of a validation, from 1; and
-      ``epochs_done``: ``iter`` in epochs, with a fraction. Absent where the run does not count epochs.
+    * ``mode``: 'train', or 'val' for the metrics of a validation.
+    * ``iter``: the number of finished iterations, from 1. mmengine counts the ``step`` of a validation in epochs or in
+      iterations; ``iter`` is set for both kinds of record, and is exact if at least two epochs were logged.
+    * ``epoch``: the current epoch of a training record, or the number of finished epochs of a validation, from 1; and
+      ``epochs_done``: ``iter`` as a fractional number of epochs. Both are absent if the run does not count epochs.
 
-    Where a part was resumed, what the part before it had logged from there on is left out. So is a last line that a
-    crash cut off.
+    Records that a resumed part has replaced are omitted, and so is a last line that was truncated by a crash.
 
     Raises:
-        UserError: there is no log, or a line of it is no record.
+        UserError: there is no log, or a line of it is not a valid record.
     """
     joined: list[dict] = []
     for folder in folders_of(Path(work_dir)):
-        part = place(read_lines(folder / SCALARS))
+        part = add_positions(read_lines(folder / SCALARS))
         joined = [record for record in joined if not part or precedes(record, part[0])] + part
     return joined
 
 
 def scalars_if_any(work_dir: str | Path) -> list[dict]:
-    """``read_scalars`` of a folder that may hold no log: none then."""
+    """``read_scalars``, or an empty list if there is no readable log."""
     try:
         return read_scalars(work_dir)
     except UserError:
@@ -44,7 +43,7 @@ def scalars_if_any(work_dir: str | Path) -> list[dict]:
 
 
 def folders_of(work_dir: Path) -> list[Path]:
-    """The log folders of a work dir's newest run: the last one that started anew, and those that resumed it."""
+    """The log folders of the newest run in a work dir: the last one that was not resumed, and those that resumed it."""
     folders = sorted(path.parent.parent for path in work_dir.glob(f'*/{SCALARS}'))
     if not folders:
         raise UserError(f'{work_dir}: no log of a run (<time>/{SCALARS}); give work dirs of tools/train.py')
@@ -53,13 +52,13 @@ def folders_of(work_dir: Path) -> list[Path]:
 
 
 def config_of(folder: Path) -> str:
-    """The text of the config that a log folder's run had, '' where it left none."""
+    """The text of the config in a log folder; '' if there is none."""
     path = folder / 'vis_data' / 'config.py'
     return path.read_text() if path.is_file() else ''
 
 
 def read_lines(path: Path) -> list[dict]:
-    """The records of one file, without a last line that a crash cut off."""
+    """The records of one file, without a truncated last line."""
     try:
         lines = path.read_text(errors='replace').splitlines(keepends=True)
     except OSError as error:
@@ -73,16 +72,16 @@ def read_lines(path: Path) -> list[dict]:
                 break
             raise UserError(f'{path}, line {number}: not JSON; remove the line') from None
         if not isinstance(record, dict) or not isinstance(record.get('step'), int):
-            raise UserError(f"{path}, line {number}: no record of a log, which has a 'step'; remove the line")
+            raise UserError(f"{path}, line {number}: not a log record, which would have a 'step'; remove the line")
         records.append(record)
     return records
 
 
-def place(records: list[dict]) -> list[dict]:
-    """Says of each record of one file whose it is, and where in the training it stands."""
+def add_positions(records: list[dict]) -> list[dict]:
+    """Adds ``mode``, ``iter``, ``epoch`` and ``epochs_done`` to the records of one file, see ``read_scalars``."""
     length = epoch_length(records)
     placed = []
-    done = dict(iter=0, **(dict(epoch=0) if length else {}))  # what the last record of training says
+    done = dict(iter=0, **(dict(epoch=0) if length else {}))  # the last training record
     for record in records:
         step = record['step']
         if 'iter' in record:
@@ -101,23 +100,23 @@ def place(records: list[dict]) -> list[dict]:
 
 
 def epoch_length(records: list[dict]) -> int:
-    """The iterations of an epoch, 0 where epochs are not counted; with one epoch alone, as many as were logged.
+    """The number of iterations of an epoch; 0 if epochs are not counted. For a single epoch, the number logged.
 
-    The last iterations of an epoch may not be logged. Its first record is always the same one, so that first records
-    are whole epochs apart.
+    The last iterations of an epoch may not have been logged. The first record of each epoch, however, is always of the
+    same iteration within it, so the distance between first records is a whole number of epochs.
     """
     trained = [record for record in records if 'iter' in record and 'epoch' in record]
     if not trained:
         return 0
     first, last = trained[0], trained[-1]
-    begun = next(record for record in trained if record['epoch'] == last['epoch'])
-    if begun['epoch'] == first['epoch']:
+    first_of_last = next(record for record in trained if record['epoch'] == last['epoch'])
+    if first_of_last['epoch'] == first['epoch']:
         return max(1, round(last['iter'] / last['epoch']))
-    return max(1, (begun['iter'] - first['iter']) // (begun['epoch'] - first['epoch']))
+    return max(1, (first_of_last['iter'] - first['iter']) // (first_of_last['epoch'] - first['epoch']))
 
 
 def precedes(record: dict, start: dict) -> bool:
-    """Whether a record is of the time before the part that begins with ``start``."""
+    """Whether a record was logged before the position of ``start``, the first record of a resumed part."""
     if 'epoch' in record and 'epoch' in start and record['epoch'] >= start['epoch']:
         return False
     return record['iter'] < start['iter']

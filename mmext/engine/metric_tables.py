@@ -1,4 +1,4 @@
-"""Metrics as tables: on the screen, as JSON, and as Markdown for a paper."""
+"""Tables of metrics: on the screen, as JSON, and as Markdown for a paper."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from mmext.text import markdown_text, printable
 
 
 def split_metrics(metrics: dict[str, float]) -> tuple[dict[str, float], dict[str, dict]]:
-    """The runner's metrics, ``coco/AP`` or ``coco/<class>/AP`` -> those of the whole set, and those of each class."""
+    """Splits the runner's metrics (``coco/AP``, ``coco/<class>/AP``) into overall metrics and metrics per class."""
     overall: dict[str, float] = {}
     classes: dict[str, dict] = {}
     for name, value in metrics.items():
@@ -29,7 +29,7 @@ def split_metrics(metrics: dict[str, float]) -> tuple[dict[str, float], dict[str
 
 
 def print_tables(overall: dict[str, float], classes: dict[str, dict], title: str) -> None:
-    """Prints shares as percentages, '-' where there is nothing to measure, and counts as they are."""
+    """Prints fractions as percentages, '-' for metrics that are undefined, and counts unchanged."""
     console = Console(width=max(100, Console().width))
     table = Table(title=escape(printable(title)), title_justify='left')
     for name in overall:
@@ -47,53 +47,54 @@ def print_tables(overall: dict[str, float], classes: dict[str, dict], title: str
 
 
 def class_columns(classes: dict[str, dict]) -> list[str]:
-    """What the table of classes shows of each: counts, then shares."""
+    """The columns of the per-class table: counts first, then fractions."""
     first = next(iter(classes.values()))
     return sorted(first, key=lambda name: not isinstance(first[name], int))
 
 
 def class_rows(classes: dict[str, dict]) -> list[list[str]]:
-    """The table of classes: the name, then ``class_columns``."""
+    """The rows of the per-class table: the name, then ``class_columns``."""
     return [[name, *(cell(row[column]) for column in class_columns(classes))] for name, row in classes.items()]
 
 
 def cell(value: float) -> str:
+    """A value as text: a count, a percentage with two digits, or '-' for a negative, undefined metric."""
     if isinstance(value, int):
         return str(value)
     return '-' if value < 0 else f'{100 * value:.2f}'
 
 
 def require_targets(paths: Iterable[str]) -> None:
-    """Each file of ``--out`` can be written, in a form that is known. UserError says why not."""
+    """Raises a UserError if a file of ``--out`` can't be written or has an unknown suffix."""
     for path in paths:
         if Path(path).suffix not in FORMS and not Path(path).is_dir():
-            raise UserError(f'{path}: --out writes {" and ".join(FORMS)}, and the suffix says which')
+            raise UserError(f'{path}: --out writes {" and ".join(FORMS)}, chosen by the suffix')
         files.require_target(path)
 
 
 def write(path: str, overall: dict[str, float], classes: dict[str, dict], title: str,
           names: Mapping[str, str] = MappingProxyType({})) -> None:
-    """Writes the metrics, whole or not at all, in the form of the suffix: ``.json`` or ``.md``.
+    """Writes the metrics atomically, in the format of the suffix: ``.json`` or ``.md``.
 
     Args:
-        path: of the file.
-        overall: metric -> value, of the whole set.
+        path: the file.
+        overall: metric -> value over the whole data set.
         classes: class -> metric -> value.
-        title: of the table.
-        names: a metric -> its name in papers, in Markdown.
+        title: the title of the table.
+        names: metric -> its name in papers, in Markdown.
     """
     FORMS[Path(path).suffix](path, overall, classes, title, names)
 
 
 def write_json(path: str, overall: dict[str, float], classes: dict[str, dict], title: str,
                names: Mapping[str, str]) -> None:
-    """Writes fractions of 1, unrounded, -1 where there is nothing to measure; classes under ``per_class``."""
+    """Writes unrounded fractions of 1, -1 for undefined metrics; the classes are under ``per_class``."""
     files.write_json(path, dict(overall, per_class=classes) if classes else overall)
 
 
 def write_markdown(path: str, overall: dict[str, float], classes: dict[str, dict], title: str,
                    names: Mapping[str, str]) -> None:
-    """Writes the tables of the screen, under the names that papers give the metrics."""
+    """Writes the same tables as on the screen, with the names of the metrics in papers."""
     rows = [list(map(cell, overall.values()))]
     text = f'{markdown_text(title)}\n\n' + markdown([names.get(name, name) for name in overall], rows)
     if classes:
@@ -104,7 +105,7 @@ def write_markdown(path: str, overall: dict[str, float], classes: dict[str, dict
 
 
 def markdown(heads: Sequence[str], rows: Iterable[Sequence[str]], names: bool = False) -> str:
-    """A table of GitHub's Markdown, numbers to the right; the first column to the left if it holds names."""
+    """A GitHub Markdown table with right-aligned columns; the first one is left-aligned if it holds names."""
     rules = [':---' if names and not i else '---:' for i in range(len(heads))]
     lines = (' | '.join(text.replace('|', r'\|') for text in row) for row in (heads, rules, *rows))
     return ''.join(f'| {line} |\n' for line in lines)

@@ -1,4 +1,4 @@
-"""Training and testing of a config: what is checked before, the run itself, what is told after."""
+"""Training and testing of a config: the checks before a run, and the run itself."""
 
 from __future__ import annotations
 
@@ -14,96 +14,99 @@ from mmengine.config import Config
 from mmengine.dist import all_gather_object
 from mmengine.hooks import Hook
 from mmengine.logging import print_log
-from mmengine.optim import OptimWrapper
 from mmengine.runner import Runner
 
 from mmext.backbones.trained import AS_IN_TRAINING
 from mmext.backbones.weights import fitting_weights, require_match
 from mmext.checkpoints import read_checkpoint, weights_of
-from mmext.checkpoints.resume import require_resumable, require_same_groups
 from mmext.components import arguments, find_component
 from mmext.config_tree import datasets_of
-from mmext.engine.batch import scale_for_accumulation, tell_batch
-from mmext.engine.build import build_runner, build_testing, build_training, telling_mistakes
+from mmext.engine.batch import log_batch_size, scale_for_accumulation
+from mmext.engine.build import build_runner, build_testing, build_training, explained_build_errors
 from mmext.engine.data_checks import require_test_data, require_training_data
-from mmext.engine.flags.training import require_average
 from mmext.engine.hooks.history import HistoryHook
 from mmext.engine.hooks.unreadable import TEST_LOG, TRAIN_LOG
 from mmext.engine.launch import prepare_processes
-from mmext.engine.resume.changes import finished, tell_changed_data, tell_changes
 from mmext.engine.resume.interrupts import Signals
 from mmext.engine.resume.position import ResumableLoop
-from mmext.engine.resume.state import read_state
+from mmext.engine.resume_point import ResumePoint
 from mmext.engine.summary import log_summary
-from mmext.engine.work_dir import checkpoint_folder, checkpoint_to_resume, clear, folder_taken, require_unused, tidy
-from mmext.engine.wrapper import bare
+from mmext.engine.work_dir import (
+    checkpoint_folder,
+    checkpoint_to_resume,
+    delete_checkpoints,
+    locked_folder,
+    remove_unfinished_files,
+    require_unused,
+)
+from mmext.engine.wrapper import unwrap_model
 from mmext.errors import DiskFull, UserError
 from mmext.files import disk_full_told, is_disk_full, require_writable
 
 
 def set_up(config: Config, work_dir: str | None, default_name: str, launcher: str = 'none') -> None:
-    """What training and testing have in common: work dir and launcher.
+    """Sets up the work dir and the launcher, for training or testing.
 
     Args:
         config: changed in place.
-        work_dir: made if it is not there; ``work_dirs/<default_name>`` if None and the config names none.
+        work_dir: created if it does not exist; if None, the config's or else ``work_dirs/<default_name>``.
         default_name: see ``work_dir``.
         launcher: 'none', 'pytorch' (torchrun) or 'slurm'; see ``launch.prepare_processes``.
 
     Raises:
-        UserError: the work dir can't be written, or the process was not started by that launcher.
+        UserError: the work dir is not writable, or the process was not started by that launcher.
     """
     config.work_dir = work_dir or config.get('work_dir') or os.path.join('work_dirs', default_name)
     prepare_processes(config, launcher)
     require_writable(config.work_dir)
 
 
-def note_unreadable(config: Config, loader: str, log_name: str, on_error: str | None = None) -> None:
-    """Has a loader note its unreadable files in the work dir and, if that is given, deal with them as ``on_error``."""
+def set_unreadable_log(config: Config, loader: str, log_name: str, on_error: str | None = None) -> None:
+    """Sets the log of a loader's unreadable files in the work dir, and their handling if ``on_error`` is given."""
     scope = config.get('default_scope')
     for dataset in datasets_of(config, loader):
         for part in (dataset, *dataset['pipeline']):
-            if takes(part, 'log_file', scope):
+            if accepts(part, 'log_file', scope):
                 part['log_file'] = os.path.join(config.work_dir, log_name)
                 if on_error:
                     part['on_error'] = on_error
 
 
-def takes(part: dict, argument: str, scope: str | None) -> bool:
-    """Whether a component of ours has an argument."""
+def accepts(part: dict, argument: str, scope: str | None) -> bool:
+    """Whether a component is one of mmext and has an argument."""
     return part['type'].startswith('mmext.') and argument in arguments(find_component(part['type'], scope))
 
 
 def train(config: Config, *, resume: str | None = None, overwrite: bool = False,
           resume_anyway: bool = False) -> Runner | None:
-    """Trains a config that ``set_up`` prepared.
+    """Trains a config that ``set_up`` has prepared.
 
-    SIGTERM, SIGINT and SIGUSR1 end it after the iteration, with a checkpoint.
+    SIGTERM, SIGINT and SIGUSR1 stop the training after the current iteration, with a checkpoint.
 
     Args:
         config: the whole config.
         resume: None, a checkpoint, or 'auto' for the newest one in the work dir, if there is one.
         overwrite: delete the checkpoints of an earlier training in the work dir.
-        resume_anyway: also from a checkpoint of other settings, which stay what they are there.
+        resume_anyway: also resume from a checkpoint with other settings, and use the checkpoint's.
 
     Returns:
-        The runner; None where the training that was to be resumed is finished.
+        The runner; None if the training to resume is already finished.
 
     Raises:
-        UserError: another training runs or ran in the work dir, the checkpoint can't be resumed from or is of other
-            settings, the data can't be used, or a loss or weight turns NaN.
-        Interrupted: a signal has ended it.
+        UserError: another training uses or has used the work dir, the checkpoint can't be resumed from or has other
+            settings, the data can't be used, or a loss or weight is not finite.
+        Interrupted: the training was stopped by a signal.
     """
     with Signals(config.get('launcher', 'none') != 'none') as signals, disk_full_told(config.work_dir), \
-            ending_where_logs_fail(), folder_taken(config.work_dir) if is_first(config) else nullcontext():
+            failing_on_log_errors(), locked_folder(config.work_dir) if is_first(config) else nullcontext():
         folder = checkpoint_folder(config)
         if is_first(config):
             for place in {config.work_dir, folder}:
-                tidy(place)
-        choose_start(config, folder, resume, overwrite)
+                remove_unfinished_files(place)
+        choose_checkpoint(config, folder, resume, overwrite)
         saved = None
         if config.get('resume'):
-            saved = Saved(config, resume_anyway)
+            saved = ResumePoint(config, resume_anyway)
             if saved.finished and not resume_anyway:
                 if is_first(config):
                     print_log(f'{config.load_from}: {saved.finished}; nothing is trained', 'current')
@@ -112,12 +115,12 @@ def train(config: Config, *, resume: str | None = None, overwrite: bool = False,
 
 
 def is_first(config: Config) -> bool:
-    """Whether this is the only process of a run, or the one that writes; known before they meet."""
+    """Whether this is the main process of a run; works before the process group is initialised."""
     return config.get('launcher', 'none') == 'none' or os.environ['RANK'] == '0'
 
 
-def choose_start(config: Config, folder: str, resume: str | None, overwrite: bool) -> None:
-    """Writes into the config which checkpoint a training begins with, of ``--resume`` or of its own ``resume``."""
+def choose_checkpoint(config: Config, folder: str, resume: str | None, overwrite: bool) -> None:
+    """Sets ``load_from`` and ``resume`` in the config from ``--resume`` or from the config's own ``resume``."""
     if not resume and config.get('resume'):
         resume = config.get('load_from') or 'auto'
     if resume == 'auto':
@@ -131,61 +134,26 @@ def choose_start(config: Config, folder: str, resume: str | None, overwrite: boo
         require_unused(folder)
 
 
-class Saved:
-    """The checkpoint that a config names to go on from, looked at before anything is built.
-
-    Args:
-        config: gets the checkpoint's seed where it has none.
-        anyway: see ``train``.
-
-    Raises:
-        UserError: it is none of a training, or of one with other settings.
-    """
-
-    def __init__(self, config: Config, anyway: bool) -> None:
-        self.path, self.anyway = config.load_from, anyway
-        self.content = read_checkpoint(self.path)
-        require_resumable(self.content, self.path)
-        require_average(config, self.content, self.path)
-        meta = self.content['meta']
-        self.state = read_state(meta, self.path)
-        self.finished = finished(config, meta, self.state)
-        if anyway or not self.finished:
-            tell_changes(config, meta, self.state, self.path, anyway)
-
-    def hand_over(self, runner: Runner) -> None:
-        """Tells a built runner to go on from here. UserError where it is of another model, optimiser or data set."""
-        require_match(bare(runner.model), weights_of(self.content), self.path)
-        if isinstance(runner.optim_wrapper, OptimWrapper):
-            require_same_groups(self.content['optimizer'], runner.optim_wrapper.optimizer, self.path)
-        tell_failed_resume(runner)
-        loop = runner.train_loop
-        tell_changed_data(self.state, len(loop.dataloader.dataset), len(loop.dataloader), self.path, self.anyway)
-        if isinstance(loop, ResumableLoop):
-            loop.go_on_from(self.state, self.path)
-        self.content = None
-
-
-def run_training(config: Config, folder: str, saved: Saved | None, start_anew: bool, signals: Signals) -> Runner:
-    """Trains, in a work dir that is this run's, with a start that is chosen."""
+def run_training(config: Config, folder: str, saved: ResumePoint | None, start_anew: bool, signals: Signals) -> Runner:
+    """Trains in a work dir that this run has locked; see ``train``."""
     if saved is None and is_first(config):
         Path(config.work_dir, TRAIN_LOG).unlink(missing_ok=True)
-    note_unreadable(config, 'train_dataloader', TRAIN_LOG)
-    note_unreadable(config, 'val_dataloader', TRAIN_LOG, 'blank')  # one such file does not end a training
+    set_unreadable_log(config, 'train_dataloader', TRAIN_LOG)
+    set_unreadable_log(config, 'val_dataloader', TRAIN_LOG, 'blank')  # one such file does not stop a training
     runner = build_runner(config)
     require_same_start(config)
-    with telling_mistakes(config):
-        require_training_data(runner, bare(runner.model))
+    with explained_build_errors(config):
+        require_training_data(runner, unwrap_model(runner.model))
     build_training(runner)
     if saved:
-        saved.hand_over(runner)
+        saved.apply_to(runner)
     elif config.get('load_from'):
-        require_some(bare(runner.model), config.load_from)
+        require_any_weights(unwrap_model(runner.model), config.load_from)
     runner.register_hook(HistoryHook())
     log_summary(runner)
-    tell_batch(runner)
+    log_batch_size(runner)
     if start_anew and is_first(config):
-        clear(folder, config.work_dir)
+        delete_checkpoints(folder, config.work_dir)
     scale_for_accumulation(runner)
     if isinstance(runner.train_loop, ResumableLoop):
         runner.train_loop.signals = signals
@@ -194,47 +162,34 @@ def run_training(config: Config, folder: str, saved: Saved | None, start_anew: b
 
 
 def require_same_start(config: Config) -> None:
-    """Raises a UserError where the processes of a run have chosen different checkpoints, each from its own disk."""
+    """Raises a UserError if the processes of a run start from different checkpoints, each on its own disk."""
     own = os.path.basename(str(config.load_from)) if config.get('resume') else None
     for rank, other in enumerate(all_gather_object(own)):
         if other != own:
-            raise UserError(f'{config.work_dir}: this process begins with {own or "no checkpoint"}, and process {rank} '
-                            f'with {other or "none"}; the work dir must be on a disk that all processes share')
-
-
-def tell_failed_resume(runner: Runner) -> None:
-    """Has the runner say in a line which file it can't resume from, whatever is malformed in it."""
-    original = runner.resume
-
-    def resume(filename: str, *args, **kwargs) -> None:
-        try:
-            original(filename, *args, **kwargs)
-        except (KeyError, TypeError, ValueError, AttributeError, IndexError, AssertionError, RuntimeError) as error:
-            raise UserError(f'{filename}: can not be resumed from ({type(error).__name__}: '
-                            f'{" ".join(str(error).split())[:200]}); is it of the same config?') from None
-
-    runner.resume = resume
+            raise UserError(f'{config.work_dir}: this process starts from {own or "no checkpoint"}, and process {rank} '
+                            f'from {other or "none"}; the work dir must be on a disk that all processes share')
 
 
 @contextmanager
-def ending_where_logs_fail() -> Iterator[None]:
-    """A log file that can't be written ends the run; Python's logging prints a traceback at each line and goes on."""
-    logging.FileHandler.handleError = raise_log_error
+def failing_on_log_errors() -> Iterator[None]:
+    """Makes a full disk under a log file stop the run; by default, logging prints a traceback for each line."""
+    logging.FileHandler.handleError = handle_log_error
     try:
         yield
     finally:
-        del logging.FileHandler.handleError  # it was its base class's
+        del logging.FileHandler.handleError  # the inherited method becomes visible again
 
 
-def raise_log_error(handler: logging.FileHandler, record: logging.LogRecord) -> None:
+def handle_log_error(self: logging.FileHandler, record: logging.LogRecord) -> None:
+    """Replaces ``FileHandler.handleError``; raises ``DiskFull`` if the disk is full."""
     error = sys.exc_info()[1]
     if is_disk_full(error):
-        raise DiskFull(handler.baseFilename) from None
-    logging.Handler.handleError(handler, record)
+        raise DiskFull(self.baseFilename) from None
+    logging.Handler.handleError(self, record)
 
 
-def require_some(model: torch.nn.Module, path: str) -> None:
-    """Raises a UserError where a checkpoint to start from has nothing of the model; its head may be another's."""
+def require_any_weights(model: torch.nn.Module, path: str) -> None:
+    """Raises a UserError if an initial checkpoint has no weight that fits the model; its head may differ."""
     weights = weights_of(read_checkpoint(path))
     if not fitting_weights(model.state_dict(), weights):
         require_match(model, weights, path, ' (for a backbone alone: model.backbone.init_cfg)')
@@ -242,18 +197,21 @@ def require_some(model: torch.nn.Module, path: str) -> None:
 
 def test(config: Config, checkpoint: str, *, skip_unreadable: bool = False,
          hooks: Sequence[Hook] = ()) -> dict[str, float]:
-    """Evaluates a checkpoint on the test set of a config that ``set_up`` prepared; returns the metrics.
+    """Evaluates a checkpoint on the test set of a config that ``set_up`` has prepared.
 
     Args:
         config: the whole config.
-        checkpoint: must hold exactly the model's weights.
-        skip_unreadable: put black images or videos in place of unreadable ones instead of failing.
-        hooks: beside those of the config.
+        checkpoint: a file with exactly the weights of the model.
+        skip_unreadable: replace unreadable images or videos by black ones instead of failing.
+        hooks: hooks in addition to those of the config.
+
+    Returns:
+        The metrics by name.
 
     Raises:
-        UserError: the checkpoint is not this model's, or the data can't be used.
+        UserError: the checkpoint does not fit the model, or the data can't be used.
     """
-    with disk_full_told(config.work_dir), ending_where_logs_fail():
+    with disk_full_told(config.work_dir), failing_on_log_errors():
         return run_test(config, checkpoint, skip_unreadable, hooks)
 
 
@@ -262,14 +220,14 @@ def run_test(config: Config, checkpoint: str, skip_unreadable: bool, hooks: Sequ
     weights = weights_of(read_checkpoint(checkpoint))
     config.load_from, config.resume = checkpoint, False
     Path(config.work_dir, TEST_LOG).unlink(missing_ok=True)
-    note_unreadable(config, 'test_dataloader', TEST_LOG, 'blank' if skip_unreadable else 'raise')
+    set_unreadable_log(config, 'test_dataloader', TEST_LOG, 'blank' if skip_unreadable else 'raise')
     for dataset in datasets_of(config, 'test_dataloader') if skip_unreadable else []:
-        if takes(dataset, 'on_missing', config.get('default_scope')):
+        if accepts(dataset, 'on_missing', config.get('default_scope')):
             dataset['on_missing'] = 'blank'
     runner = build_runner(config)
-    require_match(bare(runner.model), weights, checkpoint, AS_IN_TRAINING)
-    with telling_mistakes(config):
-        require_test_data(runner, bare(runner.model))
+    require_match(unwrap_model(runner.model), weights, checkpoint, AS_IN_TRAINING)
+    with explained_build_errors(config):
+        require_test_data(runner, unwrap_model(runner.model))
     build_testing(runner)
     for hook in hooks:
         runner.register_hook(hook)

@@ -1,4 +1,4 @@
-"""Learning rate schedules that mmengine does not have."""
+"""Learning rate schedules that mmengine does not provide."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from mmext.registry import PARAM_SCHEDULERS
 
 @PARAM_SCHEDULERS.register_module()
 class FirstEpochWarmUp(LinearLR):
-    """The warm-up of torchvision's detection references: linear, over min(iters, batches of an epoch - 1) batches.
+    """The linear warm-up of torchvision's detection references, over min(iters, batches of an epoch - 1) batches.
 
     Args:
-        optimizer: what has the learning rate.
-        start_factor: of the first batch's learning rate.
-        iters: batches after which the learning rate is whole, if an epoch has more.
-        convert_to_iter_based: True in a config, by which mmengine tells how many batches an epoch has; without it
-            the warm-up has ``iters`` batches.
-        kwargs: of mmengine's ``LinearLR``.
+        optimizer: the optimiser.
+        start_factor: the factor of the learning rate for the first batch.
+        iters: the maximal length of the warm-up in batches.
+        convert_to_iter_based: True in a config, which makes mmengine pass the number of batches in an epoch; without
+            it the warm-up has ``iters`` batches.
+        kwargs: the arguments of mmengine's ``LinearLR``.
     """
 
     def __init__(self, optimizer: Optimizer | BaseOptimWrapper, start_factor: float = 0.001, iters: int = 1000,
@@ -28,5 +28,5 @@ class FirstEpochWarmUp(LinearLR):
 
     @classmethod
     def build_iter_from_epoch(cls, *args, epoch_length: int, iters: int = 1000, **kwargs) -> FirstEpochWarmUp:
-        """With the number of batches in an epoch."""
+        """Builds the schedule for an epoch of ``epoch_length`` batches."""
         return cls(*args, iters=max(1, min(iters, epoch_length - 1)), **kwargs)

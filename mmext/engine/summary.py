@@ -15,7 +15,7 @@ from torch.utils.data import DataLoader
 
 from mmext.config_tree import kind_of
 from mmext.engine.agreement import leaves, place_of
-from mmext.engine.wrapper import bare
+from mmext.engine.wrapper import unwrap_model
 
 
 class BriefRunner(Runner):
@@ -44,7 +44,7 @@ def log_summary(runner: Runner) -> None:
 def summary_lines(runner: Runner) -> list[str]:
     """The lines of ``log_summary``."""
     config: Config = runner.cfg
-    lines = [f'config: {config.filename}', f'model: {described(config, bare(runner.model))}', f'device: {device()}',
+    lines = [f'config: {config.filename}', f'model: {described(config, unwrap_model(runner.model))}', f'device: {device()}',
              f'training data: {data(runner.train_loop.dataloader)}']
     if runner._val_loop is not None:
         lines.append(f'validation data: {data(runner.val_loop.dataloader)}')

@@ -1,6 +1,8 @@
-"""``--backbone NAME``: another network in a config, to whose channels the task fits neck and heads."""
+"""``--backbone NAME``: replaces the backbone of a config and adapts neck and heads to its channels."""
 
 from __future__ import annotations
+
+from typing import Any
 
 from mmengine.config import Config
 
@@ -19,24 +21,28 @@ COUNTS = {'num_stages', 'frozen_stages'}
 
 
 def swap_backbone(config: Config, name: str) -> None:
-    """Puts a network by its name into ``config.model`` and adjusts neck and head.
+    """Replaces the backbone in ``config.model`` by a named network, and adapts neck and heads, in place.
 
-    A network of clips is replaced by one of clips. What the config says of its backbone stays (num_stages, strides,
-    out_indices, norm_cfg ...), except weights of another network. The network keeps its paper's stem, unless the config
-    names one of another stride: a stem for 32-pixel images gives way to one for large images, and the other way round.
-    A network of fewer stages has those that it has: an FPN makes the missing maps itself, and a detector on the last
-    stage takes the new last one, at its stride. A detector's anchors lie stride by stride on the image, so there a
-    network with an unpadded convolution has it padded.
+    A 3D backbone is replaced by a 3D network. The config's backbone options (num_stages, strides, out_indices, norm_cfg
+    ...) are kept, except for the weights of another network. The new network has the stem of its paper, unless the
+    config names a stem of another stride: this exchanges stems for 32-pixel images and stems for large images. If the
+    network has fewer stages, options for missing stages are dropped; an FPN computes the missing maps itself, and a
+    detector on the last stage uses the new last stage with its stride. Anchors of a detector assume regular strides, so
+    unpadded convolutions of a network are padded there.
+
+    Args:
+        config: changed in place.
+        name: a name from ``mmext.list_backbones()``.
 
     Raises:
-        UserError: there is no such network, it can't have what the config asks for, or the config has no backbone.
+        UserError: there is no such network, it does not support the config's options, or there is no backbone.
     """
     model = config.get('model') or {}
     if 'backbone' not in model:
         raise UserError(f'--backbone {name}: this config has no model.backbone')
-    cls, named = find_backbone(name)
-    old, task = model.backbone, task_of(config)
-    named = dict(named, type=f'mmext.{cls.__name__}' + ('3d' if task.takes_clips(model) else ''))
+    cls, words = find_backbone(name)
+    old, task = model['backbone'], task_of(config)
+    named: dict[str, Any] = dict(words, type=f'mmext.{cls.__name__}' + ('3d' if task.takes_clips(model) else ''))
     if 'padded' in arguments(cls) and task.lays_anchors:
         named['padded'] = True
     kept = {key: value for key, value in old.items() if key in COMMON - {'init_cfg'}}
@@ -54,9 +60,9 @@ def swap_backbone(config: Config, name: str) -> None:
 
 
 def cut_stages(options: dict, stages: int) -> None:
-    """Takes from a backbone's options, in place, what they say of more stages than there are.
+    """Removes from a backbone's options, in place, the values for stages that the network does not have.
 
-    Where none of the ``out_indices`` is left, the last stage takes their place.
+    If none of the ``out_indices`` is left, the last stage is used.
     """
     sequence = (list, tuple)
     for key, value in options.items():

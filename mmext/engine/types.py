@@ -1,4 +1,4 @@
-"""Every ``type`` of a config exists, and is given what it takes: said before anything is built."""
+"""Checks, before anything is built, that every ``type`` in a config exists and accepts its arguments."""
 
 from __future__ import annotations
 
@@ -25,15 +25,15 @@ ONE = ('model', 'train_dataloader', 'val_dataloader', 'test_dataloader', 'optim_
        'test_cfg', 'default_hooks', 'visualizer', 'log_processor', 'env_cfg', 'randomness', 'auto_scale_lr')
 MANY = ('param_scheduler', 'custom_hooks', 'val_evaluator', 'test_evaluator')
 OURS = 'mmext.'
-ALIKE = 0.8  # a name that no registry has is a mistyped one where it is this much like one that there is
+SIMILARITY = 0.8  # an unknown name this similar to a registered one is considered a typing mistake
 
 
 def check_types(config: Config) -> None:
-    """Looks at what a run reads of a config; variables that only other parts were made of are left alone.
+    """Checks the sections of a config that a run reads; helper variables of the config are ignored.
 
     Raises:
-        UserError: a ``type`` that is missing, unknown, or of another kind than the place is for; an argument that the
-            component does not have. It names the place and the nearest name.
+        UserError: a ``type`` is missing, unknown or of the wrong kind for its place, or a component does not have an
+            argument. The message names the key and the most similar name.
     """
     scope = config.get('default_scope')
     if scope is not None and (not isinstance(scope, str) or importlib.util.find_spec(scope) is None):
@@ -45,26 +45,27 @@ def check_types(config: Config) -> None:
 
 
 def check_sections(config: Config) -> None:
-    """Raises a UserError where a section that a run reads, such as ``model``, is no dict."""
+    """Raises a UserError if a section that a run reads, such as ``model``, is not a dict (or list of dicts)."""
     for name, whole in config._cfg_dict.items():
         kinds = (dict, list, tuple) if name in MANY else dict
         if name in (*ONE, *MANY) and whole is not None and not isinstance(whole, kinds):
-            raise UserError(f'{name}: {whole!r} is no dict of settings')
+            raise UserError(f'{name}: {whole!r} is not a dict of settings')
 
 
 def check_part(node: object, keys: tuple[str, ...], scope: str | None) -> None:
+    """Checks a part of a config, recursively. Raises a UserError as ``check_types`` does."""
     if isinstance(node, (list, tuple)):
         for i, value in enumerate(node):
             check_part(value, (*keys, str(i)), scope)
     if keys[-1].isdigit() and keys[-2] in PARTS and not isinstance(node, (dict, list, tuple)) and not callable(node):
-        raise UserError(f'{".".join(keys)}: {node!r} is no dict with a type')
+        raise UserError(f'{".".join(keys)}: {node!r} is not a dict with a type')
     if not isinstance(node, dict) or keys[-1] in PLAIN:
         return
     scope = node.get('_scope_') or scope
     if 'type' in node:
         check_component(node, keys, scope)
     elif [key for key in keys if not key.isdigit()][-1] in PARTS or keys == ('model', 'backbone'):
-        raise UserError(f'{".".join(keys)}: has no type, which says what to build of {shown_keys(node)}')
+        raise UserError(f'{".".join(keys)}: has no type that says what to build from {list_keys(node)}')
     constructor = node.get('constructor')
     if keys == ('optim_wrapper', ) and isinstance(constructor, str):
         require_type(constructor, (*keys, 'constructor'), scope, 'OPTIM_WRAPPER_CONSTRUCTORS')
@@ -72,12 +73,13 @@ def check_part(node: object, keys: tuple[str, ...], scope: str | None) -> None:
         check_part(value, (*keys, str(key)), scope)
 
 
-def shown_keys(node: dict) -> str:
+def list_keys(node: dict) -> str:
+    """The keys of a dict, for messages."""
     return ', '.join(map(str, node)) or 'an empty dict'
 
 
 def check_component(node: dict, keys: tuple[str, ...], scope: str | None) -> None:
-    """One part: its type, then its arguments."""
+    """Checks the type and the arguments of one component."""
     root, kind = registry_at(keys), node['type']
     component = require_type(kind, (*keys, 'type'), scope, root)
     ours = isinstance(kind, str) and kind.startswith(OURS)
@@ -87,25 +89,27 @@ def check_component(node: dict, keys: tuple[str, ...], scope: str | None) -> Non
     for key in node:
         if key not in known:
             name = kind if isinstance(kind, str) else kind.__name__
-            raise UserError(f'{".".join(keys)}: {name} has no argument {key!r}{nearest(str(key), known)}; where it is '
-                            "of a base config's other type, _delete_=True in the dict drops it")
+            raise UserError(f'{".".join(keys)}: {name} has no argument {key!r}{nearest(str(key), known)}; if it '
+                            'belongs to another type in a base config, remove it with _delete_=True in the dict')
 
 
 def require_type(kind: object, keys: tuple[str, ...], scope: str | None, root: str | None) -> object:
-    """The component of a type. UserError where there is none.
+    """The component that a ``type`` names. Raises a UserError if there is none.
 
-    At a place of which it isn't known what is built there, such as an option of a neck's, the word may be read without
-    a registry: it is refused where it is nearly the name of a component.
+    Without a known registry (``root`` is None), as for an option of a neck, the word may have another meaning. It is
+    then refused only if it is very similar to the name of a component.
     """
     if not isinstance(kind, str) and not callable(kind):
-        raise UserError(f'{".".join(keys)}: {kind!r} is no name of a component')
+        raise UserError(f'{".".join(keys)}: {kind!r} is not the name of a component')
     component = find_component(kind, scope, root)
-    if component is None and root is None and not kind.startswith(OURS):
-        close = similar_types(kind, scope, least=ALIKE) if kind[:1].isupper() else ''
+    if component is not None or not isinstance(kind, str):
+        return component
+    if root is None and not kind.startswith(OURS):
+        close = similar_types(kind, scope, least=SIMILARITY) if kind[:1].isupper() else ''
         if close:
             raise UserError(f'{".".join(keys)}: there is no {kind!r}{close}')
-    elif component is None:
+    else:
         elsewhere = root and find_component(kind, scope)
-        what = f'{kind!r} is registered, but for other places than this' if elsewhere else f'there is no {kind!r}'
-        raise UserError(f'{".".join(keys)}: {what}{similar_types(str(kind), scope, root)}')
-    return component
+        what = f'{kind!r} is registered, but not for this place' if elsewhere else f'there is no {kind!r}'
+        raise UserError(f'{".".join(keys)}: {what}{similar_types(kind, scope, root)}')
+    return None

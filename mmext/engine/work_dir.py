@@ -1,4 +1,4 @@
-"""A training's folder: one run at a time, and never two runs' checkpoints mixed."""
+"""The folder of a training: only one run at a time, and checkpoints of only one run."""
 
 from __future__ import annotations
 
@@ -23,20 +23,20 @@ LOCK = '.lock'
 
 
 def checkpoint_folder(config: Config) -> str:
-    """Where a training's checkpoints go: the work dir, or the hook's ``out_dir`` with the work dir's name."""
+    """The folder of a training's checkpoints: the work dir, or its name below the hook's ``out_dir``."""
     out_dir = ((config.get('default_hooks') or {}).get('checkpoint') or {}).get('out_dir')
     return os.path.join(out_dir, os.path.basename(config.work_dir.rstrip(os.sep))) if out_dir else config.work_dir
 
 
 @contextmanager
-def folder_taken(folder: str) -> Iterator[None]:
-    """Makes this process the only one that trains in a folder.
+def locked_folder(folder: str) -> Iterator[None]:
+    """A context in which this process is the only one that trains in a folder.
 
-    The lock is the system's (``fcntl``): a killed process leaves none behind, its data workers hold none, and it is
-    seen from other machines on a shared disk that has locks.
+    It holds a lock of the operating system (``fcntl``), which is released when the process is killed, is not inherited
+    by data workers, and is visible from other machines on a shared disk that supports locks.
 
     Raises:
-        UserError: another process trains there; it says which.
+        UserError: another process trains there; the message names it.
     """
     with open(os.path.join(folder, LOCK), 'a+') as file:
         try:
@@ -44,19 +44,19 @@ def folder_taken(folder: str) -> Iterator[None]:
         except (BlockingIOError, PermissionError):
             file.seek(0)
             holder = file.read(300).strip() or 'another process'
-            raise UserError(f'{folder}: a training is running there ({holder}); give another one with --work-dir, or '
-                            'end it') from None
+            raise UserError(f'{folder}: a training is running there ({holder}); stop it, or give another '
+                            'folder with --work-dir') from None
         except OSError:
-            print_log(f'{folder}: its disk has no locks; see to it that no other training runs there', 'current',
-                      logging.WARNING)
+            print_log(f'{folder}: its disk does not support locks; make sure that no other training runs there',
+                      'current', logging.WARNING)
         file.truncate(0)
         file.write(f'process {os.getpid()} on {socket.gethostname()}, since {time.strftime("%Y-%m-%d %H:%M:%S")}')
         file.flush()
         yield
 
 
-def tidy(folder: str) -> None:
-    """Removes what killed runs have left half-written in a folder."""
+def remove_unfinished_files(folder: str) -> None:
+    """Removes unfinished files of killed runs from a folder."""
     count, size = remove_leftovers(folder)
     if count:
         print_log(f'{folder}: removed {count} unfinished file(s), {size / 1e6:.1f} MB, of a run that was killed',
@@ -64,34 +64,34 @@ def tidy(folder: str) -> None:
 
 
 def checkpoints_in(folder: str) -> list[Path]:
-    """All checkpoints of a training in a folder, the best ones too."""
+    """All checkpoints in a folder, including the best ones."""
     return sorted({*(path for paths in numbered(folder) for path in paths), *Path(folder).glob('best_*.pth')})
 
 
 def require_unused(folder: str) -> None:
-    """Raises a UserError where a folder holds another run's checkpoints."""
+    """Raises a UserError if a folder contains checkpoints of another run."""
     found = checkpoints_in(folder)
     if found:
-        raise UserError(f'{folder}: holds the checkpoints of a training ({shorten(path.name for path in found)}); go '
-                        'on with it (--resume), give another --work-dir, or have them deleted (--overwrite)')
+        raise UserError(f'{folder}: contains checkpoints of a training ({shorten(path.name for path in found)}); '
+                        'continue it (--resume), give another --work-dir, or delete them (--overwrite)')
 
 
-def clear(folder: str, work_dir: str) -> None:
-    """Deletes a training's checkpoints; its logs, each in a folder of its own, stay."""
+def delete_checkpoints(folder: str, work_dir: str) -> None:
+    """Deletes the checkpoints of a training; its logs, in their own folders, are kept."""
     for path in (*checkpoints_in(folder), Path(work_dir, HINT), Path(work_dir, TRAIN_LOG)):
         path.unlink(missing_ok=True)
 
 
 def checkpoint_to_resume(folder: str) -> str | None:
-    """The newest usable checkpoint of a folder, with a line on each that is passed over; None where there is none.
+    """The newest usable checkpoint in a folder; None if there is none. Logs a warning for each unusable one.
 
     Raises:
-        UserError: there are some, and none can be used.
+        UserError: there are checkpoints, but none can be used.
     """
     path, passed = newest_checkpoint(folder)
     for reason in passed:
-        print_log(f'passed over: {reason}', 'current', logging.WARNING)
+        print_log(f'skipped: {reason}', 'current', logging.WARNING)
     if path is None:
-        print_log(f'{folder}: no checkpoint there yet, the training starts from the beginning', 'current',
+        print_log(f'{folder}: contains no checkpoint yet, the training starts from the beginning', 'current',
                   logging.WARNING)
     return str(path) if path else None

@@ -1,10 +1,10 @@
-"""Models in a data parallel wrapper."""
+"""Data parallel wrappers of models."""
 
 from __future__ import annotations
 
 from torch import nn
 
 
-def bare(model: nn.Module) -> nn.Module:
-    """The model inside its data parallel wrapper."""
-    return model.module if hasattr(model, 'module') else model
+def unwrap_model(model: nn.Module) -> nn.Module:
+    """The model inside a data parallel wrapper; the model itself if it has none."""
+    return getattr(model, 'module', model)

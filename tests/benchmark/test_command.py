@@ -92,7 +92,7 @@ def test_memory_of_a_recognizer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
 
 def test_data_that_are_not_there_are_left_out():
     printed = succeeded(here('benchmark.py', IMAGES, '--data-root', 'nowhere', *QUICK, '--only', 'train'))
-    assert re.search(r'data are left out: nowhere.*no such folder', printed)
+    assert re.search(r'data are not measured: nowhere.*no such folder', printed)
     assert 'waits for data' not in printed
 
 

@@ -22,7 +22,7 @@ import mmext
 from mmext.backbones.names import find_backbone
 from mmext.classification import create_classifier
 from mmext.engine.config import load_config
-from mmext.engine.options import Text
+from mmext.engine.option_values import Text
 from tests.classification.helpers import write_cifar10, write_cifar100, write_folders, write_mnist, write_svhn
 from tests.configs.learning import take_step
 from tests.conftest import ROOT

@@ -40,10 +40,10 @@ def refused(tmp_path: Path, change) -> str:
     (lambda c: c['annotations'][0].update(bbox=[1, 2, None, 3]), 'is not [x, y, width, height]'),
     (lambda c: c['annotations'].append(c['annotations'][0]), '2 annotations have the id 7'),
     (lambda c: c['images'].append(c['images'][0]), '2 images have the id 1'),
-    (lambda c: c['annotations'][0].update(image_id='1'), "annotations[0]: image_id '1' is not a whole number"),
-    (lambda c: c['annotations'][0].update(image_id=[1]), 'annotations[0]: image_id [1] is not a whole number'),
-    (lambda c: c['annotations'][0].update(category_id=3.0), 'category_id 3.0 is not a whole number'),
-    (lambda c: c['annotations'][0].update(id={}), 'its id {} is neither a whole number nor text'),
+    (lambda c: c['annotations'][0].update(image_id='1'), "annotations[0]: image_id '1' is not a 64-bit integer"),
+    (lambda c: c['annotations'][0].update(image_id=[1]), 'annotations[0]: image_id [1] is not a 64-bit integer'),
+    (lambda c: c['annotations'][0].update(category_id=3.0), 'category_id 3.0 is not a 64-bit integer'),
+    (lambda c: c['annotations'][0].update(id={}), 'its id {} is neither an integer nor text'),
     (lambda c: c['annotations'][0].update(bbox=[1, 2, float('nan'), 3]), 'in finite numbers'),
     (lambda c: c['annotations'][0].update(bbox=[1, 2, float('inf'), 3]), 'in finite numbers'),
     (lambda c: c['annotations'][0].update(bbox=[1, 2, '3', 4]), 'in finite numbers'),
@@ -53,8 +53,8 @@ def refused(tmp_path: Path, change) -> str:
     (lambda c: c['annotations'][0].update(area=-1), 'area -1 is not a number of pixels'),
     (lambda c: c['annotations'][0].update(area=float('nan')), 'area nan is not a number'),
     (lambda c: c['annotations'][0].update(iscrowd='0'), "iscrowd '0' is neither 0 nor 1"),
-    (lambda c: c['images'][0].update(id='1'), "images[0]: its id '1' is not a whole number"),
-    (lambda c: c['images'][0].update(id=[1]), 'images[0]: its id [1] is not a whole number'),
+    (lambda c: c['images'][0].update(id='1'), "images[0]: its id '1' is not a 64-bit integer"),
+    (lambda c: c['images'][0].update(id=[1]), 'images[0]: its id [1] is not a 64-bit integer'),
     (lambda c: c['images'][0].update(file_name=7), 'images[0]: file_name 7 is not the name of a file'),
     (lambda c: c['images'][0].update(file_name=''), "images[0]: file_name '' is not the name of a file"),
     (lambda c: c['images'][0].update(height='10'), "images[0]: height '10' is not a number of pixels"),
@@ -62,19 +62,20 @@ def refused(tmp_path: Path, change) -> str:
     (lambda c: c['images'][0].update(width=float('inf')), 'images[0]: width inf is not a number of pixels'),
     (lambda c: c['categories'][0].update(name={'en': 'cat'}), "categories[0]: name {'en': 'cat'} is not the name of"),
     (lambda c: c['categories'][0].update(name=1), 'categories[0]: name 1 is not the name of a class'),
-    (lambda c: c['categories'][0].update(id='3'), "categories[0]: its id '3' is not a whole number"),
+    (lambda c: c['categories'][0].update(id='3'), "categories[0]: its id '3' is not a 64-bit integer"),
     (lambda c: c['annotations'][0].update(bbox=[1, 2, 1e39, 3]), 'in finite numbers'),  # infinite in float32
     (lambda c: c['annotations'][0].update(bbox=[1, 2, 2**70, 3]), 'in finite numbers'),
     (lambda c: c['images'][0].update(width=2**70), 'is not a number of pixels'),
-    (lambda c: c['images'][0].update(id=2**70), f'its id {2**70} is not a whole number'),
-    (lambda c: c['annotations'][0].update(image_id=True), 'image_id True is not a whole number'),
-    (lambda c: c['categories'][1].update(name='cat'), "two categories have one id or one name ('cat')"),
+    (lambda c: c['images'][0].update(id=2**70), f'its id {2**70} is not a 64-bit integer'),
+    (lambda c: c['annotations'][0].update(image_id=True), 'image_id True is not a 64-bit integer'),
+    (lambda c: c['categories'][1].update(name='cat'), "two categories have the same name ('cat')"),
 ])
 def test_malformed(tmp_path: Path, change, says: str):
     assert says in refused(tmp_path, change)
 
 
-@pytest.mark.parametrize('text, says', [('[1, 2]', 'holds an object'), ('{"images": [', 'cut short'), ('', 'not JSON')])
+@pytest.mark.parametrize('text, says', [
+    ('[1, 2]', 'contains an object'), ('{"images": [', 'cut short'), ('', 'not JSON')])
 def test_not_annotations(tmp_path: Path, text: str, says: str):
     (tmp_path / 'x.json').write_text(text)
     with pytest.raises(UserError, match=says):

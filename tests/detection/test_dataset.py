@@ -89,7 +89,7 @@ def test_boxes_that_are_left_out_are_counted(build, told):
     (boxes(iscrowd=1), 'none of its 3 boxes can be trained on: 3 a crowd'),
     (boxes(ignore=1), 'none of its 3 boxes can be trained on: 3 marked to be ignored'),
     (boxes([10, 10, 0, 30]), '3 without width or height'),
-    (boxes([0.1, 0.2, 0.3, 0.3], area=0.09), "3 smaller than a pixel; they look like shares of the image's size"),
+    (boxes([0.1, 0.2, 0.3, 0.3], area=0.09), "3 smaller than a pixel; they look like fractions of the image size"),
     (boxes([500, 10, 20, 30]), '3 outside of the image'),
     (lambda content: content.update(images=[], annotations=[]), 'it has no images'),
 ])
@@ -101,10 +101,10 @@ def test_nothing_to_train_on(build, change, says: str, filter_cfg: dict | None):
 def test_no_annotations(build, told):
     def clear(content: dict) -> None:
         content['annotations'].clear()
-    assert 'it has no annotations, and so nothing to train on' in refused(build, clear)
+    assert 'it has no annotations, so there is nothing to train on' in refused(build, clear)
     background = build(clear, filter_cfg=None)
     assert len(background) == 4 and background.members == [0, 0] and not told
-    with pytest.raises(UserError, match='train.json: nothing in it can be trained on: no class has a member'):
+    with pytest.raises(UserError, match='train.json: nothing in it can be trained on: no class has a sample'):
         require_members(DataLoader(background))
     require_members(DataLoader(ConcatDataset([build(), background])))
 
@@ -112,7 +112,7 @@ def test_no_annotations(build, told):
 def test_images_that_are_all_too_small(build, told):
     line = refused(build, filter_cfg=dict(FILTER, min_size=81))
     assert 'none of its 4 images can be trained on: 4 with a side below filter_cfg.min_size=81' in line
-    assert 'train_dataloader.dataset.filter_cfg.min_size' in line
+    assert 'min_size or filter_empty_gt of train_dataloader.dataset.filter_cfg' in line
     build(lambda content: content['images'][0].update(width=20))
     assert '2 of the 4 images (1 with a side below filter_cfg.min_size=32, 1 without an object)' in told[-1]
 

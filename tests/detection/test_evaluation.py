@@ -171,9 +171,9 @@ def test_reference_says_nothing(truth_of, monkeypatch):
 
 @pytest.mark.parametrize('change, says', [
     (dict(annotations=[dict(ONE['annotations'][0], area=None)]), 'annotations[0]: area None is not a number'),
-    (dict(images=[dict(ONE['images'][0], id='5')], annotations=[]), "images[0]: its id '5' is not a whole number"),
-    (dict(categories=[dict(id=3, name='cat'), dict(id=4, name='cat')]), 'two categories have one id or one name'),
-    (dict(categories=[dict(id=3, name='cat'), dict(id=3, name='dog')]), 'two categories have one id or one name'),
+    (dict(images=[dict(ONE['images'][0], id='5')], annotations=[]), "images[0]: its id '5' is not a 64-bit integer"),
+    (dict(categories=[dict(id=3, name='cat'), dict(id=4, name='cat')]), 'two categories have the same name'),
+    (dict(categories=[dict(id=3, name='cat'), dict(id=3, name='dog')]), 'two categories have the same id'),
 ])
 def test_annotations_that_evaluators_would_stumble_over(truth_of, change: dict, says: str):
     with pytest.raises(UserError) as caught:

@@ -144,7 +144,7 @@ def test_only_detectors(name: str, kind: str) -> None:
 def test_other_loaders(ssd: Config) -> None:
     config = copy.deepcopy(ssd)
     config.test_dataloader.dataset.pipeline = config.test_dataloader.dataset.pipeline[1:]
-    with pytest.raises(UserError, match='does not begin with mmext.LoadImage or LoadImageFromFile'):
+    with pytest.raises(UserError, match='does not start with mmext.LoadImage or LoadImageFromFile'):
         Inferencer(config, Trained('a.pth', {}, None), CPU)
 
 

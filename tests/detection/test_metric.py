@@ -96,7 +96,7 @@ def test_what_is_no_box_is_told(path: str, monkeypatch, tmp_path: Path):
                  labels=torch.zeros(2, dtype=torch.int64))
     extra = dict(img_id=CONTENT['images'][0]['id'], pred_instances=wrong)
     assert measure(made(path, detections_file=str(tmp_path / 'd.json')), [*data, extra]) == expected
-    assert lines[0].startswith(f'2 of {len(FOUND) + 2} detections are left out')
+    assert lines[0].startswith(f'2 of {len(FOUND) + 2} detections are ignored')
     made(path).evaluate_file(str(tmp_path / 'd.json'))
 
 

@@ -114,7 +114,7 @@ def test_a_video_that_breaks_off(tmp_path: Path) -> None:
     broken, whole = found['files']
     assert 5 < len(broken['frames']) < 40 and broken['error'].startswith('truncated') and found['skipped'] == []
     assert whole['path'] == str(image) and 'error' not in whole
-    assert unread == {str(path): broken['error']} and told == [f'broke off: {path}: {broken["error"]}']
+    assert unread == {str(path): broken['error']} and told == [f'incomplete: {path}: {broken["error"]}']
     with av.open(str(tmp_path / 'out' / 'a.mp4')) as container:
         assert sum(1 for _ in container.decode(video=0)) == len(broken['frames']) == len(known.seen) - 1
 
@@ -175,8 +175,8 @@ def test_a_folder_within_the_output(tmp_path: Path) -> None:
 
 def test_an_output_in_the_place_of_an_input(tmp_path: Path) -> None:
     image = make_image(tmp_path / 'a.jpg')
-    with pytest.raises(UserError, match=r'a\.jpg: an input, .*--out'):
+    with pytest.raises(UserError, match=r'a\.jpg: an output would overwrite this input; .*--out'):
         plan([image], tmp_path)
-    with pytest.raises(UserError, match='the results of this folder would be among its images; .*--out'):
+    with pytest.raises(UserError, match='the results would be written among the images of this folder; .*--out'):
         plan([tmp_path], tmp_path / '.')
     assert not plan([make_image(tmp_path / 'b.png')], tmp_path)[1]

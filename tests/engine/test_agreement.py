@@ -32,7 +32,7 @@ from mmext.engine.agreement import (
     require_members,
 )
 from mmext.engine.config import read_config, replace_values
-from mmext.engine.data_checks import built, require_batches, require_sizes
+from mmext.engine.data_checks import build_loader, require_batches, require_sizes
 from mmext.errors import UserError
 from mmext.registry import MODELS
 from tests.conftest import CONFIG, ROOT
@@ -95,7 +95,7 @@ def test_every_head_of_a_detector_is_checked(path: str):
         require_agreement(config, model, loaders)
     line = str(caught.value)
     assert line.startswith('labels.txt: 3 classes, but ' + ', '.join(f'{key} is 80' for key in keys))
-    assert line.endswith('give --classes auto, or --cfg-options ' + ' '.join(f'{key}=3' for key in keys))
+    assert line.endswith('give --classes auto or --cfg-options ' + ' '.join(f'{key}=3' for key in keys))
 
 
 def test_one_head_of_several_that_differs():
@@ -176,9 +176,9 @@ def test_a_coco_file_that_lacks_a_class():
 
 @pytest.mark.parametrize('labels, says', [
     ([0, 1, 2], None),
-    ([1, 2, 2], "labels.txt: 1 of the 3 classes are without a member in the training data: 'circle'; labels count "
+    ([1, 2, 2], "labels.txt: 1 of the 3 classes have no samples in the training data: 'circle'; labels count "
                 'from 0'),
-    ([0, 0], "2 of the 3 classes are without a member in the training data: 'square', 'triangle'"),
+    ([0, 0], "2 of the 3 classes have no samples in the training data: 'square', 'triangle'"),
 ])
 def test_classes_without_a_member(labels: list[int], says: str | None, monkeypatch: pytest.MonkeyPatch):
     told: list[str] = []
@@ -244,10 +244,10 @@ def test_no_batch_and_no_image():
     config = Config(dict(train_dataloader=dict(dataset=dict(ann_file='a.json', pipeline=[]))))
     with pytest.raises(UserError, match='labels.txt: its 3 usable samples do not make one batch'):
         require_batches(DataLoader(RepeatDataset(data(3), 1), batch_size=4, drop_last=True))
-    with pytest.raises(UserError, match='a.json: no image is left of it. train_dataloader.dataset.filter_cfg'):
-        built(config, 'train_dataloader', lambda: DataLoader(Labelled([])))
+    with pytest.raises(UserError, match='a.json: no image is left after filtering. train_dataloader.dataset.filter'):
+        build_loader(config, 'train_dataloader', lambda: DataLoader(Labelled([])))
     with pytest.raises(ValueError, match='another'):
-        built(config, 'train_dataloader', lambda: (_ for _ in ()).throw(ValueError('another')))
+        build_loader(config, 'train_dataloader', lambda: (_ for _ in ()).throw(ValueError('another')))
 
 
 @pytest.fixture

@@ -25,7 +25,7 @@ from mmengine.runner import save_checkpoint as save_whole
 from mmext.checkpoints import read_checkpoint
 from mmext.checkpoints.last import newest_checkpoint
 from mmext.engine.hooks import CheckpointHook
-from mmext.engine.work_dir import folder_taken
+from mmext.engine.work_dir import locked_folder
 from mmext.errors import UserError
 from mmext.files import remove_leftovers, write_whole
 from tests.backbones.helpers import user_error
@@ -170,7 +170,7 @@ def test_weights_that_turn_bad_after_the_last_loss(train: Callable, tmp_path: Pa
 
     with mock.patch.object(OptimWrapper, 'update_params', update):
         line = error_line(train(tmp_path, options=('train_dataloader.batch_size=80', )))
-    assert 'is not finite any more' in line and 'no checkpoint of it is written' in line
+    assert 'is not finite any more' in line and 'without writing a checkpoint' in line
     assert not list(tmp_path.glob('*.pth'))
 
 
@@ -200,7 +200,7 @@ def test_the_newest_that_reads_well_is_taken(copied: Path, train: Callable):
     assert path == copied / 'epoch_1.pth'
     assert [line.partition(':')[0] for line in passed] == [f'{copied}/epoch_{n}.pth' for n in (10, 3, 2)]
     told = succeeded(train(copied, 2, '--resume'))
-    assert f'passed over: {copied}/epoch_2.pth: not a readable checkpoint' in told
+    assert f'skipped: {copied}/epoch_2.pth: not a readable checkpoint' in told
     assert newest_checkpoint(copied)[0] == copied / 'epoch_2.pth', 'written anew'
 
 
@@ -212,12 +212,12 @@ def test_none_that_reads_well_is_no_beginning(copied: Path, train: Callable):
 
 def test_resuming_where_there_is_nothing_begins(train: Callable, tmp_path: Path):
     told = succeeded(train(tmp_path / 'new', 1, '--resume'))
-    assert 'no checkpoint there yet, the training starts from the beginning' in told
+    assert 'contains no checkpoint yet, the training starts from the beginning' in told
 
 
 def test_a_used_folder(copied: Path, train: Callable):
     line = error_line(train(copied))
-    assert 'holds the checkpoints of a training' in line and '--resume' in line and '--overwrite' in line
+    assert 'contains checkpoints of a training' in line and '--resume' in line and '--overwrite' in line
     assert error_line(train(copied, 1, '--overwrite', options=('model.num_classes=3', )))
     assert 'epoch_2.pth' in usable(copied), 'nothing is deleted before all is checked'
     succeeded(train(copied, 1, '--overwrite'))
@@ -243,7 +243,7 @@ MALFORMED = {
     'optimizer.state.0.momentum_buffer has the shape (2,)': lambda content: content['optimizer']['state'][0].update(
         momentum_buffer=torch.ones(2)),
     'param_schedulers': lambda content: content.update(param_schedulers=3),
-    'can not be resumed from (': lambda content: content.update(param_schedulers=[3]),
+    'cannot be resumed from (': lambda content: content.update(param_schedulers=[3]),
     "'message_hub' is missing": lambda content: content.pop('message_hub'),
 }
 
@@ -258,22 +258,22 @@ def test_a_malformed_checkpoint_is_named(place: str, copied: Path, train: Callab
 
 
 def test_one_training_to_a_folder(copied: Path, train: Callable):
-    code = ('import sys; from mmext.engine.work_dir import folder_taken\n'
-            'with folder_taken(sys.argv[1]):\n    print("taken", flush=True); sys.stdin.read()')
+    code = ('import sys; from mmext.engine.work_dir import locked_folder\n'
+            'with locked_folder(sys.argv[1]):\n    print("taken", flush=True); sys.stdin.read()')
     with subprocess.Popen([sys.executable, '-c', code, str(copied)], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
                           text=True, cwd=ROOT) as other:
         other.stdout.readline()
         line = error_line(train(copied, 3, '--resume'))
         assert f'a training is running there (process {other.pid} on ' in line
         other.send_signal(signal.SIGKILL)
-    with folder_taken(str(copied)):
+    with locked_folder(str(copied)):
         pass
 
 
 def test_processes_that_would_begin_elsewhere_are_told(copied: Path, train: Callable):
     with mock.patch('mmext.engine.run.all_gather_object', lambda own: [own, None]):
         line = error_line(train(copied, 3, '--resume'))
-    assert 'begins with epoch_2.pth, and process 1 with none; the work dir must be on a disk' in line
+    assert 'starts from epoch_2.pth, and process 1 from none; the work dir must be on a disk' in line
 
 
 def test_left_over_files_go_but_not_those_of_a_live_run(copied: Path, train: Callable):

@@ -149,8 +149,8 @@ def test_the_last_line_may_be_whole_without_its_end(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize('line, told', [('{"loss": 1.', 'not JSON'), ('[' * 100_000, 'not JSON'),
-                                        ('', 'not JSON'), ('3', 'no record of a log'),
-                                        ('{"loss": 1}', 'no record of a log'), ('{"step": "a"}', 'no record')])
+                                        ('', 'not JSON'), ('3', 'not a log record'),
+                                        ('{"loss": 1}', 'not a log record'), ('{"step": "a"}', 'not a log record')])
 def test_lines_that_are_no_records(tmp_path: Path, line: str, told: str) -> None:
     log = write(tmp_path, '20260101_000000', [train(1, 10)], end=f'{line}\n{json.dumps(train(1, 20))}\n')
     for text in (log.read_text(), ''.join(log.read_text().splitlines(keepends=True)[:2])):  # in the middle, and last

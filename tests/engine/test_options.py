@@ -96,7 +96,7 @@ def test_a_comma_in_a_checkpoint_named_with_its_type():
 @pytest.mark.parametrize(('words', 'says'), [
     (('optim_wrapper.optimizer.lr', '0.1'), 'need key=value, without a space: optim_wrapper.optimizer.lr=0.1'),
     (('model.backbone.depth', '=18'), 'need key=value, without a space: model.backbone.depth=18'),
-    (('a=1', str(DETECTOR)), 'is an argument of its own? it goes before the option'),
+    (('a=1', str(DETECTOR)), 'a separate argument? put it before the option'),
     (('=3', ), "without a space before the ="),
     (('word', ), '--cfg-options word: need key=value'),
 ])
@@ -213,4 +213,4 @@ def test_variables_that_nothing_reads_any_more_are_told(tmp_path: Path, monkeypa
                     "data = dict(root='x')\n")
     load_config(path, options={'max_epochs': 3, 'data.root': 'y', 'train_cfg.max_epochs': 4})
     assert len(lines) == 2 and lines[0].endswith('did you mean train_cfg.max_epochs?')
-    assert '--cfg-options max_epochs: changes nothing' in lines[0] and '--cfg-options data.root: ' in lines[1]
+    assert '--cfg-options max_epochs: has no effect' in lines[0] and '--cfg-options data.root: ' in lines[1]

@@ -76,7 +76,7 @@ def test_auto_takes_what_is_fast(gpu: bool, instructions: bool, taken: str, caps
 def test_slow_bf16_is_told(capsys: pytest.CaptureFixture):
     with mock.patch.object(precision, 'has_bf16', return_value=False):
         assert flagged(amp='bf16').optim_wrapper.type == 'mmext.ProcessorAmpOptimWrapper'
-    assert 'no instructions for bf16, which makes it slower than fp32' in capsys.readouterr().out
+    assert 'no bf16 instructions, which makes it slower than fp32' in capsys.readouterr().out
     with pytest.raises(UserError, match='--amp fp16.*needs a GPU.*--amp bf16'):
         flagged(amp='fp16')
 

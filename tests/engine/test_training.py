@@ -67,7 +67,7 @@ def test_accumulated_batches_count_in_the_learning_rate(count: int):
 
 @pytest.mark.parametrize('flags, says', [
     (dict(amp='fp16'), '--amp fp16.*needs a GPU.*--amp bf16'),
-    (dict(sync_bn=True, launcher='pytorch'), '--sync-bn.*GPUs alone'),
+    (dict(sync_bn=True, launcher='pytorch'), '--sync-bn.*only on GPUs'),
     (dict(accumulate=0), '--accumulate 0'),
     (dict(clip_grad=0.), '--clip-grad 0'),
     (dict(clip_grad=float('nan')), '--clip-grad nan'),
@@ -188,18 +188,18 @@ def test_slurm_says_what_torchrun_would(tmp_path: Path, monkeypatch: pytest.Monk
     scontrol.chmod(0o755)
     monkeypatch.setenv('PATH', str(tmp_path), prepend=':')
     environ = dict(SRUN, LOCAL_RANK='0')
-    launch.take_slurm(environ)
+    launch.set_slurm_environment(environ)
     assert environ == dict(SRUN, RANK='5', WORLD_SIZE='8', LOCAL_RANK='1', MASTER_ADDR='a3', MASTER_PORT='24567')
     with pytest.raises(UserError, match="first node of 'b7'.*MASTER_ADDR"):
-        launch.take_slurm(dict(SRUN, SLURM_JOB_NODELIST='b7'))
+        launch.set_slurm_environment(dict(SRUN, SLURM_JOB_NODELIST='b7'))
 
 
 def test_slurm_without_scontrol(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv('PATH', '')
     with pytest.raises(UserError, match='MASTER_ADDR'):
-        launch.take_slurm(dict(SRUN))
+        launch.set_slurm_environment(dict(SRUN))
     environ = dict(SRUN, MASTER_ADDR='10.0.0.1', MASTER_PORT='29500')
-    launch.take_slurm(environ)
+    launch.set_slurm_environment(environ)
     assert (environ['MASTER_ADDR'], environ['MASTER_PORT']) == ('10.0.0.1', '29500')
 
 

@@ -61,11 +61,11 @@ def test_a_type_that_does_not_exist(config: str, key: str, kind: str, near: str)
 
 @pytest.mark.parametrize(('options', 'says'), [
     ({'train_dataloader.dataset.pipeline.3.type': 'CocoDataset'},
-     "train_dataloader.dataset.pipeline.3.type: 'CocoDataset' is registered, but for other places"),
+     "train_dataloader.dataset.pipeline.3.type: 'CocoDataset' is registered, but not for this place"),
     ({'train_dataloader.dataset.pipeline.3': dict(scale=3, _delete_=True)},
      'train_dataloader.dataset.pipeline.3: has no type'),
-    ({'optim_wrapper.optimizer.type': 3}, 'optim_wrapper.optimizer.type: 3 is no name'),
-    ({'model': 3}, 'model: 3 is no dict'), ({'default_scope': 'mmdett'}, "default_scope: there is no 'mmdett'"),
+    ({'optim_wrapper.optimizer.type': 3}, 'optim_wrapper.optimizer.type: 3 is not the name'),
+    ({'model': 3}, 'model: 3 is not a dict'), ({'default_scope': 'mmdett'}, "default_scope: there is no 'mmdett'"),
 ])
 def test_what_can_not_be_built(options: dict, says: str):
     assert says in refusal('ssd300_iresnet50_coco.py', options)
@@ -93,7 +93,7 @@ def test_an_argument_of_the_base_configs_type(tmp_path: Path):
 def test_channels_of_another_depth(config: str, says: str):
     depth = 50 if '18' in config else 18
     line = refusal(config, {'model.backbone.depth': depth})
-    assert f'of depth {depth} has maps of' in line and f'give --cfg-options {says}, or let --backbone' in line
+    assert f'of depth {depth} has maps of' in line and f'give --cfg-options {says}, or use --backbone' in line
     words = dict(word.split('=') for word in says.split())
     remedy = {key: [int(number) for number in text[1:-1].split(',')] if text[0] == '[' else int(text)
               for key, text in words.items()}
@@ -120,4 +120,4 @@ def test_maps_of_anothers_backbone():
     options = {'model.backbone.type': 'ResNet', 'model.backbone.depth': 18}
     line = refusal('retinanet_iresnet50_fpn_coco.py', options)
     assert 'ResNet of depth 18 has maps of [64,128,256,512] channels' in line
-    assert 'model.backbone: ResNet can not be built' in refusal('ssd300_iresnet50_coco.py', options)  # its dilations
+    assert 'model.backbone: ResNet cannot be built' in refusal('ssd300_iresnet50_coco.py', options)  # its dilations

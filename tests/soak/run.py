@@ -19,7 +19,7 @@ from types import ModuleType
 
 import mmext  # noqa: F401  repairs the stack before anything else is imported
 from mmext.engine import cli
-from mmext.engine.work_dir import folder_taken
+from mmext.engine.work_dir import locked_folder
 from mmext.files import read_text, write_text
 from tests.conftest import ROOT
 from tests.soak import disk, flat, inputs, kills, ranks
@@ -41,7 +41,7 @@ def main() -> int:
     parser.add_argument('--docs', action='store_true', help='write the table into docs/reliability.md, and run nothing')
     args = parser.parse_args()
     args.folder.mkdir(parents=True, exist_ok=True)
-    with folder_taken(str(args.folder)):  # two soaks would spoil each other's runs
+    with locked_folder(str(args.folder)):  # two soaks would spoil each other's runs
         return work(args)
 
 

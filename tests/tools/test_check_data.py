@@ -98,5 +98,5 @@ def test_images_of_another_size_and_malformed_annotations(data: Path):
 
 
 def test_what_is_no_report(tmp_path: Path):
-    assert '.json or a .txt' in error_line(here('check_data.py', CONFIGS['detection'], '--out', tmp_path / 'x.csv'))
+    assert '.json or .txt' in error_line(here('check_data.py', CONFIGS['detection'], '--out', tmp_path / 'x.csv'))
     assert 'need 0 or more' in error_line(here('check_data.py', CONFIGS['detection'], '--workers', -1))

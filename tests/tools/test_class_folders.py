@@ -19,9 +19,9 @@ IN_THIS_PROCESS = [f'{split}_dataloader.num_workers=0' for split in ('train', 'v
 
 
 @pytest.mark.parametrize(('classes', 'flags', 'told'), [
-    (2, (), 'batch: 32 samples an update, of which the training set has 8, the recipe has 256; the learning rate stays '
-     '0.1, in proportion it would be 0.0125: give --auto-scale-lr, or the batch of the recipe'),
-    (3, ('--accumulate', 4, '--auto-scale-lr'), 'batch: 128 samples an update (4 batches x 32), of which the training '
+    (2, (), 'batch: 32 samples per update, of which the training set has 8, the recipe has 256; the learning rate '
+     'stays 0.1, scaled linearly it would be 0.0125: give --auto-scale-lr, or use the batch size of the recipe'),
+    (3, ('--accumulate', 4, '--auto-scale-lr'), 'batch: 128 samples per update (4 batches x 32), of which the training '
      'set has 12, the recipe has 256; learning rate 0.1 x 128 / 256 = 0.05'),
 ])
 def test_a_few_classes(classes: int, flags: tuple, told: str, tmp_path_factory: pytest.TempPathFactory):

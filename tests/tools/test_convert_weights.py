@@ -228,4 +228,5 @@ def test_a_model_of_any_kind_becomes_safetensors(tmp_path: Path):
     one, other = (Trained.read(str(path)) for path in (source, tmp_path / 'c.pth'))
     assert one.classes == other.classes == ('é', 'b')
     assert all(torch.equal(value, other.weights[name]) for name, value in weights.items())
-    assert 'has to be said' in error_line(here('convert_weights.py', source, tmp_path / 'd.pth', '--source', 'timm'))
+    unnamed = here('convert_weights.py', source, tmp_path / 'd.pth', '--source', 'timm')
+    assert 'give the network whose names' in error_line(unnamed)

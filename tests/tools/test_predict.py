@@ -67,7 +67,7 @@ def test_what_can_not_be_read_is_named(checkpoint: Path, shapes: Path, tmp_path:
     (['--score', 'nan'], '--score nan: need'),
     (['--device', 'cuda:77'], '--device cuda:77: torch sees'),
     (['--out', '{checkpoint}'], "can't write there"),
-    (['--out', '{images}'], 'would be among its images'),
+    (['--out', '{images}'], 'would be written among the images'),
     (['--cfg-options', 'model.bbox_head.num_clases=3'], 'num_clases'),
     (['--backbone', 'resnet50'], 'tensors of SingleStageDetector fit')])
 def test_mistakes(checkpoint: Path, shapes: Path, tmp_path: Path, arguments: list[str], told: str) -> None:

@@ -73,8 +73,8 @@ def test_resumed_training_on_mmdets_runtime_is_bit_equal(shapes: Path, tmp_path:
                               '--data-root', shapes, '--classes', 'auto', '--seed', 3, '--work-dir', tmp_path / name,
                               *flags, '--cfg-options', *NARROW, 'val_dataloader.num_workers=0',
                               'val_dataloader.persistent_workers=False', f'train_cfg.max_epochs={epochs}'))
-        assert ('batch: 2 samples an update, the recipe has 16; the learning rate stays 0.01, in proportion it would '
-                'be 0.00125: give --auto-scale-lr') in told
+        assert ('batch: 2 samples per update, the recipe has 16; the learning rate stays 0.01, scaled linearly it '
+                'would be 0.00125: give --auto-scale-lr') in told
         return read_checkpoint(tmp_path / name / f'epoch_{epochs}.pth')['state_dict']
 
     once = weights('once', 2)

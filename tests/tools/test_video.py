@@ -76,8 +76,8 @@ def trained(configs: Path, kinetics: Path, tmp_path_factory: pytest.TempPathFact
 
 def test_training_goes_on_without_unreadable_videos(trained: tuple[Path, str], kinetics: Path) -> None:
     work_dir, printed = trained
-    assert ('batch: 2 samples an update, the recipe has 64; the learning rate stays 0.01, in proportion it would be '
-            '0.0003125: give --auto-scale-lr, or the batch of the recipe') in printed
+    assert ('batch: 2 samples per update, the recipe has 64; the learning rate stays 0.01, scaled linearly it would be '
+            '0.0003125: give --auto-scale-lr, or use the batch size of the recipe') in printed
     assert 'goes on without 1 of the 12 videos' in printed and 'v 1.mp4' in printed
     assert 'epoch 1: 1 file(s) turned out unreadable, 1 so far: v 2.mp4: no video stream, only audio' in printed
     assert '3 unreadable file(s)' in printed

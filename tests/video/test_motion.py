@@ -213,6 +213,6 @@ def test_a_folder_with_other_things_is_left_alone(motion: ModuleType, tmp_path: 
     (tmp_path / 'photo.jpg').touch()
     with pytest.raises(UserError, match="'photo.jpg' in it"):
         make(motion, tmp_path, *SMALL)
-    with pytest.raises(UserError, match='a file of that name'):
+    with pytest.raises(UserError, match='is a file; give another folder'):
         make(motion, tmp_path / 'photo.jpg', *SMALL)
     assert [path.name for path in tmp_path.iterdir()] == ['photo.jpg']

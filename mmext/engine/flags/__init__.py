@@ -1,1 +1,1 @@
-"""The flags of the commands, each in one place: parser entry, check, effect, line in the docs."""
+"""The flags of the commands. Each is defined in one place: parser entry, check, effect, and entry in the docs."""

@@ -1,44 +1,50 @@
-"""The flags that training and testing share: what changes a config, and how it runs."""
+"""The flags that training and testing have in common."""
 
 from __future__ import annotations
 
 import argparse
+from typing import TYPE_CHECKING
 
 from mmext.engine.flags.actions import OptionsAction
 from mmext.engine.flags.flag import Flag, flag
+
+if TYPE_CHECKING:
+    from mmengine.config import Config
 
 MEMORY_FORMATS = ('auto', 'contiguous', 'channels_last')  # mmext.backbones.memory_format, which imports torch
 
 
 @flag('--memory-format', choices=MEMORY_FORMATS, default='auto', always=True,
-      help="of the weights; 'auto' is channels_last where that is faster: for images on a processor, and on a GPU with "
-      '--amp',
-      docs='of the weights: `channels_last`, `contiguous`, or `auto`, the default: channels last where that is faster, '
-      'for images on a processor, and on a GPU with `--amp`')
-def memory_format(config: object, value: str, given: argparse.Namespace) -> None:
-    """Has training and testing put the weights into a memory format, in place of one that the config names."""
+      help="memory format of the weights; 'auto' is channels_last where that is faster: for images on a CPU, and on a "
+      'GPU with --amp',
+      docs='memory format of the weights: `channels_last`, `contiguous`, or `auto`, the default, which is channels '
+      'last where that is faster: for images on a CPU, and on a GPU with `--amp`')
+def memory_format(config: Config, value: str, given: argparse.Namespace) -> None:
+    """Sets the memory format of the weights for training and testing, overriding that of the config."""
     others = [hook for hook in config.get('custom_hooks') or [] if hook['type'] != 'mmext.MemoryFormatHook']
     config.custom_hooks = [*others, dict(type='mmext.MemoryFormatHook', memory_format=value)]
 
 
-WORK_DIR = Flag('--work-dir', dict(help='where the run writes (default: work_dirs/<config>[_<backbone>][_seed<N>])'),
+WORK_DIR = Flag('--work-dir',
+                dict(help='where the run writes its files (default: work_dirs/<config>[_<backbone>][_seed<N>])'),
                 shown='--work-dir DIR',
-                docs='where the run writes; `work_dirs/<config>[_<backbone>][_seed<N>]` if it is not given')
-DATA_ROOT = Flag('--data-root', dict(help='moves every data set and evaluator of the config there'),
-                 shown='--data-root DIR', docs='your own data, see the README')
+                docs='where the run writes its files; by default `work_dirs/<config>[_<backbone>][_seed<N>]`')
+DATA_ROOT = Flag('--data-root', dict(help='the data root of every data set and evaluator of the config'),
+                 shown='--data-root DIR', docs='the folder of your own data, see the README')
 CLASSES = Flag(
-    '--classes', dict(help="your own: a,b,c, or 'auto': those of the checkpoint that is tested, or else of the "
-                      'training annotations'),
+    '--classes', dict(help="class names a,b,c, or 'auto' for those of the tested checkpoint or else of the training "
+                      'annotations'),
     shown='--classes a,b,c|auto', docs='the classes of your own data, or `auto` for those of the training annotations')
 BACKBONE = Flag(
-    '--backbone', dict(metavar='NAME', help='another network, as mmext.list_backbones() names it'),
-    docs='another network in the same config, its channels adjusted; outputs go to `work_dirs/<config>_<NAME>`')
-OPTIONS = Flag('--cfg-options', dict(nargs='+', action=OptionsAction, metavar='k=v', help='other keys of the config'),
-               shown='--cfg-options k=v ...', docs='any other key, see below')
+    '--backbone', dict(metavar='NAME', help='another network, by its name in mmext.list_backbones()'),
+    docs='another network in the same config, with the channels adapted; outputs go to `work_dirs/<config>_<NAME>`')
+OPTIONS = Flag('--cfg-options', dict(nargs='+', action=OptionsAction, metavar='k=v',
+                                     help='sets other keys of the config'),
+               shown='--cfg-options k=v ...', docs='sets any other key of the config, see below')
 LAUNCHER = Flag('--launcher', dict(choices=['none', 'pytorch', 'slurm'], default='none',
                                    help="'pytorch' under torchrun, 'slurm' under srun"),
                 shown='--launcher pytorch|slurm', docs='several processes, see below')
 LOCAL_RANK = Flag('--local-rank', dict(type=int, default=0, help=argparse.SUPPRESS), also=('--local_rank', ))
 
-CONFIG = (DATA_ROOT, BACKBONE, OPTIONS, CLASSES)  # what load_config takes, in the order in which it applies them
+CONFIG = (DATA_ROOT, BACKBONE, OPTIONS, CLASSES)  # the arguments of load_config, in the order in which it applies them
 SHARED = (WORK_DIR, *CONFIG, memory_format, LAUNCHER, LOCAL_RANK)

@@ -20,75 +20,76 @@ COMPILE_MODES = ('default', 'reduce-overhead', 'max-autotune')  # of torch.compi
 
 RESUME = Flag(
     '--resume', dict(nargs='?', const='auto', metavar='CKPT',
-                     help='go on from a checkpoint; without a path, from the newest one in the work dir that can be '
-                     'read, or from the beginning where there is none'),
+                     help='resume from a checkpoint; without a path, from the newest readable one in the work dir, '
+                     'or from the beginning if there is none'),
     shown='--resume [CKPT]',
-    docs='goes on from a checkpoint, by default the newest one in the work dir that can be read; bit for bit as if '
-    'never interrupted, in the middle of an epoch too. In a work dir without checkpoints it starts from the beginning. '
-    'Refused where the learning rate, the schedule, the batch, the seed or the number of processes is not what it was')
+    docs='resumes from a checkpoint, by default the newest readable one in the work dir; the result is bit-identical '
+    'to an uninterrupted run, also within an epoch. In a work dir without checkpoints the training starts from the '
+    'beginning. Refused if the learning rate, schedule, batch size, seed or number of processes has changed')
 RESUME_ANYWAY = Flag(
     '--resume-anyway', dict(
-        action='store_true', help='go on though the learning rate, the schedule, the optimizer, the batch, the seed or '
-        'the number of processes is not what it was; the first three stay what they were'),
-    docs='goes on all the same, see [reliability.md](reliability.md)')
+        action='store_true', help='resume even if the learning rate, schedule, optimizer, batch size, seed or number '
+        'of processes has changed; the first three keep the values of the checkpoint'),
+    docs='resumes in spite of such changes, see [reliability.md](reliability.md)')
 OVERWRITE = Flag(
     '--overwrite', dict(action='store_true', help='delete the checkpoints of an earlier training in the work dir, and '
-                        'start anew'),
-    docs='a work dir that holds checkpoints is refused without `--resume`; this deletes them, and starts anew')
+                        'start a new one'),
+    docs='a work dir with checkpoints is refused without `--resume`; this flag deletes them and starts a new training')
 
 
 @flag('--save-every', metavar='WHEN',
-      help='also write a checkpoint every so many iterations (500 or 500it), or so often (10min, 2h, 90s); the newest '
-      'of these is kept',
-      docs='also writes a checkpoint every `500it` (iterations), `10min` or `2h`; the newest of these is kept')
+      help='also write a checkpoint at this interval: iterations (500 or 500it) or time (10min, 2h, 90s); only the '
+      'newest of these is kept',
+      docs='also writes a checkpoint every `500it` (iterations), `10min` or `2h`; only the newest of these is kept')
 def save_every(config: Config, every: str, given: argparse.Namespace) -> None:
-    """Writes a checkpoint every so many iterations, or so often, beside those that the config asks for.
+    """Writes checkpoints at an interval of iterations or time, in addition to those of the config.
 
     Raises:
-        UserError: it is none of these, or the config's loop can't be resumed in the middle, or writes no checkpoints.
+        UserError: the interval is invalid, the config's loop can't resume within an epoch, or writes no checkpoints.
     """
     from mmext.engine.resume.interrupts import parse_interval
     from mmext.engine.resume.loops import is_resumable
 
     parse_interval(every)
     if not is_resumable(config):
-        raise UserError(f'--save-every: the loop {(config.get("train_cfg") or {}).get("type")} is not one that can go '
-                        'on in the middle; need EpochBasedTrainLoop or IterBasedTrainLoop')
+        raise UserError(f'--save-every: the loop {(config.get("train_cfg") or {}).get("type")} cannot be '
+                        'resumed within an epoch; use EpochBasedTrainLoop or IterBasedTrainLoop')
     if not (config.get('default_hooks') or {}).get('checkpoint'):
         raise UserError('--save-every: the config writes no checkpoints (default_hooks.checkpoint)')
     config.train_cfg.save_every = every
 
 
-@flag('--seed', type=int, metavar='N', help='of everything random; drawn and logged if not given',
-      docs='the same run again; outputs go to `..._seed<N>`')
+@flag('--seed', type=int, metavar='N', help='the seed of all random numbers; drawn and logged if not given',
+      docs='the seed of all random numbers, to repeat a run; outputs go to `..._seed<N>`')
 def seed(config: Config, value: int, given: argparse.Namespace) -> None:
-    """Of everything random. UserError for a seed that numpy's generator does not take."""
+    """Sets the seed of all random numbers. Raises a UserError for a seed that numpy does not accept."""
     if not 0 <= value < 2**32:
         raise UserError(f'--seed {value}: need a number from 0 to {2**32 - 1}')
     config.setdefault('randomness', dict(seed=None))
     config.randomness.seed = value
 
 
-@flag('--deterministic', action='store_true', help='only deterministic algorithms; slower on a GPU',
-      docs='with `--seed`, the same bits again: only deterministic algorithms')
+@flag('--deterministic', action='store_true', help='use only deterministic algorithms; slower on a GPU',
+      docs='uses only deterministic algorithms; with `--seed`, results are bit-identical')
 def deterministic(config: Config, value: bool, given: argparse.Namespace) -> None:
-    """Only deterministic algorithms."""
+    """Makes torch use only deterministic algorithms."""
     config.setdefault('randomness', dict(seed=None))
     config.randomness.deterministic = True
 
 
 @flag('--auto-scale-lr', action='store_true',
-      help="scale the learning rate, which is for the paper's batch, to the batch that's used: of a process, times "
-      'processes, times N of --accumulate',
-      docs="the learning rate is for the paper's batch (SSD300's: 256 images an update); scale it to what is really "
-      'used: batch x processes x `--accumulate`')
+      help="scale the learning rate, which is meant for the paper's batch size, to the actual one: the batch size of a "
+      'process, times processes, times N of --accumulate',
+      docs="scales the learning rate, which is meant for the paper's batch size (SSD300: 256 images per update), to "
+      'the actual one: batch size x processes x `--accumulate`')
 def auto_scale_lr(config: Config, value: bool, given: argparse.Namespace) -> None:
-    """Scales the learning rate by the batch of an update over the one that the config's learning rate is for.
+    """Scales the learning rate by the batch size of an update divided by the config's ``base_batch_size``.
 
-    The batch of an update is that of a process times processes times ``--accumulate`` (``run.scale_for_accumulation``).
+    The batch size of an update is that of a process times processes times ``--accumulate``, see
+    ``batch.scale_for_accumulation``.
 
     Raises:
-        UserError: the config does not say which batch its learning rate is for.
+        UserError: the config does not state the batch size that its learning rate is meant for.
     """
     if 'base_batch_size' not in (config.get('auto_scale_lr') or {}):
         raise UserError('--auto-scale-lr: the config has no auto_scale_lr.base_batch_size')
@@ -97,40 +98,40 @@ def auto_scale_lr(config: Config, value: bool, given: argparse.Namespace) -> Non
 
 @flag('--compile', nargs='?', const='default', choices=COMPILE_MODES, metavar='MODE', shown='--compile [MODE]',
       help='torch.compile of backbone, neck and dense head: ' + ', '.join(COMPILE_MODES),
-      docs="`torch.compile` of backbone, neck and dense head, once before the first step and once before the first "
-      "validation. mmengine's own `compile=True` takes the losses too, and compiles anew where an image has another "
+      docs="compiles backbone, neck and dense head with `torch.compile`, once before the first step and once before "
+      "the first validation. mmengine's own `compile=True` includes the losses, and recompiles for images with another "
       'number of objects')
 def compile_mode(config: Config, mode: str, given: argparse.Namespace) -> None:
-    """See ``mmext.CompileHook``."""
+    """Adds ``mmext.CompileHook``."""
     add_hook(config, dict(type='mmext.CompileHook', mode=mode))
 
 
 @flag('--accumulate', type=int, metavar='N',
-      help='one update from the gradients of N batches, as if they were one batch',
-      docs='one update from the mean gradient of N batches')
+      help='make one update from the mean gradient of N batches, as if they were one batch',
+      docs='makes one update from the mean gradient of N batches')
 def accumulate(config: Config, count: int, given: argparse.Namespace) -> None:
-    """One update from the mean gradient of ``count`` batches.
+    """Makes one update from the mean gradient of ``count`` batches.
 
-    Equal to a batch ``count`` times as large where a loss is a mean over samples and no layer has batch statistics.
-    ``mmext.AccumulationHook`` ends the counting with each epoch. What a schedule counts in iterations (a warm-up's 500)
-    still counts batches, so that it takes ``count`` times fewer updates; ``FiniteLossHook`` looks at each batch's loss.
+    This equals a batch ``count`` times as large if the loss is a mean over samples and no layer uses batch statistics.
+    ``mmext.AccumulationHook`` keeps the accumulation within an epoch. Schedules in iterations, such as a warm-up of
+    500, still count batches, so they take ``count`` times fewer updates. ``FiniteLossHook`` checks each batch's loss.
 
     Raises:
-        UserError: not a positive number.
+        UserError: ``count`` is not positive.
     """
     if count < 1:
-        raise UserError(f'--accumulate {count}: need 1 batch an update or more')
+        raise UserError(f'--accumulate {count}: need at least 1 batch per update')
     config.optim_wrapper.accumulative_counts = count
     add_hook(config, dict(type='mmext.AccumulationHook'))
 
 
-@flag('--clip-grad', type=float, metavar='NORM', help='scale gradients down to this norm',
-      docs='scale gradients down to this norm; it is logged as `grad_norm`')
+@flag('--clip-grad', type=float, metavar='NORM', help='clip gradients to this norm',
+      docs='clips gradients to this norm; their norm is logged as `grad_norm`')
 def clip_grad(config: Config, max_norm: float, given: argparse.Namespace) -> None:
-    """Gradients, all in one vector, are scaled down to this norm if theirs is larger; ``grad_norm`` is logged.
+    """Clips the norm of all gradients together, and logs it as ``grad_norm``.
 
     Raises:
-        UserError: not a positive number.
+        UserError: ``max_norm`` is not a positive finite number.
     """
     if not (max_norm > 0 and math.isfinite(max_norm)):
         raise UserError(f'--clip-grad {max_norm}: need a norm above 0')
@@ -138,57 +139,57 @@ def clip_grad(config: Config, max_norm: float, given: argparse.Namespace) -> Non
 
 
 @flag('--amp', nargs='?', const='auto', choices=PRECISIONS, shown='--amp [auto|fp16|bf16]',
-      help="mixed precision: fp16 with a scaled loss (needs a GPU), bf16 without (on a GPU or a processor), or 'auto', "
-      'the default: fp16 on a GPU, bf16 on a processor that is fast in it',
-      docs='mixed precision: fp16 with a scaled loss (needs a GPU), or bf16 without, on a GPU or a processor; `auto`, '
-      'the default, is fp16 on a GPU, bf16 on a processor with instructions for it, and fp32 on others')
+      help="mixed precision: fp16 with loss scaling (needs a GPU), bf16 (on a GPU or a CPU), or 'auto', the default: "
+      'fp16 on a GPU, bf16 on a CPU with bf16 instructions',
+      docs='mixed precision: fp16 with loss scaling (needs a GPU), or bf16, on a GPU or a CPU; `auto`, the default, is '
+      'fp16 on a GPU, bf16 on a CPU with bf16 instructions, and fp32 on other CPUs')
 def amp(config: Config, precision: str, given: argparse.Namespace) -> None:
-    """See ``precision.set_precision``."""
+    """Sets up mixed precision, see ``precision.set_precision``."""
     from mmext.engine.precision import set_precision
 
     set_precision(config, precision)
 
 
 @flag('--ema', nargs='?', type=float, const=2e-4, metavar='MOMENTUM', shown='--ema [MOMENTUM]',
-      help='validate, and keep for testing, the moving average of the weights; MOMENTUM is the weight of the newest '
+      help='validate and test the moving average of the weights; MOMENTUM is the share of the newest weights '
       '(default %(const)s, an average over about 5000 updates)',
-      docs='validate, and keep for testing, the moving average of the weights (momentum 2e-4 by default)')
+      docs='validates, and saves for testing, the moving average of the weights (default momentum: 2e-4)')
 def ema(config: Config, momentum: float, given: argparse.Namespace) -> None:
-    """Keeps an exponential moving average of weights and buffers, which is what is validated, and tested afterwards.
+    """Computes an exponential moving average of weights and buffers, which is used for validation and testing.
 
-    average = (1 - momentum) * average + momentum * weights, at each update, see ``mmext.EMAHook``. A checkpoint's
-    ``state_dict`` holds the average, its ``ema_state_dict`` the weights that the optimiser works on. mmengine's default
-    momentum is 2e-4, as is timm's (a decay of 0.9998); buffers are averaged as timm and mmdet's RTMDet do.
+    At each update, average = (1 - momentum) * average + momentum * weights, see ``mmext.EMAHook``. In a checkpoint,
+    ``state_dict`` holds the average, and ``ema_state_dict`` the weights that the optimiser updates. The default
+    momentum of mmengine is 2e-4, as in timm (a decay of 0.9998); buffers are averaged as in timm and mmdet's RTMDet.
 
     Raises:
-        UserError: a momentum outside of 0 to 1, or a config that averages already.
+        UserError: a momentum outside of 0 to 1, or a config that uses_ema already.
     """
     if not 0 < momentum < 1:
         raise UserError(f'--ema {momentum}: need a momentum between 0 and 1, the weight of the newest values')
-    if averages(config):
+    if uses_ema(config):
         raise UserError('--ema: the config has an EMAHook already; change that with --cfg-options')
     add_hook(config, dict(type='mmext.EMAHook', momentum=momentum, update_buffers=True))
 
 
-@flag('--sync-bn', action='store_true', help='batch norms share statistics over all processes',
-      docs='batch norms share statistics over all processes (needs GPUs)')
+@flag('--sync-bn', action='store_true', help='synchronise batch norm statistics over all processes',
+      docs='synchronises batch norm statistics over all processes (needs GPUs)')
 def sync_bn(config: Config, value: bool, given: argparse.Namespace) -> None:
-    """Batch norms of all processes share their statistics; in a single process they stay what they are.
+    """Synchronises batch norm statistics over all processes; without effect in a single process.
 
     Raises:
-        UserError: several processes without a GPU: torch's SyncBatchNorm trains on GPUs alone.
+        UserError: there are several processes without a GPU, which torch's SyncBatchNorm needs.
     """
     import torch
 
     if given.launcher != 'none' and not torch.cuda.is_available():
-        raise UserError("--sync-bn: torch's SyncBatchNorm trains on GPUs alone, and torch sees none; leave it out")
+        raise UserError("--sync-bn: torch's SyncBatchNorm trains only on GPUs, and torch finds none; remove the flag")
     config.sync_bn = 'torch'
 
 
-@flag('--tensorboard', action='store_true', help='write what is logged to TensorBoard too',
-      docs="TensorBoard's event files beside the logs: `tensorboard --logdir work_dirs`")
+@flag('--tensorboard', action='store_true', help='also write the logs for TensorBoard',
+      docs='also writes the logs as TensorBoard event files: `tensorboard --logdir work_dirs`')
 def tensorboard(config: Config, value: bool, given: argparse.Namespace) -> None:
-    """Writes every logged scalar to TensorBoard's event file too, beside ``scalars.json``.
+    """Writes every logged scalar to a TensorBoard event file in addition to ``scalars.json``.
 
     Raises:
         UserError: tensorboard is not installed.
@@ -212,21 +213,21 @@ def apply_training_flags(config: Config, **values: object) -> None:
 
     Args:
         config: changed in place.
-        values: of flags, as ``--save-every 10min`` gives ``save_every='10min'``; ``--compile`` gives ``compile``.
+        values: the values of flags; ``--save-every 10min`` is ``save_every='10min'``, ``--compile`` is ``compile``.
 
     Raises:
-        UserError: a flag that can't work with this machine, launcher or config, or a number out of its range.
+        UserError: a flag does not work with this machine, launcher or config, or a number is out of range.
     """
     apply_flags(TRAINING, config, with_defaults(FLAGS, values))
 
 
-def averages(config: Config) -> bool:
-    """Whether a training of this config keeps an average of the weights."""
+def uses_ema(config: Config) -> bool:
+    """Whether a training of this config computes an average of the weights."""
     hooks = [*(config.get('custom_hooks') or []), *(config.get('default_hooks') or {}).values()]
     return any(str(hook['type']).endswith('EMAHook') for hook in hooks if hook)
 
 
 def require_average(config: Config, checkpoint: dict, path: str) -> None:
-    """Raises a UserError where a training with EMA is to go on without it, from weights that it never had."""
-    if 'ema_state_dict' in checkpoint and not averages(config):
-        raise UserError(f'{path}: comes from a training with --ema, and holds averaged weights; give --ema again')
+    """Raises a UserError if a training with EMA would be resumed without it, from the averaged weights."""
+    if 'ema_state_dict' in checkpoint and not uses_ema(config):
+        raise UserError(f'{path}: was written by a training with --ema, and has averaged weights; give --ema again')

@@ -1,4 +1,4 @@
-"""Hooks that keep a run reproducible, finite, honest and quick, and show how far it is."""
+"""Hooks for reproducibility, checks of finite numbers, checkpoints, precision, compilation and progress bars."""
 
 from mmext.engine.hooks.accumulation import AccumulationHook
 from mmext.engine.hooks.checkpoint import CheckpointHook

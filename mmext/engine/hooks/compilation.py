@@ -1,4 +1,4 @@
-"""``torch.compile`` of what has the same shapes at every step: the network, and not targets and losses."""
+"""``torch.compile`` of the parts with constant shapes: the network, but not targets and losses."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from torch import nn
 
-from mmext.engine.wrapper import bare
+from mmext.engine.wrapper import unwrap_model
 from mmext.errors import UserError
 from mmext.registry import HOOKS
 
@@ -15,21 +15,21 @@ PARTS = ('backbone', 'neck', 'rpn_head', 'bbox_head')
 
 
 def compile_network(model: nn.Module, mode: str = 'default', backend: str = 'inductor') -> list[str]:
-    """Compiles a model's backbone, neck and dense head where they are; weights keep their names, copies are eager.
+    """Compiles a model's backbone, neck and dense head in place. Weights keep their names; copies are not compiled.
 
-    mmengine's ``compile=True`` takes the whole training step: of a detector that is a new graph for many another number
-    of objects, each of which takes a processor the better part of a minute.
+    mmengine's ``compile=True`` compiles the whole training step. For a detector this creates new graphs for different
+    numbers of objects, each of which takes up to a minute on a CPU.
 
     Args:
         model: a classifier, recognizer or detector.
         mode: 'default', 'reduce-overhead' or 'max-autotune', see ``torch.compile``.
-        backend: likewise.
+        backend: the backend of ``torch.compile``.
 
     Returns:
-        The names of what is compiled, when it is first called.
+        The names of the parts, which are compiled when they are first called.
 
     Raises:
-        UserError: the model has none of these.
+        UserError: the model has none of these parts.
     """
     found = [name for name in PARTS if isinstance(getattr(model, name, None), nn.Module)]
     if not found:
@@ -40,7 +40,7 @@ def compile_network(model: nn.Module, mode: str = 'default', backend: str = 'ind
 
 
 def require_compiler(device: torch.device) -> None:
-    """Compiles a line for a device. UserError where that fails: no C++ compiler, no triton."""
+    """Test-compiles a function for a device. Raises a UserError if that fails (no C++ compiler, no triton)."""
     try:
         torch.compile(lambda x: x.relu() + 1)(torch.ones(8, device=device))
     except RuntimeError as error:
@@ -53,11 +53,10 @@ class CompileHook(Hook):
     """Trains and validates with a compiled network, see ``compile_network``.
 
     Args:
-        mode: see there.
-        backend: likewise.
+        mode, backend: the arguments of ``compile_network``.
 
     Raises:
-        UserError: before the training, where nothing can be compiled.
+        UserError: before the training, if nothing can be compiled.
     """
 
     def __init__(self, mode: str = 'default', backend: str = 'inductor') -> None:
@@ -65,8 +64,8 @@ class CompileHook(Hook):
         self.backend = backend
 
     def before_run(self, runner: Runner) -> None:
-        model = bare(runner.model)
+        model = unwrap_model(runner.model)
         if self.backend == 'inductor':
             require_compiler(next(model.parameters()).device)
         names = compile_network(model, self.mode, self.backend)
-        runner.logger.info(f'Compiled when they are first called, which takes minutes: {", ".join(names)}')
+        runner.logger.info(f'These parts will be compiled at their first call, which takes minutes: {", ".join(names)}')

@@ -1,4 +1,4 @@
-"""Logged losses of several processes."""
+"""Averages logged losses over processes."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from mmext.registry import LOG_PROCESSORS
 
 @LOG_PROCESSORS.register_module()
 class MeanLogProcessor(LogProcessor):
-    """Logs the mean over the processes of what each of them measured while training, and so the whole batch's loss.
+    """Logs training values averaged over all processes, so that the loss is that of the whole batch.
 
-    mmengine's logs what the first process saw of its own share of the batch. Takes mmengine's arguments. All processes
-    have to log at the same iterations.
+    mmengine's ``LogProcessor`` logs the values of the first process, for its share of the batch. The arguments are the
+    same. All processes must log at the same iterations.
     """
 
     def _collect_scalars(self, custom_cfg: list[dict], runner, mode: str, reserve_prefix: bool = False) -> dict:

@@ -1,4 +1,4 @@
-"""Whether the numbers of an iteration are finite, found on their device without waiting for it."""
+"""Checks on the device, without synchronisation, whether the numbers of an iteration are finite."""
 
 from __future__ import annotations
 
@@ -13,23 +13,25 @@ LOSS, STATISTIC, GRADIENT, WEIGHT = 'loss', 'statistic', 'gradient', 'weight'  #
 
 
 def norms_of(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The Euclidean norm of each tensor, in one fused operation for many: NaN or infinite where an element is."""
+    """The Euclidean norm of each tensor, computed by fused operations; not finite if an element is not."""
     wide = [value.detach() if value.dtype in (torch.float32, torch.float64) else value.detach().float()
             for value in tensors.values()]
-    return dict(zip(tensors, torch._foreach_norm(wide))) if wide else {}
+    if not wide:
+        return {}
+    return dict(zip(tensors, torch._foreach_norm(wide)))  # pyright: ignore[reportPrivateImportUsage]
 
 
 class Gradients:
-    """The norms of an optimiser's gradients, taken as they are about to be used, before they are clipped.
+    """The norms of an optimiser's gradients, computed when they are about to be used, but before they are clipped.
 
-    Clipping by a norm that is not finite makes all gradients NaN, and nobody could tell whose was the first.
+    Clipping by a norm that is not finite makes all gradients NaN, which would hide where the first one came from.
 
     Args:
-        wrapper: of the optimiser.
+        wrapper: the wrapper of the optimiser.
         names: id of a parameter -> its name.
 
     Attributes:
-        updated: whether the optimiser made a step before the last ``take``.
+        updated: whether the optimiser made a step before the last ``collect``.
     """
 
     def __init__(self, wrapper: OptimWrapper, names: Mapping[int, str]) -> None:
@@ -42,48 +44,54 @@ class Gradients:
         self.hook = wrapper.optimizer.register_step_pre_hook(self.before_step)
         self.clip = wrapper.clip_func if wrapper.clip_grad_kwargs else None
         if self.clip:
-            wrapper.clip_func = self.before_clipping
+            wrapper.clip_func = self.before_clipping  # pyright: ignore[reportAttributeAccessIssue]  one of torch's two
 
     def remove(self) -> None:
-        """Leaves the optimiser as it was."""
+        """Removes the hooks from the optimiser."""
         self.hook.remove()
         if self.clip:
             self.wrapper.clip_func = self.clip
 
     def norms(self) -> dict[str, Tensor]:
+        """Parameter name -> norm of its current gradient."""
         return norms_of({name: value.grad for name, value in self.parameters.items()
                          if value.grad is not None and not value.grad.is_sparse})
 
     def before_clipping(self, *args, **kwargs) -> Tensor | None:
+        """Replaces the clipping function: records the norms, then clips."""
+        assert self.clip is not None
         self.unclipped = self.norms()
         return self.clip(*args, **kwargs)
 
     def before_step(self, optimizer: torch.optim.Optimizer, *_: object) -> None:
-        """A scaler of the loss does not come here with gradients that overflow; a fused optimiser gets them, and
-        skips them itself."""
+        """Records the norms of the gradients that the optimiser uses.
+
+        A loss scaler does not call the optimiser if gradients overflow, except for a fused optimiser, which skips such
+        an update itself.
+        """
         norms = self.unclipped or self.norms()
         skipped = getattr(optimizer, 'found_inf', None)
         self.used = norms if skipped is None else {name: norm.masked_fill(skipped.to(norm.device).bool().squeeze(), 0.)
                                                    for name, norm in norms.items()}
 
-    def take(self) -> dict[str, Tensor]:
-        """The norms of an iteration: of the gradients that were used, or are so far accumulated."""
+    def collect(self) -> dict[str, Tensor]:
+        """The gradient norms of an iteration, of the gradients that were used or have been accumulated so far."""
         self.updated = self.used is not None
         scaled = getattr(self.wrapper, 'loss_scaler', None)
         norms = self.used
-        if norms is None:  # of a scaled loss they may overflow
+        if norms is None:  # accumulated gradients of a scaled loss may overflow
             norms = {} if scaled is not None and scaled.is_enabled() else self.norms()
         self.unclipped, self.used = {}, None
         return norms
 
 
-class Look:
-    """The numbers of an iteration, on their way to the host.
+class FiniteCheck:
+    """An asynchronous check whether all numbers of an iteration are finite, in all processes.
 
     Args:
-        iteration: counted from 1.
-        numbers: kind -> name -> a number on the device, or a norm; in the order in which they are computed.
-        batch: that the iteration had; None for a look without one.
+        iteration: the number of the iteration, from 1.
+        numbers: kind -> name -> a scalar or norm on the device, in the order in which they are computed.
+        batch: the batch of the iteration; None for a check outside of an iteration.
     """
 
     def __init__(self, iteration: int, numbers: Mapping[str, Mapping[str, Tensor]], batch: object) -> None:
@@ -97,7 +105,7 @@ class Look:
         self.on_gpu = self.values.is_cuda
         self.rank, self.processes = get_rank(), get_world_size()
         bad = ~self.values.isfinite()
-        place = torch.where(bad.any(), bad.int().argmax(), self.none)
+        place = torch.where(bad.any(), bad.int().argmax(), self.no_place)
         first = place * self.processes + self.rank
         if self.processes > 1:
             torch.distributed.all_reduce(first, torch.distributed.ReduceOp.MIN)
@@ -109,18 +117,18 @@ class Look:
             self.arrived = event.synchronize
 
     @property
-    def none(self) -> int:
-        """The place that stands for no number."""
+    def no_place(self) -> int:
+        """The index that means that all numbers are finite."""
         return 1 << 40
 
     def first_process(self) -> int | None:
-        """The process whose number was the first that is not finite; None where all are finite."""
+        """The rank of the process with the first number that is not finite; None if all are finite."""
         self.arrived()
         place, rank = divmod(int(self.first), self.processes)
-        return None if place >= self.none else rank
+        return None if place >= self.no_place else rank
 
     def first_bad(self) -> tuple[str, dict[str, float]]:
-        """The kind of the first number that is not finite, and all of these of that kind: name -> value."""
+        """The kind of the first number that is not finite, and name -> value of all such numbers of this kind."""
         values = dict(zip(self.names, self.values.tolist()))
         bad = {key: value for key, value in values.items() if value - value != 0}
         kind = next(iter(bad))[0]

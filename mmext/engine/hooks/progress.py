@@ -14,17 +14,19 @@ from mmext.registry import HOOKS
 
 @HOOKS.register_module()
 class ProgressHook(Hook):
-    """One bar for each training epoch, validation and test, with rate and time left. Logs stay as they are."""
+    """Shows a bar for each training epoch, validation and test, with rate and remaining time. Logs are unchanged."""
 
     def __init__(self) -> None:
         self.bar: tqdm | None = None
 
     def open(self, title: str, total: int, done: int = 0, unit: str = 'batch') -> None:
+        """Opens a bar; it is hidden in other processes and without a terminal."""
         quiet = not (is_main_process() and sys.stderr.isatty())
         self.bar = tqdm(total=total, initial=done, desc=title, unit=unit, disable=quiet, leave=False,
                         dynamic_ncols=True)
 
     def close(self) -> None:
+        """Closes the current bar, if there is one."""
         if self.bar is not None:
             self.bar.close()
 

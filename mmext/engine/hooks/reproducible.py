@@ -1,8 +1,9 @@
-"""Randomness as a function of (seed, epoch, process), so that a resumed run draws what the uninterrupted one drew."""
+"""Random numbers as a function of (seed, epoch, process), so that resumed and uninterrupted runs draw the same."""
 
 from __future__ import annotations
 
 import random
+from typing import Any
 
 import numpy as np
 import torch
@@ -22,7 +23,7 @@ def seed_everything(seed: int) -> None:
 
 @FUNCTIONS.register_module()
 def seed_worker(worker_id: int) -> None:
-    """A loader's ``worker_init_fn``: torch gives each worker a seed anew every epoch; numpy and Python follow it."""
+    """A ``worker_init_fn`` that seeds Python and numpy with the seed that torch gives each worker in every epoch."""
     seed = torch.initial_seed()
     random.seed(seed)
     np.random.seed(seed % 2**32)
@@ -30,19 +31,19 @@ def seed_worker(worker_id: int) -> None:
 
 @HOOKS.register_module()
 class EpochSeedHook(Hook):
-    """Seeds everything at the start of each epoch, and the sampler's shuffling once.
+    """Seeds all generators at the start of each epoch, and the shuffling of the sampler.
 
-    So an epoch does not depend on what was drawn before it, as by a validation. What transforms draw is a function of
-    each batch (``engine.resume.batches``), and the generators' states go into checkpoints (``engine.resume.state``);
-    with a loop of another's, this hook makes training exact that is resumed at an epoch, which needs
-    ``worker_init_fn=dict(type='mmext.seed_worker')`` and loaders without persistent workers.
+    An epoch then does not depend on random numbers drawn before it, for example by a validation. With the loops of
+    mmext, the random numbers of transforms depend on the batch only (``engine.resume.batches``), and checkpoints hold
+    the states of the generators (``engine.resume.state``). With other loops, this hook makes resuming at an epoch
+    exact, provided that loaders have ``worker_init_fn=dict(type='mmext.seed_worker')`` and no persistent workers.
     """
 
     priority = 'VERY_HIGH'
 
     def before_train_epoch(self, runner: Runner) -> None:
-        sampler = runner.train_dataloader.sampler
+        sampler: Any = runner.train_dataloader.sampler
         if hasattr(sampler, 'seed'):
-            sampler.seed = runner.seed  # drawn before a resumed run's seed was known
+            sampler.seed = runner.seed  # the sampler was built before the seed of a resumed run was known
         state = np.random.SeedSequence((runner.seed, runner.epoch, get_rank())).generate_state(1, np.uint64)
         seed_everything(int(state[0] >> np.uint64(1)))

@@ -1,4 +1,4 @@
-"""What became of the files that could not be read."""
+"""Reports files that could not be read."""
 
 from __future__ import annotations
 
@@ -19,33 +19,34 @@ TEST_LOG = 'unreadable_test_files.txt'
 
 @HOOKS.register_module()
 class UnreadableFilesHook(Hook):
-    """Says after each epoch how many images or videos were left out, and which, and lists them in the work dir.
+    """Logs after each epoch which images or videos were left out, and lists them in a file in the work dir.
 
-    The steps that read files note those they can't read there, from every process; the data set knows the missing ones.
-    An epoch with no new ones says nothing; the end of the training names all.
+    The transforms that read files append unreadable ones to that file, in every process; missing files are known to the
+    data set. Nothing is logged after an epoch without new unreadable files. The end of a training lists all of them.
     """
 
     def __init__(self) -> None:
-        self.told: set[str] = set()
+        self.reported: set[str] = set()
 
     def after_train_epoch(self, runner: Runner) -> None:
         noted = read_log(os.path.join(runner.work_dir, TRAIN_LOG))
-        new = {name: reason for name, reason in noted.items() if name not in self.told}
+        new = {name: reason for name, reason in noted.items() if name not in self.reported}
         if new and is_main_process():
             runner.logger.warning(f'epoch {runner.epoch + 1}: {len(new)} file(s) turned out unreadable, {len(noted)} '
                                   f'so far: {listed(new)}; all in {os.path.join(runner.work_dir, TRAIN_LOG)}')
-        self.told |= set(new)
+        self.reported |= set(new)
 
     def after_train(self, runner: Runner) -> None:
         missing = [path for dataset in leaves(runner.train_dataloader.dataset)
                    for path in getattr(dataset, 'missing', [])]
-        self.tell(runner, TRAIN_LOG, missing, 'trained without (and validated with black ones in place of)')
+        self.report(runner, TRAIN_LOG, missing, 'trained without (and validated with black ones in place of)')
 
     def after_test(self, runner: Runner) -> None:
-        self.tell(runner, TEST_LOG, [], 'tested with black ones in place of')
+        self.report(runner, TEST_LOG, [], 'tested with black ones in place of')
 
     @staticmethod
-    def tell(runner: Runner, log_name: str, missing: list[str], verb: str) -> None:
+    def report(runner: Runner, log_name: str, missing: list[str], verb: str) -> None:
+        """Writes the complete list of unreadable files, and logs how many there are."""
         if not is_main_process():
             return
         path = os.path.join(runner.work_dir, log_name)
@@ -58,5 +59,5 @@ class UnreadableFilesHook(Hook):
 
 
 def listed(files: dict[str, str]) -> str:
-    """The first few of some files, with reasons."""
+    """The first few files with the reasons why they are unreadable."""
     return shorten([f'{os.path.basename(name)}: {reason}' for name, reason in sorted(files.items())], 5)

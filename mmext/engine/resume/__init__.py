@@ -1,1 +1,1 @@
-"""Training that goes on from any iteration, bit for bit as if it had not been interrupted."""
+"""Resuming of a training at any iteration, with bit-identical results to an uninterrupted run."""

@@ -1,29 +1,33 @@
-"""A loader's batches from any place of an epoch, the same whatever process reads them and whatever was read before."""
+"""Batches of a loader from any position in an epoch, independent of the workers and of what was read before."""
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
+from typing import Any
 
 import torch
 from torch.utils.data import DataLoader, Dataset
 
 from mmext.engine.resume.generators import Stream, seed_for
 from mmext.engine.resume.order import Order
-from mmext.engine.resume.workers import PoliteLoader, Worker
+from mmext.engine.resume.workers import SignalSafeLoader, WorkerInit
 
 
 class Batches:
-    """Reads a loader's batches, each with random numbers of its own.
+    """Reads the batches of a loader, each with its own random numbers.
 
-    What transforms draw is a function of (seed, epoch, rank, batch): the number of workers, what they have prepared
-    ahead, and the place where a training was resumed change nothing. Samplers draw from a stream of (seed, epoch),
-    the same in all processes. So a training's own generators are never touched.
+    The random numbers of transforms are a function of (seed, epoch, rank, batch). They do not depend on the number of
+    workers, on how far these have prefetched, or on where the training was resumed. Samplers draw from a stream that
+    depends on (seed, epoch) and is the same in all processes. The global generators of the training are not used.
 
     Args:
-        loader: as the config describes it. Workers are started anew for each epoch.
-        seed: the run's.
-        rank: of this process.
+        loader: the loader that the config describes. Workers are started anew for each epoch.
+        seed: the seed of the run.
+        rank: the rank of this process.
+
+    Attributes:
+        state: the sampler state after the last batch, see ``order.Order.state``.
     """
 
     def __init__(self, loader: DataLoader, seed: int, rank: int) -> None:
@@ -32,13 +36,13 @@ class Batches:
         self.rank = rank
         self.state: dict | None = None
 
-    def iterate(self, epoch: int, start: int = 0, state: dict | None = None) -> Iterator:
-        """The batches of an epoch without the first ones, of which no sample is read.
+    def iterate(self, epoch: int, start: int = 0, state: dict | None = None) -> Generator[Any, None, None]:
+        """Yields the batches of an epoch from number ``start`` on; samples of skipped batches are not read.
 
         Args:
-            epoch: what the samplers were set to.
-            start: how many batches are left out.
-            state: ``self.state`` as it was after the last of them; None if it is not known.
+            epoch: the epoch that the samplers are set to.
+            start: the number of batches to skip.
+            state: the value of ``self.state`` after the last skipped batch; None if it is unknown.
         """
         self.state = state
         states: deque[dict | None] = deque()
@@ -47,7 +51,7 @@ class Batches:
             yield batch
 
     def ordered(self, epoch: int, start: int, state: dict | None, states: deque) -> Iterator[tuple[int, object]]:
-        """(seed, indices) of each batch; notes the states of the order beside them."""
+        """Yields (seed, indices) of each batch, and appends the sampler state after it to ``states``."""
         draws = Stream(seed_for(self.seed, epoch))
         order = Order(self.loader, start, state)
         indices, number = iter(order), start
@@ -61,23 +65,23 @@ class Batches:
             number += 1
 
     def reader(self, ordered: Iterator[tuple[int, object]]) -> DataLoader:
-        """A loader like the one that is there, which reads what it is told with the seed that it is told."""
+        """A loader with the settings of ``self.loader`` that reads the given indices with the given seeds."""
         own = self.loader
-        return PoliteLoader(
+        return SignalSafeLoader(
             Seeded(own.dataset, own.collate_fn, own.batch_sampler is not None), batch_size=None, sampler=ordered,
-            collate_fn=as_it_is, num_workers=own.num_workers, pin_memory=own.pin_memory, timeout=own.timeout,
-            worker_init_fn=Worker(own.worker_init_fn),
+            collate_fn=identity, num_workers=own.num_workers, pin_memory=own.pin_memory, timeout=own.timeout,
+            worker_init_fn=WorkerInit(own.worker_init_fn),
             multiprocessing_context=own.multiprocessing_context, prefetch_factor=own.prefetch_factor,
             generator=torch.Generator())
 
 
 class Seeded(Dataset):
-    """A data set that is asked for (seed, indices), and gives a whole batch.
+    """A data set whose index is (seed, indices), and whose item is a collated batch.
 
     Args:
-        dataset: whose samples are read.
-        collate: makes a batch of them.
-        batched: whether indices are several.
+        dataset: the data set with the samples.
+        collate: makes a batch from a list of samples.
+        batched: whether ``indices`` is a list; otherwise it is one index.
     """
 
     def __init__(self, dataset: Dataset, collate: Callable, batched: bool) -> None:
@@ -85,17 +89,19 @@ class Seeded(Dataset):
         self.collate = collate
         self.batched = batched
 
-    def __getitem__(self, asked: tuple[int, object]) -> object:
-        seed, index = asked
+    def __getitem__(self, request: tuple[int, Any]) -> object:
+        seed, index = request
+        fetch_all = getattr(self.dataset, '__getitems__', None)
         with Stream(seed):
             if not self.batched:
                 samples = self.dataset[index]
-            elif getattr(self.dataset, '__getitems__', None):
-                samples = self.dataset.__getitems__(index)
+            elif fetch_all:
+                samples = fetch_all(index)
             else:
                 samples = [self.dataset[i] for i in index]
             return self.collate(samples)
 
 
-def as_it_is(batch: object) -> object:
+def identity(batch: object) -> object:
+    """Returns its argument; the ``collate_fn`` of a loader whose data set makes whole batches."""
     return batch

@@ -1,8 +1,9 @@
-"""What differs between a checkpoint's config and the one that is to go on from it."""
+"""Differences between the config saved in a checkpoint and the config of the training that resumes from it."""
 
 from __future__ import annotations
 
 import ast
+import logging
 import math
 import os
 from collections.abc import Iterator
@@ -14,7 +15,7 @@ from mmengine.logging import print_log
 from mmext.engine.resume.loops import is_resumable
 from mmext.errors import UserError, shorten
 
-# What a checkpoint's optimiser, schedulers, generators or place in the data decide, whatever the config says.
+# Settings that the restored optimiser, schedulers, generators or data position determine; the config has no effect.
 DECIDED = ('optim_wrapper.optimizer', 'optim_wrapper.paramwise_cfg', 'optim_wrapper.constructor',
            'optim_wrapper.accumulative_counts', 'param_scheduler', 'auto_scale_lr', 'train_cfg.type',
            'train_dataloader.batch_size', 'train_dataloader.sampler', 'train_dataloader.batch_sampler',
@@ -27,12 +28,12 @@ Flat = dict[str, object]
 
 
 def parse_config(text: str) -> dict:
-    """A config from the text that mmengine makes of it, read as data: nothing in it is run.
+    """Parses the text that mmengine writes for a config, without executing it.
 
-    What is neither a literal nor ``dict(...)`` stays the text that it is.
+    An expression that is neither a literal nor ``dict(...)`` is kept as text.
 
     Raises:
-        ValueError: it is no such text.
+        ValueError: the text is not valid Python.
     """
     try:
         statements = ast.parse(text).body
@@ -43,11 +44,11 @@ def parse_config(text: str) -> dict:
 
 
 def literal(node: ast.expr) -> object:
-    """The value of an expression."""
+    """The value of an expression; its source text if it is not a literal or ``dict(...)``."""
     if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == 'dict' and not node.args:
         return {word.arg: literal(word.value) for word in node.keywords}
     if isinstance(node, ast.Dict) and None not in node.keys:
-        return {str(literal(key)): literal(value) for key, value in zip(node.keys, node.values)}
+        return {str(literal(key)): literal(value) for key, value in zip(node.keys, node.values) if key}
     if isinstance(node, (ast.List, ast.Tuple, ast.Set)):
         return [literal(value) for value in node.elts]
     if isinstance(node, ast.Name) and node.id in INFINITIES:
@@ -61,7 +62,7 @@ def literal(node: ast.expr) -> object:
 
 
 def leaves(node: object, place: str = '') -> Iterator[tuple[str, object]]:
-    """(dotted key, value) of a tree; an empty dict or list is a value."""
+    """Yields (dotted key, value) of each leaf of a tree; an empty dict or list is a leaf."""
     items = node.items() if isinstance(node, dict) else enumerate(node) if isinstance(node, list) else ()
     if not items or not node:
         yield place, node
@@ -70,7 +71,7 @@ def leaves(node: object, place: str = '') -> Iterator[tuple[str, object]]:
 
 
 def settings(config: dict) -> Flat:
-    """The settings of a config, as far as they matter for going on, in one form."""
+    """The settings of a config that matter for resuming, in a normalised form."""
     config = {key: value for key, value in config.items() if key in FOLLOWED or key in (
         'param_scheduler', 'auto_scale_lr', 'randomness')}
     loop = dict(config.get('train_cfg') or {})
@@ -86,14 +87,14 @@ def settings(config: dict) -> Flat:
 
 
 def differences(saved: Flat, own: Flat) -> tuple[list[str], list[str]]:
-    """What a checkpoint decides though the config says otherwise, and what the config changes: a phrase for each."""
-    saved, own = schedules_together(saved, own)
+    """Describes changed settings: those that the checkpoint overrides, and those that the resumed training follows."""
+    saved, own = summarized_schedules(saved, own)
     decided, followed = [], []
     for key in dict.fromkeys([*saved, *own]):
         there, here = saved.get(key), own.get(key)
         if there == here or key.rpartition('.')[2] in OF_THE_MACHINE or there != there and here != here:
             continue
-        phrase = f'{key} is {told(own, key)}, in the checkpoint {told(saved, key)}'
+        phrase = f'{key} is {describe_setting(own, key)}, in the checkpoint {describe_setting(saved, key)}'
         if within(key, DECIDED):
             decided.append(phrase)
         elif within(key, FOLLOWED):
@@ -101,8 +102,8 @@ def differences(saved: Flat, own: Flat) -> tuple[list[str], list[str]]:
     return decided, followed
 
 
-def schedules_together(*sides: Flat) -> list[Flat]:
-    """Where one side has more schedules than the other, they are told by their types alone."""
+def summarized_schedules(*sides: Flat) -> list[Flat]:
+    """Reduces parameter schedulers to their types where the two configs have different numbers of them."""
     types = [[value for key, value in side.items() if key.startswith('param_scheduler.') and key.endswith('.type')]
              for side in sides]
     if len({len(kinds) for kinds in types}) == 1:
@@ -111,31 +112,33 @@ def schedules_together(*sides: Flat) -> list[Flat]:
              'param_scheduler': kinds} for side, kinds in zip(sides, types)]
 
 
-def told(flat: Flat, key: str) -> str:
-    return ' '.join(repr(flat[key]).split())[:60] if key in flat else 'not there'
+def describe_setting(flat: Flat, key: str) -> str:
+    """The value of a setting as text of at most 60 characters."""
+    return ' '.join(repr(flat[key]).split())[:60] if key in flat else 'not set'
 
 
 def within(key: str, places: tuple[str, ...]) -> bool:
+    """Whether a dotted key equals one of ``places`` or is below it."""
     return any(key == place or key.startswith(place + '.') for place in places)
 
 
-def tell_changes(config: Config, meta: dict, state: dict | None, path: str | Path, anyway: bool) -> None:
-    """Compares a config with a checkpoint's, and takes the checkpoint's seed where the config has none.
+def check_changed_config(config: Config, meta: dict, state: dict | None, path: str | Path, anyway: bool) -> None:
+    """Compares a config with the one in a checkpoint, and adopts the checkpoint's seed if the config has none.
 
     Args:
-        config: of the training that is to go on; changed in place.
-        meta: of the checkpoint.
-        state: of ``state.read_state``.
-        path: of the checkpoint.
-        anyway: only warn of what a resumed training would not follow.
+        config: the config of the training that resumes; changed in place.
+        meta: the ``meta`` of the checkpoint.
+        state: what ``state.read_state`` returned.
+        path: the checkpoint's path.
+        anyway: only warn about changes that a resumed training would ignore.
 
     Raises:
-        UserError: something has changed that a resumed training would not follow, and ``anyway`` is False.
+        UserError: a setting has changed that a resumed training would ignore, and ``anyway`` is False.
     """
     try:
         decided, followed = differences(settings(parse_config(meta['cfg'])), settings(parse_config(config.pretty_text)))
     except (KeyError, TypeError, ValueError):
-        print_log(f'{path}: holds no config that can be compared with this one', 'current')
+        print_log(f'{path}: contains no config to compare with this one', 'current')
         decided, followed = [], []
     config.setdefault('randomness', dict(seed=None))
     seed, own = meta.get('seed'), config.randomness.get('seed')
@@ -147,36 +150,37 @@ def tell_changes(config: Config, meta: dict, state: dict | None, path: str | Pat
     if state and state['processes'] != processes:
         decided.append(f'the number of processes is {processes}, in the checkpoint {state["processes"]}')
     if followed:
-        print_log(f'changed since {path}, and followed from here on: {shorten(followed, 6)}', 'current')
-    refuse(decided, path, anyway)
+        print_log(f'changed since {path}, and in effect from here on: {shorten(followed, 6)}', 'current')
+    report_changes(decided, path, anyway)
 
 
-def tell_changed_data(state: dict | None, samples: int, batches: int, path: str | Path, anyway: bool) -> None:
-    """``tell_changes`` for the training set, when it is there."""
+def check_changed_data(state: dict | None, samples: int, batches: int, path: str | Path, anyway: bool) -> None:
+    """Compares the size of the training set with that in a checkpoint; see ``check_changed_config``."""
     if state is None or (samples, batches) == (state['samples'], state['batches']):
         return
-    refuse([f'the training set has {samples} samples in {batches} batches, in the checkpoint {state["samples"]} in '
-            f'{state["batches"]}'], path, anyway)
+    report_changes([f'the training set has {samples} samples in {batches} batches, in the checkpoint '
+                    f'{state["samples"]} in {state["batches"]}'], path, anyway)
 
 
-def refuse(decided: list[str], path: str | Path, anyway: bool) -> None:
+def report_changes(decided: list[str], path: str | Path, anyway: bool) -> None:
+    """Raises a UserError that lists ignored changes, if there are any; only warns of them if ``anyway``."""
     if decided and anyway:
-        print_log(f'{path}: goes on all the same, with what the checkpoint holds of: {shorten(decided, 8)}', 'current',
-                  30)
+        print_log(f'{path}: resuming anyway, with the values of the checkpoint for: {shorten(decided, 8)}', 'current',
+                  logging.WARNING)
     elif decided:
-        raise UserError(f'{path}: is of a training with other settings, which going on from it would not follow: '
-                        f'{shorten(decided, 8)}; give the same settings, or --resume-anyway to go on with what the '
-                        'checkpoint holds, or --cfg-options load_from=FILE in place of --resume to start anew from its '
-                        'weights')
+        raise UserError(f'{path}: was written with other settings, and resuming from it would ignore the changes: '
+                        f'{shorten(decided, 8)}; give the same settings, or --resume-anyway to resume with the '
+                        'values of the checkpoint, or --cfg-options load_from=FILE instead of --resume to start a new '
+                        'training from its weights')
 
 
 def finished(config: Config, meta: dict, state: dict | None) -> str | None:
-    """Why there is nothing left to train after a checkpoint; None where there is.
+    """Why no training is left to do after a checkpoint; None if there is.
 
     Args:
-        config: of the training.
-        meta: of the checkpoint.
-        state: likewise.
+        config: the config of the training.
+        meta: the ``meta`` of the checkpoint.
+        state: what ``state.read_state`` returned.
     """
     loop = config.get('train_cfg') or {}
     if state and state['stopped']:
@@ -190,5 +194,5 @@ def finished(config: Config, meta: dict, state: dict | None) -> str | None:
         return None
     validates = bool(config.get('val_cfg')) and end >= loop.get('val_begin', 1)
     if done == end and state and validates and not state['validated']:
-        return None  # the last validation was cut
+        return None  # the last validation was stopped
     return f'this training is finished: {done} of {end} {"epochs" if kind == "epoch" else "iterations"} are done'

@@ -1,9 +1,10 @@
-"""mmengine's two loops of training, able to stop and to go on at any iteration."""
+"""mmengine's two training loops, extended to stop and resume at any iteration."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import closing
+from typing import Any, cast
 
 from mmengine.config import Config
 from mmengine.runner import BaseLoop, EpochBasedTrainLoop, IterBasedTrainLoop, Runner
@@ -18,22 +19,22 @@ from mmext.registry import LOOPS
 
 @LOOPS.register_module(name='EpochBasedTrainLoop')
 class EpochLoop(ResumableLoop, EpochBasedTrainLoop):
-    """mmengine's loop over epochs, which goes on in the middle of an epoch; its arguments, and ``save_every``."""
+    """mmengine's epoch-based loop, which can resume within an epoch. Takes its arguments and ``save_every``."""
 
-    def place_of(self, iteration: int) -> tuple[int, int]:
+    def position_of(self, iteration: int) -> tuple[int, int]:
         batch = iteration - self._epoch * len(self.dataloader)
         if not 0 <= batch <= len(self.dataloader):
-            raise UserError(f'{self.saved_in}: iteration {iteration} does not lie in epoch {self._epoch + 1} of '
-                            f'{len(self.dataloader)} batches; it is of another training set, batch size or number of '
-                            'processes')
+            raise UserError(f'{self.checkpoint_path}: iteration {iteration} is not in epoch {self._epoch + 1} of '
+                            f'{len(self.dataloader)} batches; the training set, the batch size or the number of '
+                            'processes has changed')
         return self._epoch, batch
 
-    def validated_by(self) -> tuple[int, int]:
+    def validation_progress(self) -> tuple[int, int]:
         return self._epoch, self._max_epochs
 
     def run(self) -> nn.Module:
         self.runner.call_hook('before_train')
-        self.take_up()
+        self.begin()
         if not self.batch:
             self.restore_generators()
             if self._epoch:
@@ -45,6 +46,7 @@ class EpochLoop(ResumableLoop, EpochBasedTrainLoop):
         return self.runner.model
 
     def run_epoch(self) -> None:
+        """Trains one epoch, from ``self.batch`` on."""
         self.runner.call_hook('before_train_epoch')
         self.runner.model.train()
         with closing(self.batches.iterate(self._epoch, self.batch, self.order)) as batches:  # ends the workers
@@ -59,7 +61,7 @@ class EpochLoop(ResumableLoop, EpochBasedTrainLoop):
 
 
 class NotStarted:
-    """Stands for a loader where mmengine's loop starts it at once, though the place to start at is not known yet."""
+    """A stand-in for a loader. mmengine's loop starts its loader at once, before the resume position is known."""
 
     def __init__(self, dataset: object) -> None:
         self.dataset = dataset
@@ -70,7 +72,7 @@ class NotStarted:
 
 @LOOPS.register_module(name='IterBasedTrainLoop')
 class IterLoop(ResumableLoop, IterBasedTrainLoop):
-    """mmengine's loop over iterations, which goes on at any of them; mmengine's reads all batches before it once more.
+    """mmengine's iteration-based loop, which resumes without reading all earlier batches again as mmengine's does.
 
     Args:
         runner, dataloader: see mmengine's.
@@ -80,19 +82,19 @@ class IterLoop(ResumableLoop, IterBasedTrainLoop):
     def __init__(self, runner: Runner, dataloader: DataLoader | dict, *args, **kwargs) -> None:
         BaseLoop.__init__(self, runner, dataloader)
         loader = self.dataloader
-        super().__init__(runner, NotStarted(loader.dataset), *args, **kwargs)
+        super().__init__(runner, cast(DataLoader, NotStarted(loader.dataset)), *args, **kwargs)
         self.dataloader = loader
 
-    def place_of(self, iteration: int) -> tuple[int, int]:
+    def position_of(self, iteration: int) -> tuple[int, int]:
         return (0, iteration) if is_endless(self.dataloader) else divmod(iteration, len(self.dataloader))
 
-    def validated_by(self) -> tuple[int, int]:
+    def validation_progress(self) -> tuple[int, int]:
         return self._iter, self._max_iters
 
     def run(self) -> nn.Module:
         self.runner.call_hook('before_train')
         self.runner.call_hook('before_train_epoch')
-        self.take_up()
+        self.begin()
         with closing(self.endless()) as batches:
             self.restore_generators()
             if self._iter:
@@ -108,10 +110,10 @@ class IterLoop(ResumableLoop, IterBasedTrainLoop):
         self.runner.call_hook('after_train')
         return self.runner.model
 
-    def endless(self) -> Iterator[dict]:
-        """Batches of one pass over the data after the other."""
+    def endless(self) -> Generator[Any, None, None]:
+        """Yields batches without end, one pass over the data after another."""
         while True:
-            sampler = getattr(self.dataloader.batch_sampler, 'sampler', self.dataloader.sampler)
+            sampler: Any = getattr(self.dataloader.batch_sampler, 'sampler', self.dataloader.sampler)
             if hasattr(sampler, 'set_epoch'):
                 sampler.set_epoch(self.passes)
             yield from self.batches.iterate(self.passes, self.batch, self.order)
@@ -119,7 +121,7 @@ class IterLoop(ResumableLoop, IterBasedTrainLoop):
 
 
 def use_resumable_loop(config: Config) -> None:
-    """Puts these loops in the place of mmengine's; a loop of another's stays.
+    """Replaces mmengine's training loops in a config by the resumable ones. Other loops are left unchanged.
 
     Args:
         config: changed in place.
@@ -136,5 +138,5 @@ def use_resumable_loop(config: Config) -> None:
 
 
 def is_resumable(config: Config) -> bool:
-    """Whether a config trains with one of these loops."""
+    """Whether a config trains with a resumable loop."""
     return str((config.get('train_cfg') or {}).get('type')).startswith('mmext.')

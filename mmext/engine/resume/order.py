@@ -1,10 +1,11 @@
-"""The order of a loader's batches from any place of an epoch, found without reading a sample."""
+"""The order of a loader's batches from any position in an epoch, computed without reading samples."""
 
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import islice
+from typing import Any, Protocol, TypeGuard
 
 import torch
 from mmengine.dataset import InfiniteSampler
@@ -12,26 +13,31 @@ from torch.utils.data import BatchSampler, DataLoader, Sampler
 
 
 class Remaining(Sampler):
-    """The indices of a sampler without the first ones.
+    """A sampler that skips the first indices of another one.
 
     Args:
-        sampler: of samples.
-        start: how many of its indices are left out.
+        sampler: the sampler of sample indices.
+        start: the number of indices to skip.
+
+    Attributes:
+        drawn: the number of indices drawn from ``sampler`` so far, skipped ones included.
+        ended: whether ``sampler`` is exhausted.
     """
 
-    def __init__(self, sampler: Sampler, start: int) -> None:
+    def __init__(self, sampler: Iterable, start: int) -> None:
         self.sampler = sampler
         self.drawn = start
         self.ended = False
 
-    def __getattr__(self, name: str) -> object:
-        if name == 'sampler':  # not there yet while this is unpickled
+    def __getattr__(self, name: str) -> Any:
+        if name == 'sampler':  # the attribute does not exist yet during unpickling
             raise AttributeError(name)
         return getattr(self.sampler, name)
 
     def __iter__(self) -> Iterator:
-        exactly = type(self.sampler) is InfiniteSampler
-        indices = infinite_from(self.sampler, self.drawn) if exactly else islice(self.sampler, self.drawn, None)
+        own = self.sampler
+        exactly = type(own) is InfiniteSampler
+        indices = infinite_from(own, self.drawn) if exactly else islice(own, self.drawn, None)
         for index in indices:
             self.drawn += 1
             yield index
@@ -39,7 +45,7 @@ class Remaining(Sampler):
 
 
 def infinite_from(sampler: InfiniteSampler, start: int) -> Iterator[int]:
-    """The indices of mmengine's ``InfiniteSampler`` from one on: whole permutations are passed over, not indices."""
+    """The indices of mmengine's ``InfiniteSampler`` from number ``start`` on, skipping whole permutations at once."""
     generator = torch.Generator()
     generator.manual_seed(sampler.seed)
 
@@ -56,44 +62,55 @@ def infinite_from(sampler: InfiniteSampler, start: int) -> Iterator[int]:
         place += len(chosen) * sampler.world_size - sampler.size
 
 
-def groups_by_shape(sampler: object) -> bool:
-    """Whether this is mmdet's ``AspectRatioBatchSampler``, which gathers wide and tall images into batches apart."""
+class ShapeSampler(Protocol):
+    """The interface of mmdet's ``AspectRatioBatchSampler``, which the engine does not import."""
+
+    sampler: Any
+    batch_size: int
+    _aspect_ratio_buckets: list[list[int]]
+
+    def __iter__(self) -> Iterator[list[int]]: ...
+
+
+def groups_by_shape(sampler: object) -> TypeGuard[ShapeSampler]:
+    """Whether a sampler is mmdet's ``AspectRatioBatchSampler``, which separates wide and tall images."""
     return type(sampler).__name__ == 'AspectRatioBatchSampler' and hasattr(sampler, '_aspect_ratio_buckets')
 
 
 class Order:
-    """What a loader asks its data set for, batch by batch, from one on.
+    """The indices that a loader requests from its data set, batch by batch, from a given batch on.
 
-    A sampler of batches that is not known here is asked for all of its indices, and the first ones are passed over;
-    torch's ``BatchSampler`` and mmengine's ``InfiniteSampler`` are begun where it is needed, and
-    ``AspectRatioBatchSampler``, which looks up the size of every image, at a state that was taken with ``state``.
+    torch's ``BatchSampler`` and mmengine's ``InfiniteSampler`` start directly at the requested batch. mmdet's
+    ``AspectRatioBatchSampler``, which looks up the size of every image, starts at a state returned by ``state``. Any
+    other batch sampler is iterated from its beginning, and the first batches are discarded.
 
     Args:
-        loader: with its samplers set to the epoch.
-        start: how many batches are left out.
-        state: of the batch before, or None.
+        loader: the loader, whose samplers are set to the epoch.
+        start: the number of batches to skip.
+        state: what ``state`` returned after the last skipped batch, or None.
     """
 
     def __init__(self, loader: DataLoader, start: int, state: dict | None = None) -> None:
-        self.batches: object = loader.batch_sampler if loader.batch_sampler is not None else loader.sampler
-        self.skipped = start
-        own = self.batches
-        if loader.batch_sampler is None:
-            self.batches, self.skipped = Remaining(own, start), 0
+        own, self.skipped = loader.batch_sampler, 0
+        self.batches: Iterable
+        if own is None:
+            self.batches = Remaining(loader.sampler, start)
         elif type(own) is BatchSampler:
-            self.batches, self.skipped = copy.copy(own), 0
-            self.batches.sampler = Remaining(own.sampler, start * own.batch_size)
+            self.batches = plain = copy.copy(own)
+            plain.sampler = Remaining(own.sampler, start * own.batch_size)
         elif groups_by_shape(own):
-            self.batches, self.skipped = copy.copy(own), 0 if state else start
-            self.batches.sampler = Remaining(own.sampler, state['drawn'] if state else 0)
-            self.batches._aspect_ratio_buckets = [list(map(int, part)) for part in state['waiting']] if state else [
-                [], []]
+            self.batches = grouped = copy.copy(own)
+            self.skipped = 0 if state else start
+            grouped.sampler = Remaining(own.sampler, state['drawn'] if state else 0)
+            grouped._aspect_ratio_buckets = [list(map(int, part)) for part in state['waiting']] if state else [[], []]
+        else:
+            self.batches, self.skipped = own, start
 
     def __iter__(self) -> Iterator:
         return islice(iter(self.batches), self.skipped, None)
 
     def state(self) -> dict | None:
-        """What is needed to go on after the batch that was just handed out, beside its number; None: nothing."""
+        """The state needed to continue after the last batch; None if the number of the batch is enough."""
         if not groups_by_shape(self.batches) or self.batches.sampler.ended:
             return None
         waiting = [[] if len(part) == self.batches.batch_size else list(part)
@@ -102,6 +119,6 @@ class Order:
 
 
 def is_endless(loader: DataLoader) -> bool:
-    """Whether a loader never ends, as mmengine's ``InfiniteSampler`` and mmdet's samplers of several sources do not."""
+    """Whether a loader never ends, as with mmengine's ``InfiniteSampler`` and mmdet's multi-source samplers."""
     sampler = getattr(loader.batch_sampler, 'sampler', loader.sampler)
     return hasattr(sampler, '_infinite_indices')

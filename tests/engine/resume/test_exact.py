@@ -57,7 +57,7 @@ def assert_exact(start: Callable[..., subprocess.CompletedProcess], folder: Path
     assert done.returncode == 75, done.stderr[-2000:]
     kept = [path.name for path in (folder / 'stopped').glob('iter_*.pth')]
     assert len(kept) == 1, kept
-    assert done.stderr.splitlines()[-1].endswith(f'{folder}/stopped/{kept[0]} is written; go on with --resume')
+    assert done.stderr.splitlines()[-1].endswith(f'{folder}/stopped/{kept[0]} is written; continue with --resume')
     told = succeeded(start(folder / 'stopped', '--resume'))
     assert kept[0] in told and 'eta: -' not in told
     once, twice = (read_checkpoint(folder / name / last) for name in ('whole', 'stopped'))

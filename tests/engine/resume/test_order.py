@@ -19,7 +19,7 @@ from torch.utils.data._utils import signal_handling
 from mmext.engine.resume.batches import Batches
 from mmext.engine.resume.generators import Stream, generator_states, restore_generators
 from mmext.engine.resume.order import Order, is_endless
-from mmext.engine.resume.workers import make_polite
+from mmext.engine.resume.workers import make_signal_safe
 from tests.engine.resume.helpers import differences
 
 
@@ -107,7 +107,7 @@ def test_a_worker_outlives_a_signal_from_its_first_moment_on():
     with mock.patch.object(signal_handling, '_set_worker_signal_handlers', signalled):
         assert len(first(Batches(loader('shuffled', workers=2), 5, 0), 0)) == 6
         validating = loader('shuffled', workers=1)
-        make_polite(validating)
+        make_signal_safe(validating)
         assert len(list(validating)) == 6
 
 

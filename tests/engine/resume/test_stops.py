@@ -145,7 +145,7 @@ def test_another_training_set_or_number_of_processes_is_refused(stopped: Path, t
 def test_resume_anyway_goes_on_with_what_the_checkpoint_holds(stopped: Path, train: Callable, tmp_path: Path):
     told = succeeded(train(tmp_path, 1, '--resume', stopped / 'iter_3.pth', '--resume-anyway', options=(
         'optim_wrapper.optimizer.lr=0.05', )))
-    assert 'goes on all the same' in told and 'lr is 0.05, in the checkpoint 0.02' in told
+    assert 'resuming anyway' in told and 'lr is 0.05, in the checkpoint 0.02' in told
     assert read_checkpoint(tmp_path / 'epoch_1.pth')['optimizer']['param_groups'][0]['lr'] == 0.02
 
 
@@ -169,7 +169,7 @@ def test_a_checkpoint_without_a_state_goes_on_at_its_place(stopped: Path, train:
     content['meta']['iter'] = 20
     torch.save(content, tmp_path / 'foreign.pth')
     line = error_line(train(tmp_path / 'w2', 1, '--resume', tmp_path / 'foreign.pth'))
-    assert 'iteration 20 does not lie in epoch 1 of 8 batches' in line
+    assert 'iteration 20 is not in epoch 1 of 8 batches' in line
 
 
 def test_a_config_is_compared_as_data():
@@ -183,7 +183,7 @@ def test_a_config_is_compared_as_data():
                                                      dict(type='mmext.EpochBasedTrainLoop', max_epochs=2)))
     assert differences(settings(plain), settings(typed)) == ([], [])
     assert differences(settings(plain), settings(dict(typed, model=dict(depth=3))))[1] == [
-        'model.depth is 3, in the checkpoint not there']
+        'model.depth is 3, in the checkpoint not set']
 
 
 @pytest.mark.parametrize(('text', 'found'), [('500', (500, None)), ('7it', (7, None)), ('10min', (None, 600.0)),
