@@ -37,7 +37,7 @@ def read_checkpoint(source: str | Path, map_location: MAP_LOCATION = 'cpu') -> d
         reason = '' if isinstance(error, pickle.UnpicklingError) else f' ({" ".join(str(error).split())[:160]})'
         raise UserError(f'{source}: not a readable checkpoint, truncated or of another kind{reason}') from None
     if not isinstance(content, dict):
-        raise UserError(f'{source}: contains a {type(content).__name__}, not a dict of weights')
+        raise UserError(f'{source}: holds a {type(content).__name__}, not a dict of weights')
     bad = first_not_finite(content)
     if bad:
         raise UserError(f'{source}: {bad} holds a number that is not finite; the training has diverged')
