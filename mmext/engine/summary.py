@@ -44,7 +44,8 @@ def log_summary(runner: Runner) -> None:
 def summary_lines(runner: Runner) -> list[str]:
     """The lines of ``log_summary``."""
     config: Config = runner.cfg
-    lines = [f'config: {config.filename}', f'model: {described(config, unwrap_model(runner.model))}', f'device: {device()}',
+    model = described(config, unwrap_model(runner.model))
+    lines = [f'config: {config.filename}', f'model: {model}', f'device: {device()}',
              f'training data: {data(runner.train_loop.dataloader)}']
     if runner._val_loop is not None:
         lines.append(f'validation data: {data(runner.val_loop.dataloader)}')
