@@ -109,6 +109,21 @@ def test_an_old_checkpoint_goes_when_the_new_one_is_whole(hook: tuple, tmp_path:
     assert usable(tmp_path) == ['best_top1_epoch_1.pth', 'epoch_1.pth'], 'neither is lost'
 
 
+def test_a_kill_before_the_new_checkpoint_was_noted(hook: tuple, tmp_path: Path):
+    """The run that goes on from it notes it before it removes the old one, so that the hint names what is there."""
+    hook, runner = hook
+    hook._save_checkpoint(runner)
+    runner.epoch = 1
+    with mock.patch('mmext.engine.hooks.checkpoint.note_last', side_effect=Killed), pytest.raises(Killed):
+        hook._save_checkpoint(runner)
+    hint = tmp_path / 'last_checkpoint'
+    assert usable(tmp_path) == ['epoch_1.pth', 'epoch_2.pth'] and hint.read_text() == 'epoch_1.pth'
+    runner.train_loop = SimpleNamespace(checkpoint_path=str(tmp_path / 'epoch_2.pth'))
+    again = CheckpointHook(interval=1, max_keep_ckpts=1, save_best='top1', rule='greater')
+    again.before_train(runner)
+    assert usable(tmp_path) == ['epoch_2.pth'] and hint.read_text() == 'epoch_2.pth'
+
+
 def save_for_ever(hook: CheckpointHook, runner: SimpleNamespace) -> None:
     for epoch in range(10_000):
         runner.epoch = epoch

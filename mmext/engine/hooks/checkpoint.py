@@ -76,19 +76,27 @@ class CheckpointHook(hooks.CheckpointHook):
         self.intermediate: list[str] = []
 
     def before_train(self, runner: Runner) -> None:
-        self.relocate_best_checkpoint(runner)
-        super().before_train(runner)
+        folder = self.folder_of(runner)
+        self.relocate_best_checkpoint(runner, folder)
         loaded = getattr(getattr(runner, 'train_loop', None), 'checkpoint_path', '')
-        if loaded and os.path.realpath(os.path.dirname(loaded)) == os.path.realpath(self.out_dir):
+        is_own = bool(loaded) and os.path.realpath(os.path.dirname(loaded)) == os.path.realpath(folder)
+        if is_own and is_main_process():  # a kill may have come before it was noted, and outdated ones are removed now
+            note_last(runner.work_dir, loaded)
+        super().before_train(runner)
+        if is_own:
             self.last_ckpt = self.file_backend.join_path(self.out_dir, os.path.basename(loaded))
         known = runner.message_hub.runtime_info.get(INTERMEDIATE_KEY)
         self.intermediate = [os.path.basename(str(name)) for name in known] if isinstance(known, list) else []
         self.delete(self.intermediate[:-1])
 
-    def relocate_best_checkpoint(self, runner: Runner) -> None:
+    def folder_of(self, runner: Runner) -> str:
+        """The folder of the checkpoints, as mmengine derives it from ``out_dir`` when the training starts."""
+        if self.out_dir in (None, runner.work_dir):
+            return runner.work_dir
+        return os.path.join(self.out_dir, os.path.basename(runner.work_dir.rstrip(os.sep)))
+
+    def relocate_best_checkpoint(self, runner: Runner, folder: str) -> None:
         """Makes the recorded best checkpoint refer to this folder, in case the run was copied from another one."""
-        folder = runner.work_dir if self.out_dir is None else os.path.join(
-            self.out_dir, os.path.basename(runner.work_dir.rstrip(os.sep)))
         for key, value in list(runner.message_hub.runtime_info.items()):
             if (key == 'best_ckpt' or key.startswith('best_ckpt_')) and isinstance(value, str):
                 runner.message_hub.update_info(key, os.path.join(folder, os.path.basename(value)))
