@@ -41,7 +41,7 @@ def main() -> int:
     from tqdm import tqdm
 
     from mmext.backbones.trained import Trained, choose_device
-    from mmext.detection.prediction import Predictor, plan
+    from mmext.detection.prediction import Predictor, find_inputs
     from mmext.detection.prediction_file import RESULT
     from mmext.engine.config import fit_heads, load_config
     from mmext.files import require_writable
@@ -52,7 +52,7 @@ def main() -> int:
     config = load_config(args.config, backbone=args.backbone, options=args.cfg_options)
     require_task(config, 'detector', 'tools/recognize.py is for recognizers of videos')
     out = Path(args.out or Path('work_dirs', cli.run_name(args), 'predictions'))
-    inputs, skipped = plan(args.inputs, out)
+    inputs, skipped = find_inputs(args.inputs, out)
     for path, reason in skipped.items():
         print(f'skipped: {path}: {reason}', file=sys.stderr)
     if not inputs:

@@ -176,10 +176,10 @@ def resize_videos(args: argparse.Namespace) -> int:
     if args.short_side < 16 or args.short_side % 2:
         raise UserError(f'--short-side {args.short_side}: need an even number of 16 or more')
     from mmext.data.video.prepare.convert import resize
-    from mmext.data.video.prepare.plan import convert, plan, require_settings
+    from mmext.data.video.prepare.plan import convert, plan_conversions, require_settings
 
     source = source_of(args, args.source)
-    conversions = plan(source, args.out, str, args.short_side)
+    conversions = plan_conversions(source, args.out, str, args.short_side)
     require_settings(args.out, written='videos', short_side=args.short_side)
     return print_outcomes(args, convert(resize, conversions, source, args.workers, 'resizing'))
 
@@ -189,12 +189,12 @@ def write_frames(args: argparse.Namespace) -> int:
     if args.short_side is not None and args.short_side < 1:
         raise UserError(f'--short-side {args.short_side}: need 1 or more')
     from mmext.data.video.prepare.convert import extract_frames
-    from mmext.data.video.prepare.plan import convert, frame_folder, plan, require_settings
+    from mmext.data.video.prepare.plan import convert, frame_folder, plan_conversions, require_settings
     from mmext.data.video.prepare.sources import write_lines
     from mmext.files import require_target
 
     source = source_of(args, args.source)
-    conversions = plan(source, args.out, frame_folder, args.short_side)
+    conversions = plan_conversions(source, args.out, frame_folder, args.short_side)
     require_settings(args.out, written='frames', short_side=args.short_side)
     frame_list = Path(args.out) / f'{source.path.stem}.txt'
     if source.labels:

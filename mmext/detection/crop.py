@@ -49,10 +49,10 @@ class MinIoURandomCrop(MMDetMinIoURandomCrop):
         """Changes img, img_shape, gt_bboxes, gt_bboxes_labels and gt_ignore_flags."""
         check_sample(results)
         height, width = results['img'].shape[:2]
-        (canvas_height, canvas_width), (left, top) = self.draw_canvas(height, width)
+        (canvas_height, canvas_width), (left, top) = self.sample_canvas(height, width)
         if (left, top) != (0, 0):
             results['gt_bboxes'].translate_([left, top])
-        window = self.draw_window(canvas_height, canvas_width, results['gt_bboxes'])
+        window = self.sample_window(canvas_height, canvas_width, results['gt_bboxes'])
         if window is not None:
             keep_inside(results, window, self.bbox_clip_border)
         elif (canvas_height, canvas_width) != (height, width):
@@ -63,14 +63,14 @@ class MinIoURandomCrop(MMDetMinIoURandomCrop):
             results['img_shape'] = results['img'].shape[:2]
         return results
 
-    def draw_canvas(self, height: int, width: int) -> tuple[tuple[int, int], tuple[int, int]]:
+    def sample_canvas(self, height: int, width: int) -> tuple[tuple[int, int], tuple[int, int]]:
         """Draws the canvas of the expansion: its (height, width), and (left, top) of the image on it."""
         if self.expand is None or self.expand._random_prob() > self.expand.prob:
             return (height, width), (0, 0)
         ratio = self.expand._random_ratio()
         return (int(height * ratio), int(width * ratio)), self.expand._random_left_top(ratio, height, width)
 
-    def draw_window(self, height: int, width: int, boxes: HorizontalBoxes) -> Window | None:
+    def sample_window(self, height: int, width: int, boxes: HorizontalBoxes) -> Window | None:
         """Draws a window (left, top, right, bottom) of a canvas with these boxes; None for the whole canvas."""
         corners = cast(torch.Tensor, boxes.tensor).numpy()
         while True:
@@ -78,11 +78,11 @@ class MinIoURandomCrop(MMDetMinIoURandomCrop):
             if self.mode == 1:
                 return None
             hopeless = smallest_box_test(corners, float(self.mode))
-            for window in self.draw_windows(height, width):
+            for window in self.sample_windows(height, width):
                 if not hopeless(window) and fits(window, corners, float(self.mode)):
                     return window
 
-    def draw_windows(self, height: int, width: int) -> Iterator[Window]:
+    def sample_windows(self, height: int, width: int) -> Iterator[Window]:
         """Draws, lazily, up to 50 windows with an aspect ratio from 1:2 to 2:1.
 
         ``low + (high - low) * draw()`` is a faster form of ``np.random.uniform(low, high)``.

@@ -99,7 +99,7 @@ class CocoDataset(MMDetCocoDataset):
         """The data infos that remain after ``filter_cfg``. Logs what a training set has lost."""
         kept = super().filter_data()
         if not self.test_mode:
-            self.tally.report(str(self.ann_file), self.data_list, kept, self.filter_cfg)
+            self.tally.log_left_out(str(self.ann_file), self.data_list, kept, self.filter_cfg)
         members = Counter(instance['bbox_label'] for info in kept for instance in info['instances']
                           if not instance['ignore_flag'])
         self.members = [members[label] for label in range(len(self.metainfo['classes']))]

@@ -40,7 +40,7 @@ def is_video(path: Path) -> bool:
     return path.suffix.lower() in VIDEOS
 
 
-def plan(paths: Iterable[Path], out: Path) -> tuple[list[Input], dict[str, str]]:
+def find_inputs(paths: Iterable[Path], out: Path) -> tuple[list[Input], dict[str, str]]:
     """Plans which files are processed, and where their outputs go.
 
     The output of a file is ``out/<name>.jpg`` or ``.mp4``; a file in a folder keeps its relative path. Colliding names

@@ -56,7 +56,8 @@ class Tally:
             reasons = (why_left_out(annotation, image, category_ids) for annotation in annotations)
             self.left_out.update(reason for reason in reasons if reason)
 
-    def report(self, place: str, before: Sequence[dict], after: Sequence[dict], filter_cfg: Mapping | None) -> None:
+    def log_left_out(self, place: str, before: Sequence[dict], after: Sequence[dict],
+                     filter_cfg: Mapping | None) -> None:
         """Logs how many boxes and images of a training set are not used.
 
         Args:

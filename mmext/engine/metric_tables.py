@@ -12,7 +12,7 @@ from rich.table import Table
 
 from mmext import files
 from mmext.errors import UserError
-from mmext.text import markdown_text, printable
+from mmext.text import markdown_row, markdown_text, printable
 
 
 def split_metrics(metrics: dict[str, float]) -> tuple[dict[str, float], dict[str, dict]]:
@@ -96,19 +96,19 @@ def write_markdown(path: str, overall: dict[str, float], classes: dict[str, dict
                    names: Mapping[str, str]) -> None:
     """Writes the same tables as on the screen, with the names of the metrics in papers."""
     rows = [list(map(cell, overall.values()))]
-    text = f'{markdown_text(title)}\n\n' + markdown([names.get(name, name) for name in overall], rows)
+    text = f'{markdown_text(title)}\n\n' + markdown_table([names.get(name, name) for name in overall], rows)
     if classes:
         heads = ['class', *(names.get(name, name) for name in class_columns(classes))]
         rows = [[markdown_text(name), *cells] for name, *cells in class_rows(classes)]
-        text += '\n' + markdown(heads, rows, names=True)
+        text += '\n' + markdown_table(heads, rows, names=True)
     files.write_text(path, text)
 
 
-def markdown(heads: Sequence[str], rows: Iterable[Sequence[str]], names: bool = False) -> str:
+def markdown_table(heads: Sequence[str], rows: Iterable[Sequence[str]], names: bool = False) -> str:
     """A GitHub Markdown table with right-aligned columns; the first one is left-aligned if it holds names."""
+    escaped = r'\|'
     rules = [':---' if names and not i else '---:' for i in range(len(heads))]
-    lines = (' | '.join(text.replace('|', r'\|') for text in row) for row in (heads, rules, *rows))
-    return ''.join(f'| {line} |\n' for line in lines)
+    return ''.join(f'{markdown_row(text.replace("|", escaped) for text in row)}\n' for row in (heads, rules, *rows))
 
 
 FORMS: dict[str, Callable] = {'.json': write_json, '.md': write_markdown}

@@ -14,7 +14,7 @@ from PIL import Image, ImageCms, ImageOps
 from mmext.classification.caltech import read_small
 from mmext.data.decoding import NoImage, decode, sizes
 from mmext.data.loading import LoadImage
-from mmext.detection.prediction import Predictor, plan
+from mmext.detection.prediction import Predictor, find_inputs
 from mmext.video.transforms import read_frame
 
 RAMP = np.tile(np.linspace(0, 255, 64).astype(np.uint8), (48, 1))
@@ -167,7 +167,7 @@ def test_every_reader_of_images_shows_the_same(folder: Path, name: str):
     small, = read_small([folder / name], 48, 'here')
     given = []
     (folder / 'out').mkdir()
-    inputs, _ = plan([folder / name], folder / 'out')
+    inputs, _ = find_inputs([folder / name], folder / 'out')
     predictor = Predictor(lambda image, path: given.append(image) or nothing(), (), 0.3, folder / 'out', print)
     predictor.run(inputs, {})
     for pixels in (loaded, frame, given[0]):

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image, ImageOps
 
 import mmext  # noqa: F401
-from mmext.detection.prediction import Predictor, plan
+from mmext.detection.prediction import Predictor, find_inputs
 from mmext.detection.results import Detections
 from mmext.errors import UserError
 from tests.video.clips import number_of, write
@@ -39,7 +39,7 @@ class Known:
 
 def predict(paths: list[Path], out: Path) -> tuple[dict, dict, Known, list[str]]:
     """The JSON, what was returned, the detector, and the lines told."""
-    inputs, skipped = plan(paths, out)
+    inputs, skipped = find_inputs(paths, out)
     told: list[str] = []
     known = Known()
     unread = Predictor(known, ['cat', 'dog'], 0.3, out, told.append).run(inputs, skipped)
@@ -141,7 +141,7 @@ def test_what_can_not_be_read(tmp_path: Path) -> None:
 
 
 def test_nothing_is_left_of_a_run_that_was_stopped(tmp_path: Path) -> None:
-    inputs, skipped = plan([write(tmp_path / 'a.mp4', frames=5)], tmp_path / 'out')
+    inputs, skipped = find_inputs([write(tmp_path / 'a.mp4', frames=5)], tmp_path / 'out')
 
     def stop(image: np.ndarray, path: str) -> Detections:
         raise KeyboardInterrupt
@@ -159,7 +159,8 @@ def test_places(tmp_path: Path) -> None:
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).touch()
     out = tmp_path / 'x' / 'out'
-    inputs, skipped = plan([tmp_path / 'x', *(tmp_path / name for name in ('y/a.jpg', 'y/A.png', 'x/a.png'))], out)
+    inputs, skipped = find_inputs(
+        [tmp_path / 'x', *(tmp_path / name for name in ('y/a.jpg', 'y/A.png', 'x/a.png'))], out)
     assert not skipped
     places = {item.path.relative_to(tmp_path).as_posix(): item.output.relative_to(out).as_posix() for item in inputs}
     assert places == {'x/A.bmp': 'A.jpg', 'x/a.jpg': 'a.jpg.jpg', 'x/a.png': 'a.png.jpg', 'x/sub/a.jpg': 'sub/a.jpg',
@@ -169,14 +170,14 @@ def test_places(tmp_path: Path) -> None:
 
 def test_a_folder_within_the_output(tmp_path: Path) -> None:
     make_image(tmp_path / 'in' / 'a.jpg')
-    (item,), _ = plan([tmp_path / 'in'], tmp_path)
+    (item,), _ = find_inputs([tmp_path / 'in'], tmp_path)
     assert (item.path, item.output) == (tmp_path / 'in' / 'a.jpg', tmp_path / 'a.jpg')
 
 
 def test_an_output_in_the_place_of_an_input(tmp_path: Path) -> None:
     image = make_image(tmp_path / 'a.jpg')
     with pytest.raises(UserError, match=r'a\.jpg: an output would overwrite this input; .*--out'):
-        plan([image], tmp_path)
+        find_inputs([image], tmp_path)
     with pytest.raises(UserError, match='the results would be written among the images of this folder; .*--out'):
-        plan([tmp_path], tmp_path / '.')
-    assert not plan([make_image(tmp_path / 'b.png')], tmp_path)[1]
+        find_inputs([tmp_path], tmp_path / '.')
+    assert not find_inputs([make_image(tmp_path / 'b.png')], tmp_path)[1]

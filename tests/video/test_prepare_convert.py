@@ -14,7 +14,7 @@ from mmext.data.video import VideoReader
 from mmext.data.video.prepare import convert
 from mmext.data.video.prepare import plan as preparation
 from mmext.data.video.prepare.convert import COPIED, DONE, THERE, UNREADABLE, Conversion, extract_frames, resize
-from mmext.data.video.prepare.plan import SETTINGS, frame_folder, plan, require_settings
+from mmext.data.video.prepare.plan import SETTINGS, frame_folder, plan_conversions, require_settings
 from mmext.data.video.prepare.sources import Source, read_source
 from mmext.errors import UserError
 from tests.video.clips import number_of, write, write_sound
@@ -119,7 +119,7 @@ def test_what_is_made_goes_to_no_worker(tmp_path: Path, monkeypatch: pytest.Monk
 
     monkeypatch.setattr(preparation, 'progress', counted)
     for function, target_of in ((resize, str), (extract_frames, frame_folder)):
-        conversions = plan(source, tmp_path / function.__name__, target_of, 32)
+        conversions = plan_conversions(source, tmp_path / function.__name__, target_of, 32)
         first = preparation.convert(function, conversions, source, 0, '')
         assert {outcome.kind for outcome in first.values()} == {DONE} and jobs.pop() == source.names
         with monkeypatch.context() as patch:
@@ -204,9 +204,9 @@ def listed(root: Path, *names: str, there: bool = True) -> Source:
 def test_where_things_go(tmp_path: Path):
     source = listed(tmp_path, 'a b/c d.mp4', './e.webm', 'e.webm')
     (tmp_path / 'videos' / 'e.webm').unlink()
-    assert plan(source, tmp_path / 'out', frame_folder, 9) == {'a b/c d.mp4': Conversion(
+    assert plan_conversions(source, tmp_path / 'out', frame_folder, 9) == {'a b/c d.mp4': Conversion(
         str(tmp_path / 'videos' / 'a b/c d.mp4'), str(tmp_path / 'out' / 'a_b/c_d'), 9)}
-    assert list(plan(source, tmp_path / 'out', str)) == ['a b/c d.mp4']
+    assert list(plan_conversions(source, tmp_path / 'out', str)) == ['a b/c d.mp4']
 
 
 @pytest.mark.parametrize('out', ['videos', 'videos/small', 'videos/../videos/a', 'link', 'link/deeper', 'around'])
@@ -216,15 +216,15 @@ def test_nothing_is_written_among_the_videos(tmp_path: Path, out: str):
     (tmp_path / 'around').mkdir()
     (tmp_path / 'around' / 'a').symlink_to('../videos/a')
     with pytest.raises(UserError, match='the folder of the videos, where nothing is written'):
-        plan(source, tmp_path / out, str)
+        plan_conversions(source, tmp_path / out, str)
     assert os.listdir(tmp_path / 'videos') == ['a']
 
 
 def test_the_folder_around_the_videos_may_be_written_to(tmp_path: Path):
-    assert plan(listed(tmp_path, 'a/b.mp4'), tmp_path, str)
+    assert plan_conversions(listed(tmp_path, 'a/b.mp4'), tmp_path, str)
     source = listed(tmp_path, 'videos/b.mp4')
     with pytest.raises(UserError, match='the folder of the videos'):
-        plan(source, tmp_path, str)
+        plan_conversions(source, tmp_path, str)
 
 
 @pytest.mark.parametrize('names, there, message', [
@@ -235,7 +235,7 @@ def test_the_folder_around_the_videos_may_be_written_to(tmp_path: Path):
 def test_refused_plans(tmp_path: Path, names: list[str], there: bool, message: str):
     source = listed(tmp_path, *names, there=there)
     with pytest.raises(UserError) as caught:
-        plan(source, tmp_path / 'out', frame_folder)
+        plan_conversions(source, tmp_path / 'out', frame_folder)
     assert message in str(caught.value) and '\n' not in str(caught.value)
     assert not (tmp_path / 'out').exists()
 

@@ -39,13 +39,13 @@ class UnreadableFilesHook(Hook):
     def after_train(self, runner: Runner) -> None:
         missing = [path for dataset in leaves(runner.train_dataloader.dataset)
                    for path in getattr(dataset, 'missing', [])]
-        self.report(runner, TRAIN_LOG, missing, 'trained without (and validated with black ones in place of)')
+        self.print_summary(runner, TRAIN_LOG, missing, 'trained without (and validated with black ones in place of)')
 
     def after_test(self, runner: Runner) -> None:
-        self.report(runner, TEST_LOG, [], 'tested with black ones in place of')
+        self.print_summary(runner, TEST_LOG, [], 'tested with black ones in place of')
 
     @staticmethod
-    def report(runner: Runner, log_name: str, missing: list[str], verb: str) -> None:
+    def print_summary(runner: Runner, log_name: str, missing: list[str], verb: str) -> None:
         """Writes the complete list of unreadable files, and logs how many there are."""
         if not is_main_process():
             return

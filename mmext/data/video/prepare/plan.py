@@ -56,7 +56,7 @@ def frame_folder(name: str) -> str:
     return '_'.join(os.path.splitext(name)[0].split())
 
 
-def plan(source: Source, out: str | Path, target_of: Callable[[str], str],
+def plan_conversions(source: Source, out: str | Path, target_of: Callable[[str], str],
          short_side: int | None = None) -> dict[str, Conversion]:
     """Plans the conversion of each video that exists.
 
