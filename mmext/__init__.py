@@ -30,7 +30,7 @@ sys.meta_path.insert(0, _registration)
 
 def __dir__() -> list[str]:
     """Lists the public names, including those that are imported lazily."""
-    return sorted({*globals(), *__all__})
+    return sorted({*__all__, *(name for name in globals() if name.startswith('__'))})
 
 
 def __getattr__(name: str):
