@@ -30,19 +30,19 @@ INTRODUCTION = f'''# Model zoo
 
 <!-- {MADE} -->
 
-Every config, with the parameters and multiply-accumulates (MACs) of its model on one input, and what its paper prints
-for it: AP on COCO of detectors, parameters and FLOPs (as the paper counts them) of the others. Nobody has trained these
-configs in full with mmext yet, so there are no weights to download and no metrics of ours. What short trials gave is in
-[results.md](results.md).
+This page lists every config with the parameters and multiply-accumulates (MACs) of its model on one input, and the
+figures that its paper prints: AP on COCO for detectors, parameters and FLOPs (as the paper counts them) for the others.
+Nobody has trained these configs in full with mmext yet, so there are no weights to download and no metrics of ours.
+[results.md](results.md) shows short trials.
 
-Each is trained and tested by
+To train and test a config:
 
 ```
 tools/train.py CONFIG
 tools/test.py CONFIG work_dirs/NAME/epoch_N.pth
 ```
 
-In a config of your own, `_base_ = 'mmext::PATH'` is one of them by its path below `configs/`.
+A config of your own can build on one of them with `_base_ = 'mmext::PATH'`, where PATH is its path below `configs/`.
 '''
 
 

@@ -30,7 +30,7 @@ WORK_DIR = Flag('--work-dir',
                 shown='--work-dir DIR',
                 docs='where the run writes its files; by default `work_dirs/<config>[_<backbone>][_seed<N>]`')
 DATA_ROOT = Flag('--data-root', dict(help='the data root of every data set and evaluator of the config'),
-                 shown='--data-root DIR', docs='the folder of your own data, see the README')
+                 shown='--data-root DIR', docs='the folder of your own data, see [own_data.md](own_data.md)')
 CLASSES = Flag(
     '--classes', dict(help="class names a,b,c, or 'auto' for those of the tested checkpoint or else of the training "
                       'annotations'),
