@@ -58,8 +58,10 @@ endif
 test: setup lint
 	@$(PY) -m pytest
 
+# The type checker's output is shown only if it finds an error.
 lint:
 	@$(PY) -m ruff check .
+	@found=$$(.venv/bin/basedpyright --level error) || { echo "$$found"; exit 1; }
 
 soak: setup
 	@PYTHONPATH=$(CURDIR) $(PY) -m tests.soak.run $(SOAK)

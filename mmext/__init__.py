@@ -7,6 +7,7 @@ modules concerned, at once where they are imported already. Reading videos or a 
 
 import sys
 from types import ModuleType
+from typing import TYPE_CHECKING
 
 from mmext import compat
 from mmext.imports import ImportHooks
@@ -14,6 +15,10 @@ from mmext.imports import ImportHooks
 compat.install()
 
 from mmext.errors import UserError  # noqa: E402  the repairs must be installed first
+
+if TYPE_CHECKING:
+    from mmext.backbones import create_backbone, list_backbones
+    from mmext.classification import create_classifier
 
 __version__ = '0.2.0'
 __all__ = ['UserError', 'create_backbone', 'create_classifier', 'list_backbones']

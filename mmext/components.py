@@ -110,8 +110,13 @@ def families(root: Registry) -> list[Registry]:
     return found
 
 
-def arguments(component: Callable) -> set[str]:
-    """The argument names of a function or class, including those of base classes that get its ``**kwargs``."""
+def arguments(component: Callable | None) -> set[str]:
+    """The argument names of a function or class, including those of base classes that get its ``**kwargs``.
+
+    An unknown component (None, see ``find_component``) has none.
+    """
+    if component is None:
+        return set()
     if not inspect.isclass(component):
         return set(inspect.signature(component).parameters)
     names: set[str] = set()

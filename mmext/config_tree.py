@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container
+from collections.abc import Callable, Container, Mapping
 from typing import Any
 
 from mmengine.config import Config
@@ -34,7 +34,7 @@ def pipeline_of_test(config: Config) -> list[dict]:
     return (config.get('test_dataloader') or {}).get('dataset', {}).get('pipeline') or []
 
 
-def kind_of(part: dict) -> str:
+def kind_of(part: Mapping) -> str:
     """The name of the ``type`` of a dict in a config, without its scope; '' if it has no type."""
     kind = part.get('type')
     return (kind if isinstance(kind, str) else getattr(kind, '__name__', '')).rpartition('.')[2]

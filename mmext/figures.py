@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from itertools import cycle, islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,21 +15,23 @@ from mmext.files import write_whole
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+    from matplotlib.typing import LineStyleType
 
 SUFFIXES = ('.png', '.pdf', '.svg')
 DPI = 160
 # Distinct with all common forms of colour blindness, and as greys: Okabe and Ito, "Color Universal Design", 2008.
 COLOURS = ('#0072B2', '#D55E00', '#009E73', '#CC79A7', '#E69F00', '#56B4E9', '#000000')
-DASHES = ('-', (0, (5, 1.5)), (0, (1.2, 1)), (0, (6, 1.5, 1.2, 1.5)))  # curves on top of each other all remain visible
+# Curves on top of each other all remain visible.
+DASHES: tuple[LineStyleType, ...] = ('-', (0, (5, 1.5)), (0, (1.2, 1)), (0, (6, 1.5, 1.2, 1.5)))
 LOG_SPAN = 30  # a panel whose values span a larger factor has a logarithmic axis
 
-LineStyle = tuple[str, object]
+LineStyle = tuple[str, 'LineStyleType']  # colour, dash pattern
 Curve = tuple[list[float], list[float]]  # positions (iterations or epochs), values
 
 
 def line_styles(count: int) -> list[LineStyle]:
     """(colour, dash pattern) of each of several lines; 28 of them differ."""
-    return list(islice(zip(cycle(COLOURS), cycle(DASHES)), count))
+    return [(COLOURS[i % len(COLOURS)], DASHES[i % len(DASHES)]) for i in range(count)]
 
 
 def require_suffix(path: str | Path, option: str) -> None:
@@ -75,8 +76,8 @@ def smoothed(values: Sequence[float], width: float) -> np.ndarray:
         values: those that are not finite are kept as they are, and do not count in the average of others.
         width: the standard deviation of the weights, in records.
     """
-    values = np.asarray(values, float)
-    finite = np.isfinite(values)
+    numbers = np.asarray(values, float)
+    finite = np.isfinite(numbers)
     reach = math.ceil(3 * width)
     kernel = np.exp(-0.5 * (np.arange(-reach, reach + 1) / width) ** 2)
 
@@ -84,8 +85,8 @@ def smoothed(values: Sequence[float], width: float) -> np.ndarray:
         return np.convolve(x, kernel)[reach:len(x) + reach]
 
     weights = weighted_sum(finite.astype(float))
-    means = weighted_sum(np.where(finite, values, 0.0)) / np.where(weights > 0, weights, 1)
-    return np.where(finite, means, values)
+    means = weighted_sum(np.where(finite, numbers, 0.0)) / np.where(weights > 0, weights, 1)
+    return np.where(finite, means, numbers)
 
 
 def draw_curve(axes: Axes, xs: Sequence[float], ys: Sequence[float], style: LineStyle, *, smooth: float = 0.0,
@@ -102,10 +103,11 @@ def draw_curve(axes: Axes, xs: Sequence[float], ys: Sequence[float], style: Line
     """
     colour, dash = style
     marker = 'o' if (markers and len(xs) <= 50) or len(xs) == 1 else None
+    shown: Sequence[float] | np.ndarray = ys
     if smooth and xs:
         axes.plot(xs, ys, color=colour, alpha=0.25, linewidth=0.8)
-        ys = smoothed(ys, smooth)
-    axes.plot(xs, ys, color=colour, linestyle=dash, linewidth=1.6, marker=marker, markersize=3.5, label=label)
+        shown = smoothed(ys, smooth)
+    axes.plot(xs, shown, color=colour, linestyle=dash, linewidth=1.6, marker=marker, markersize=3.5, label=label)
 
 
 def finish_panel(axes: Axes, values: Sequence[float], *, share: bool, title: str = '') -> None:

@@ -15,7 +15,8 @@ from tqdm import tqdm
 
 from mmext.workers import Crash, run_jobs
 
-Job, Result = TypeVar('Job'), TypeVar('Result')
+Job = TypeVar('Job')
+Result = TypeVar('Result')
 NAMED = 5  # of each kind
 
 

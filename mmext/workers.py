@@ -12,12 +12,15 @@ from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from itertools import islice
 from multiprocessing import forkserver, resource_tracker
+from multiprocessing.context import BaseContext
+from multiprocessing.process import BaseProcess
 from typing import TypeVar
 
 from mmext.errors import DiskFull, UserError
 from mmext.files import is_disk_full
 
-Job, Result = TypeVar('Job'), TypeVar('Result')
+Job = TypeVar('Job')
+Result = TypeVar('Result')
 AHEAD = 2  # jobs handed out for each worker, so that none waits for the next
 STOPPED = 128 + signal.SIGTERM  # exit code
 in_job = False  # of this process, whether ``attempt`` is calling a function
@@ -93,7 +96,7 @@ def until_broken(function: Callable[[Job], Result], jobs: Iterator[Job],
         executor.shutdown(cancel_futures=True)
 
 
-def start_fork_server(module: str) -> multiprocessing.context.BaseContext:
+def start_fork_server(module: str) -> BaseContext:
     """Starts the process, without threads, that workers are forked from, and waits until it has imported a module."""
     context = multiprocessing.get_context('forkserver')
     context.set_forkserver_preload([module])
@@ -109,7 +112,7 @@ def start_fork_server(module: str) -> multiprocessing.context.BaseContext:
     return context
 
 
-def end(processes: Iterable[multiprocessing.process.BaseProcess]) -> None:
+def end(processes: Iterable[BaseProcess]) -> None:
     """Stops worker processes and waits for them.
 
     SIGTERM is repeated, as a process does not notice one that comes just before it begins to wait for a lock.

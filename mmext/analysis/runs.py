@@ -49,7 +49,7 @@ def summarise(work_dir: str | Path, metric: str, averaged: int = 1) -> Summary:
         raise UserError(f'{work_dir}: only {len(values)} validations, and {averaged} are to be averaged; is the run '
                         'complete?')
     choose = min if any(word in metric for word in LOWER_IS_BETTER) else max
-    best_epoch = choose(values, key=values.get)
+    best_epoch = choose(values, key=values.__getitem__)
     scores = list(values.values())
     return Summary(Path(work_dir).resolve().name, seed_of(folders_of(Path(work_dir))), max(values),
                    values[best_epoch], best_epoch, scores[-1], averaged, statistics.fmean(scores[-averaged:]))

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import copy
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
 from itertools import product
 from pathlib import Path
+from typing import cast
 
 from mmengine.config import Config
+from mmengine.model import BaseModel
 from mmengine.registry import MODELS, DefaultScope
-from torch import nn
 
 from mmext.analysis import complexity
 from mmext.backbones import create_backbone
@@ -58,12 +60,12 @@ class Subject:
     name: str
     task: Task
     shape: tuple[int, ...]
-    build: Callable[[], nn.Module]
+    build: Callable[[], BaseModel]
     config: Config | None = None
     spec: Spec | None = None
 
     @cached_property
-    def model(self) -> nn.Module:
+    def model(self) -> BaseModel:
         """The model on the meta device, without memory for its weights; built once."""
         with on_meta():
             return self.build()
@@ -87,12 +89,13 @@ class Subject:
     @property
     def is_fed_alike(self) -> bool:
         """Whether the training pipeline makes samples of this shape too, or fixes no size."""
+        assert self.config is not None, 'a network by its name has no training pipeline'
         try:
             return self.task.sample_shape(self.config) == self.shape
         except UserError:
             return True
 
-    def new_model(self) -> nn.Module:
+    def new_model(self) -> BaseModel:
         """A new model on the processor, of random weights or of those of the config's ``load_from``."""
         model = self.build()
         model.init_weights()
@@ -139,7 +142,8 @@ def classifier(name: str, num_classes: int | None = None, shape: Sequence[int] |
         return Classifier(backbone, num_classes or (400 if clips else 1000))
 
     subject = Subject(name, CLASSIFICATION, shape, build)
-    subject.name = f'{name}, {subject.model.fc.out_features} classes, stem {subject.model.backbone.stem}'
+    model = cast(Classifier, subject.model)
+    subject.name = f'{name}, {model.fc.out_features} classes, stem {model.backbone.stem}'
     return subject
 
 
@@ -222,7 +226,7 @@ def from_spec(spec: Spec, name: str = '') -> Subject:
     return subject
 
 
-def build_of(config: Config) -> nn.Module:
+def build_of(config: Config) -> BaseModel:
     """Builds a config's model, without the pretrained weights that it may name for its backbone."""
     model = copy.deepcopy(config.model)
     if model.get('backbone'):
@@ -247,9 +251,11 @@ def subjects_of(configs: Sequence[str], backbones: Sequence[str] | None, **commo
         common: further fields of ``Spec``.
     """
     found: list[Subject] = []
+    pairs: Counter[tuple[str, str | None]] = Counter()
     for path, backbone in product(configs, backbones or [None]):
         stem = Path(path).stem if [Path(other).stem for other in set(configs)].count(Path(path).stem) == 1 else path
         name = stem if not backbone else backbone if len(configs) == 1 else f'{stem}_{backbone}'
-        before = sum(other.spec.path == path and other.spec.backbone == backbone for other in found)
+        before = pairs[path, backbone]
+        pairs[path, backbone] += 1
         found.append(from_spec(Spec(path, backbone, **common), f'{name} ({before + 1})' if before else name))
     return found

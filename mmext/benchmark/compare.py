@@ -60,16 +60,19 @@ class Comparison:
 
     def facts(self, subject: Subject) -> dict:
         """What a subject is: names, input shape, parameters and multiply-accumulates of one sample."""
-        counted = subject.complexity()
-        return dict(name=subject.name, config=subject.spec.path, backbone=subject.spec.backbone,
+        spec, counted = subject.spec, subject.complexity()
+        assert spec is not None
+        return dict(name=subject.name, config=spec.path, backbone=spec.backbone,
                     kind=subject.task.model_kind, input=list(subject.shape), params=counted.params, macs=counted.macs)
 
     def memory(self) -> list[dict]:
         """Peak memory in bytes, of inference with each batch size and of a training step."""
         found = []
         for subject in self.bar('memory', self.subjects):
+            assert subject.spec is not None
             peaks = memory.peaks(subject.spec, self.setup, False, self.plan.batches)
-            record = dict(inference=[dict(batch=batch, bytes=peak) for batch, peak in zip(self.plan.batches, peaks)])
+            rows = [dict(batch=batch, bytes=peak) for batch, peak in zip(self.plan.batches, peaks)]
+            record: dict[str, object] = dict(inference=rows)
             if 'train' in self.plan.parts:
                 batch = self.plan.train_batch
                 record['train'] = dict(batch=batch, bytes=memory.peaks(subject.spec, self.setup, True, [batch])[0])
@@ -169,8 +172,12 @@ class Comparison:
         there = [work for work in works if work]
         with self.bar(title, total=len(there) * self.plan.repeats) as bar:
             results = iter(in_turn([partial(self.attempt, work) for work in there], self.plan.repeats, bar.update))
-        found = [next(results) if work else None for work in works]
-        return [None if turns is None or any(turn is None for turn in turns) else turns for turns in found]
+        found: list[list[T] | None] = []
+        for work in works:
+            turns = next(results) if work else [None]
+            done = [turn for turn in turns if turn is not None]
+            found.append(done if len(done) == len(turns) else None)
+        return found
 
     def beside_first(self, turns: Sequence[list[T] | None],
                      figure: Callable[[T], float] = float) -> list[tuple[list[T] | None, dict | None]]:

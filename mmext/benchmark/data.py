@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import cv2
 import numpy as np
@@ -21,6 +21,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 from mmext.analysis.subjects import Subject
 from mmext.benchmark.steps import PARTS, TrainingStep
 from mmext.benchmark.timing import Clock, Stopwatch, seconds_each
+from mmext.engine.agreement import sample_count
 from mmext.errors import UserError
 
 T = TypeVar('T')
@@ -33,7 +34,7 @@ class EndlessSampler(Sampler):
     """
 
     def __init__(self, dataset: Dataset, seed: int = 0) -> None:
-        self.size = len(dataset)
+        self.size = sample_count(dataset)
         self.seed = seed
 
     def __iter__(self) -> Iterator[int]:
@@ -53,11 +54,13 @@ def endless_loader(subject: Subject, batch: int) -> DataLoader:
         UserError: the config has no training data, they do not exist, or their samples have another shape than the
             model is measured with.
     """
+    spec = subject.spec
+    assert spec is not None and subject.config is not None
     config = copy.deepcopy(subject.config.get('train_dataloader'))
     if not config:
-        raise UserError(f'{subject.spec.path}: no train_dataloader')
+        raise UserError(f'{spec.path}: no train_dataloader')
     if not subject.is_fed_alike:
-        raise UserError(f'{subject.spec.path}: its training pipeline makes samples of another shape than --size and '
+        raise UserError(f'{spec.path}: its training pipeline makes samples of another shape than --size and '
                         '--frames')
     config.batch_size, config.sampler = batch, dict(type=EndlessSampler)
     for key in ('batch_sampler', 'num_batch_per_epoch', 'drop_last', 'persistent_workers'):
@@ -66,23 +69,23 @@ def endless_loader(subject: Subject, batch: int) -> DataLoader:
         with DefaultScope.overwrite_default_scope(subject.scope):
             loader = without_output(partial(Runner.build_dataloader, config, seed=0))
     except OSError as error:
-        raise UserError(f'{subject.spec.path}: its training data do not exist ({error}); give --data-root') from None
-    if not len(loader.dataset):
-        raise UserError(f'{subject.spec.path}: its training set is empty')
+        raise UserError(f'{spec.path}: its training data do not exist ({error}); give --data-root') from None
+    if not sample_count(loader.dataset):
+        raise UserError(f'{spec.path}: its training set is empty')
     return loader
 
 
 def loaders_of(subjects: Sequence[Subject], batch: int) -> list[DataLoader | UserError]:
     """The ``endless_loader`` of each model, or the error that prevents it. Models with the same data share one."""
     found: dict[str, DataLoader | UserError] = {}
-    for subject in subjects:
-        key = str(subject.config.get('train_dataloader'))
+    keys = [str((subject.config or {}).get('train_dataloader')) for subject in subjects]
+    for subject, key in zip(subjects, keys):
         if key not in found:
             try:
                 found[key] = endless_loader(subject, batch)
             except UserError as error:
                 found[key] = error
-    return [found[str(subject.config.get('train_dataloader'))] for subject in subjects]
+    return [found[key] for key in keys]
 
 
 def without_output(work: Callable[[], T]) -> T:
@@ -118,7 +121,7 @@ def measure_waiting(step: TrainingStep, loader: DataLoader, steps: int, warmup: 
         watches[-1].mark()
         step(next_batch(), watches[-1])
     laps = np.mean([watch.laps() for watch in watches[warmup:]], 0)
-    parts = dict(zip(('data', *PARTS), map(float, laps)))
+    parts: dict[str, float] = dict(zip(('data', *PARTS), map(float, laps)))
     return dict(parts, step=float(laps.sum()), waiting_share=float(laps[0] / laps.sum()))
 
 
@@ -162,7 +165,7 @@ def measure_transforms(dataset: Dataset, samples: int, batch: int, clock: Clock,
         A dict(transform, kind, seconds (per sample), share) for each transform, in order. The first entry, 'data set',
         is what is done before all of them. Kinds are 'decode', 'augment' and 'other'.
     """
-    inner = dataset
+    inner: Any = dataset  # torch's base class declares neither a pipeline nor a length
     while not hasattr(inner, 'pipeline') and hasattr(inner, 'dataset'):
         inner = inner.dataset
     if not getattr(getattr(inner, 'pipeline', None), 'transforms', None):
@@ -191,7 +194,7 @@ def measure_transforms(dataset: Dataset, samples: int, batch: int, clock: Clock,
             for name, kind, spent in rows]
 
 
-def read_samples(dataset: Dataset, indices: Sequence[int], batch: int, whole: bool) -> None:
+def read_samples(dataset: Any, indices: Sequence[int], batch: int, whole: bool) -> None:
     """Reads samples by their indices, in batches if the data set transforms ``whole`` batches."""
     if whole:
         for i in range(0, len(indices), batch):

@@ -116,7 +116,9 @@ class Gauge:
 
 def status(key: str) -> int:
     """A number of bytes from Linux's /proc/self/status, such as VmRSS. (ru_maxrss starts with the parent's.)"""
-    return 1024 * int(re.search(rf'{key}:\s*(\d+) kB', Path('/proc/self/status').read_text())[1])
+    found = re.search(rf'{key}:\s*(\d+) kB', Path('/proc/self/status').read_text())
+    assert found is not None, key
+    return 1024 * int(found[1])
 
 
 def forget_peak() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -13,7 +14,9 @@ from mmext.benchmark.plan import NUMBER_FORMATS
 from mmext.engine.hooks.compilation import compile_network
 from mmext.errors import UserError
 
-DTYPES = dict(zip(NUMBER_FORMATS, (torch.float32, torch.float32, torch.bfloat16, torch.float16), strict=True))
+Model = TypeVar('Model', bound=nn.Module)
+DTYPES: dict[str, torch.dtype] = dict(zip(
+    NUMBER_FORMATS, (torch.float32, torch.float32, torch.bfloat16, torch.float16), strict=True))
 
 
 @dataclass(frozen=True)
@@ -68,9 +71,9 @@ class Setup:
         """The context in which a forward pass runs: autocast for formats of 16 bits."""
         return torch.autocast(self.device, DTYPES[self.dtype]) if self.half else nullcontext()
 
-    def place(self, model: nn.Module) -> nn.Module:
+    def place(self, model: Model) -> Model:
         """Moves a model to the device and puts its weights into the memory format."""
-        model = model.to(self.device)
+        model.to(self.device)
         arrange_weights(model, self.memory_format)
         return model
 
@@ -78,7 +81,7 @@ class Setup:
         """The tensor in the memory format, see ``mmext.backbones.memory_format.arrange``."""
         return arrange(tensor, self.memory_format)
 
-    def compiled(self, model: nn.Module, training: bool = False) -> nn.Module:
+    def compiled(self, model: Model, training: bool = False) -> Model:
         """Compiles a model in place, with a graph for each shape; for training only its network. Returns the model."""
         if not self.compile:
             return model

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
+from typing import cast
 
 import torch
+from mmengine.model import BaseModel
 from mmengine.optim import build_optim_wrapper
 from mmengine.registry import DefaultScope
-from torch import nn
 
 from mmext.analysis.subjects import Subject
 from mmext.benchmark.setup import DTYPES, Setup, out_of_memory
@@ -20,9 +21,11 @@ RATE = 1e-6  # near zero: gradients of a memorised batch become so small that pr
 SETTLING = 30  # steps after which the loss scale of fp16 must be low enough
 
 
-def network(subject: Subject, setup: Setup) -> nn.Module:
+def network(subject: Subject, setup: Setup) -> BaseModel:
     """A model for inference: in eval mode, with weights in the number format of the setup."""
-    model = setup.place(subject.new_model().eval().to(DTYPES[setup.dtype]))
+    model = subject.new_model().eval()
+    model.to(DTYPES[setup.dtype])
+    setup.place(model)
     return setup.compiled(model.requires_grad_(False))
 
 
@@ -36,7 +39,7 @@ class Inference:
         batch: number of samples; they are synthetic, and are normalised and arranged here, once.
     """
 
-    def __init__(self, subject: Subject, model: nn.Module, setup: Setup, batch: int) -> None:
+    def __init__(self, subject: Subject, model: BaseModel, setup: Setup, batch: int) -> None:
         self.model = model
         self.setup = setup
         data = model.data_preprocessor(subject.batch(batch), False)
@@ -64,6 +67,7 @@ class TrainingStep:
         self.name = subject.name
         self.setup = setup
         self.model = setup.compiled(setup.place(subject.new_model()).train(), training=True)
+        assert subject.config is not None
         config = copy.deepcopy(subject.config.optim_wrapper)
         for key in ('type', 'dtype', 'loss_scale', 'use_fsdp', 'accumulative_counts'):
             config.pop(key, None)
@@ -96,7 +100,7 @@ class TrainingStep:
     def losses(self, data: dict) -> dict:
         """The losses of a batch. UserError where batch norm does not train on a batch of one."""
         try:
-            return self.model._run_forward(data, mode='loss')
+            return cast(dict, self.model._run_forward(data, mode='loss'))
         except ValueError as error:
             if 'more than 1 value per channel' not in str(error):
                 raise
@@ -112,14 +116,14 @@ class TrainingStep:
     def settle(self, batch: dict) -> None:
         """Repeats steps until one is not skipped; the loss scale of fp16 starts so high that the first ones are."""
         scaler = getattr(self.optimizer, 'loss_scaler', None)
-        for _ in range(SETTLING if scaler else 0):
+        if scaler is None:
+            return
+        for _ in range(SETTLING):
             before = scaler.get_scale()
             self.laps(batch)
             if scaler.get_scale() >= before:
                 return
-        if scaler:
-            raise UserError(f'--dtype fp16: the gradients are not finite at any loss scale in {SETTLING} steps; use '
-                            'bf16')
+        raise UserError(f'--dtype fp16: the gradients are not finite at any loss scale in {SETTLING} steps; use bf16')
 
 
 def warmed(name: str, call: Callable[[], object], setup: Setup, times: int) -> bool:

@@ -48,7 +48,11 @@ class ImageList(Sequence):
     def __getitem__(self, index: int | slice) -> dict | list[dict]:
         """dict(img_path, gt_label) of an image, or a list of them."""
         if isinstance(index, slice):
-            return [self[i] for i in range(*index.indices(len(self)))]
+            return [self.info(i) for i in range(*index.indices(len(self)))]
+        return self.info(index)
+
+    def info(self, index: int) -> dict:
+        """dict(img_path, gt_label) of an image."""
         place = int(self.places[index])
         begin = int(self.ends[place - 1]) if place else 0
         name = os.fsdecode(self.bytes[begin:int(self.ends[place])].tobytes())

@@ -146,7 +146,7 @@ def cache_config_layout(module: ModuleType) -> None:
         return cached(text, tuple(style_config.items()), tuple(options.items()))
 
     FormatCode.cache_info = cached.cache_info  # pyright: ignore[reportFunctionMemberAccess]
-    module.FormatCode = FormatCode
+    setattr(module, FormatCode.__name__, FormatCode)
     note(cache_config_layout, 'a config is formatted once')
 
 
@@ -162,7 +162,7 @@ def write_files_atomically(module: ModuleType) -> None:
     from mmext.files import write_bytes
 
     def put(self, obj: bytes, filepath: str | os.PathLike) -> None:
-        write_bytes(filepath, obj)
+        write_bytes(os.fspath(filepath), obj)
 
     def put_text(self, obj: str, filepath: str | os.PathLike, encoding: str = 'utf-8') -> None:
         self.put(obj.encode(encoding), filepath)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import copy
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sized
 from dataclasses import dataclass
+from typing import cast
 
 from torch.utils.data import Dataset
 
@@ -65,7 +66,10 @@ def infos_of(dataset: Dataset, key: str) -> Iterator[dict]:
     A data set that reads its files while it is built has none.
     """
     seen = set()
-    for info in map(dataset.get_data_info, range(len(dataset))) if hasattr(dataset, 'get_data_info') else ():
+    get_data_info = getattr(dataset, 'get_data_info', None)
+    if get_data_info is None:
+        return
+    for info in map(get_data_info, range(len(cast(Sized, dataset)))):
         path = info.get(key)
         if path is not None and path not in seen:
             seen.add(path)

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 import cv2
 import numpy as np
 from PIL import Image, ImageCms
+from PIL.TiffImagePlugin import TiffImageFile
 
 from mmext.data.limits import VARIABLE, most_pixels, picture_formats, why_impossible, why_too_large
 
@@ -189,7 +190,7 @@ def is_deep(header: Image.Image, content: bytes) -> bool:
     """Whether an image may have 16 bits per sample, which Pillow keeps for grey images only."""
     if header.format == 'PNG':
         return content[PNG_DEPTH] == 16
-    if header.format == 'TIFF':
+    if isinstance(header, TiffImageFile):
         return max(header.tag_v2.get(BITS_PER_SAMPLE, (8, ))) > 8
     return header.format in ('PPM', 'JPEG2000')
 
@@ -227,6 +228,8 @@ def cmyk_to_rgb(image: Image.Image) -> Image.Image:
     """Converts CMYK to RGB by the image's own ICC profile; returns the image unchanged where that is invalid."""
     try:
         profile = ImageCms.ImageCmsProfile(io.BytesIO(image.info['icc_profile']))
-        return ImageCms.profileToProfile(image, profile, ImageCms.createProfile('sRGB'), outputMode='RGB')
+        converted = ImageCms.profileToProfile(image, profile, ImageCms.createProfile('sRGB'), outputMode='RGB')
+        assert converted is not None  # it is None only where the image is converted in place
+        return converted
     except (ImageCms.PyCMSError, OSError):
         return image

@@ -7,6 +7,7 @@ import warnings
 from functools import lru_cache
 
 from PIL import Image
+from PIL.ImageFile import ImageFile
 
 from mmext.errors import UserError
 
@@ -51,7 +52,7 @@ def why_too_large(width: int, height: int) -> str | None:
             f'({VARIABLE} in the environment is the limit)')
 
 
-def why_impossible(header: Image.Image, length: int) -> str | None:
+def why_impossible(header: ImageFile, length: int) -> str | None:
     """Why an image can't have the size that its header says; None where it can.
 
     Args:
@@ -60,7 +61,7 @@ def why_impossible(header: Image.Image, length: int) -> str | None:
     """
     width, height = header.size
     raw = bool(header.tile) and header.tile[0][0] == 'raw'
-    densest = DENSEST.get('raw' if raw and header.format != 'TIFF' else header.format)  # a TIFF may be of parts
+    densest = DENSEST.get('raw' if raw and header.format != 'TIFF' else header.format or '')  # a TIFF may be of parts
     if densest is None or width * height <= densest * length:
         return None
     return f'its header says {width:,} x {height:,} pixels, which {length:,} bytes can not hold: damaged or cut short'

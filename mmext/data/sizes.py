@@ -64,9 +64,10 @@ def picture_of_size(path: str | os.PathLike, size: Size) -> np.ndarray:
     """
     for ignore_orientation in (False, True):
         pixels = read_picture(path, ignore_orientation=ignore_orientation)
-        if agree(size, pixels.shape[:2]):
+        height, width = pixels.shape[:2]
+        if agree(size, (height, width)):
             return pixels
-    raise NoImage(disagreement(size, pixels.shape[:2], os.fspath(path)))
+    raise NoImage(disagreement(size, (height, width), os.fspath(path)))
 
 
 def size_text(size: Size) -> str:
@@ -84,7 +85,7 @@ def probable_cause(annotated: Size, loaded: Size, source: bytes | str) -> str:
     if stored != upright and agree(annotated, upright):
         return ("the annotations are of the picture as EXIF's orientation turns it; leave ignore_orientation out of "
                 'mmext.LoadImage')
-    if agree(annotated, loaded[::-1]):
+    if agree(annotated, (loaded[1], loaded[0])):
         return 'width and height are swapped in the annotations'
     across, down = loaded[1] / annotated[1], loaded[0] / annotated[0]
     if abs(across / down - 1) < RATIO_TOLERANCE:

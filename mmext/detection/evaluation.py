@@ -14,7 +14,7 @@ import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 from mmengine.logging import print_log
@@ -139,8 +139,8 @@ def accumulate(truth: GroundTruth, detections: list[dict], reference: bool = Fal
 
 def evaluation_of(evaluator: Any, truth: GroundTruth) -> Evaluation:
     """What hotcoco's or pycocotools' ``COCOeval`` found; both have the categories in ascending order of their ids."""
-    arrays = (np.asarray(evaluator.eval[key]) for key in ('precision', 'recall', 'scores'))
-    return Evaluation(np.array(evaluator.stats, float), *arrays, sorted(truth.category_ids))
+    precision, recall, scores = (np.asarray(evaluator.eval[key]) for key in ('precision', 'recall', 'scores'))
+    return Evaluation(np.array(evaluator.stats, float), precision, recall, scores, sorted(truth.category_ids))
 
 
 class HotcocoTruth:
@@ -215,7 +215,8 @@ def evaluate_with_pycocotools(truth: GroundTruth, detections: list[dict]) -> Any
 
     def index(annotations: list[dict]) -> COCO:
         coco = COCO()
-        coco.dataset = dict(images=images, annotations=annotations, categories=categories)
+        content = dict(images=images, annotations=annotations, categories=categories)
+        coco.dataset = cast(Any, content)  # pycocotools' stubs have a TypedDict of their own for it
         coco.createIndex()
         return coco
 

@@ -171,7 +171,7 @@ class Detection(Task):
         return names if head.num_classes == len(names) else tuple(map(str, range(head.num_classes)))
 
 
-def replace_coco_dataset(dataset: ConfigDict) -> None:
+def replace_coco_dataset(dataset: dict) -> None:
     """Replaces mmdet's ``CocoDataset`` with local files by ours, which checks annotations, in place.
 
     As with mmdet's, the file may have more categories than the config has classes.

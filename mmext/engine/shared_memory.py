@@ -12,6 +12,7 @@ import torch
 from torch.utils._pytree import tree_leaves
 from torch.utils.data import DataLoader
 
+from mmext.engine.agreement import sample_count
 from mmext.engine.resume.generators import Stream
 from mmext.errors import UserError
 
@@ -33,12 +34,12 @@ def require_shared_memory(loaders: Mapping[str, DataLoader]) -> None:
     if free is None or free >= PLENTY:
         return
     for name, loader in loaders.items():
-        if not loader.num_workers or not len(loader.dataset):
+        if not loader.num_workers or not sample_count(loader.dataset):
             continue
         with Stream(0):
             sample = tensor_bytes(loader.dataset[0])
         batch = batch_size_of(loader)
-        need = loader.num_workers * loader.prefetch_factor * batch * sample
+        need = loader.num_workers * (loader.prefetch_factor or 0) * batch * sample
         if need > free:
             raise UserError(
                 f'{FOLDER}: {megabytes(free)} are free, and {name} may fill {megabytes(need)} ({loader.num_workers} '

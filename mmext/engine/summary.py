@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+from typing import Any
 
 import torch
 from mmengine.config import Config
@@ -14,14 +15,14 @@ from torch import nn
 from torch.utils.data import DataLoader
 
 from mmext.config_tree import kind_of
-from mmext.engine.agreement import leaves, place_of
+from mmext.engine.agreement import leaves, place_of, sample_count
 from mmext.engine.wrapper import unwrap_model
 
 
 class BriefRunner(Runner):
     """mmengine's runner, which writes its long texts to the log file alone: environment, config, order of the hooks."""
 
-    def build_logger(self, *args: object, **kwargs: object) -> MMLogger:
+    def build_logger(self, *args: Any, **kwargs: Any) -> MMLogger:
         logger = super().build_logger(*args, **kwargs)
         for handler in logger.handlers:
             if not isinstance(handler, logging.FileHandler):
@@ -46,9 +47,9 @@ def summary_lines(runner: Runner) -> list[str]:
     config: Config = runner.cfg
     model = described(config, unwrap_model(runner.model))
     lines = [f'config: {config.filename}', f'model: {model}', f'device: {device()}',
-             f'training data: {data(runner.train_loop.dataloader)}']
+             f'training data: {data(runner.train_dataloader)}']
     if runner._val_loop is not None:
-        lines.append(f'validation data: {data(runner.val_loop.dataloader)}')
+        lines.append(f'validation data: {data(runner.val_dataloader)}')
     lines.append(f'schedule: {schedule(runner)}')
     lines.append(f'work dir: {runner.work_dir}')
     log = os.path.join(runner._log_dir, f'{runner.timestamp}.log')
@@ -84,7 +85,7 @@ def device() -> str:
 def data(loader: DataLoader) -> str:
     """How many samples and batches a loader has, and where they come from."""
     places = ', '.join(dict.fromkeys(place_of(dataset) for dataset in leaves(loader.dataset)))
-    return (f'{counted(len(loader.dataset), "sample")} in {counted(len(loader), "batch")}, '
+    return (f'{counted(sample_count(loader.dataset), "sample")} in {counted(len(loader), "batch")}, '
             f'{counted(loader.num_workers, "worker")}, {places}')
 
 

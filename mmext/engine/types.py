@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+from collections.abc import Callable
 
 from mmengine.config import Config
 from mmengine.runner import Runner
@@ -93,7 +94,7 @@ def check_component(node: dict, keys: tuple[str, ...], scope: str | None) -> Non
                             'belongs to another type in a base config, remove it with _delete_=True in the dict')
 
 
-def require_type(kind: object, keys: tuple[str, ...], scope: str | None, root: str | None) -> object:
+def require_type(kind: object, keys: tuple[str, ...], scope: str | None, root: str | None) -> Callable | None:
     """The component that a ``type`` names. Raises a UserError if there is none.
 
     Without a known registry (``root`` is None), as for an option of a neck, the word may have another meaning. It is

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import cast
+
+from torch import nn
 
 from mmext.backbones import create_backbone
 from mmext.backbones.names import find_backbone
@@ -39,10 +42,10 @@ def backbone_graph(name: str, checkpoint: str | Path | None = None, *, size: Seq
             raise UserError(f'{name} has no argument {key!r}{nearest(key, known)}')
     backbone = create_backbone(name, checkpoint, dims=2 if frames is None else 3, **options).eval()
     side = 224 if STEMS[backbone.stem].stride > 1 else 32
-    shape = (backbone.conv1.in_channels, *(() if frames is None else (frames, )), *(size or (side, side)))
-    backbone.check_size(backbone.conv1.weight.new_empty((1, *shape), device='meta'))
+    first = cast(nn.Conv2d | nn.Conv3d, backbone.conv1)
+    shape = (first.in_channels, *(() if frames is None else (frames, )), *(size or (side, side)))
+    backbone.check_size(first.weight.new_empty((1, *shape), device='meta'))
     features = backbone.feature_info
-    metadata = dict(backbone=name, stages=[feature.module for feature in features], channels=features.channels(),
-                    strides=features.reduction())
-    return Graph(backbone, 'input', metadata['stages'], shape, metadata,
-                 free=range(1, len(shape)) if dynamic else ())
+    stages = [feature.module for feature in features]
+    metadata = dict(backbone=name, stages=stages, channels=features.channels(), strides=features.reduction())
+    return Graph(backbone, 'input', stages, shape, metadata, free=range(1, len(shape)) if dynamic else ())

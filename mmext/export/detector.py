@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import torch
 from mmengine.config import Config
@@ -15,6 +16,10 @@ from mmext.backbones.trained import Trained
 from mmext.backbones.weights import require_match
 from mmext.errors import UserError
 from mmext.export.graph import Graph
+
+if TYPE_CHECKING:
+    from mmdet.models.dense_heads import AnchorHead
+    from mmdet.models.detectors import SingleStageDetector
 
 
 class Detector(nn.Module):
@@ -35,21 +40,22 @@ class Detector(nn.Module):
     priors: Tensor
     corner: Tensor
 
-    def __init__(self, detector: nn.Module, size: Sequence[int]) -> None:
+    def __init__(self, detector: SingleStageDetector, size: Sequence[int]) -> None:
         super().__init__()
         require_anchors(detector)
+        head: AnchorHead = detector.bbox_head
         self.detector = detector
-        self.head = detector.bbox_head
+        self.head = head
         with torch.no_grad():
             maps = detector.extract_feat(torch.zeros(1, 3, *size))
-            sizes = [scores.shape[-2:] for scores in self.head(maps)[0]]
-        priors = self.head.prior_generator.grid_priors(sizes, device='cpu')
+            sizes = [scores.shape[-2:] for scores in head(maps)[0]]
+        priors = head.prior_generator.grid_priors(sizes, device='cpu')
         self.register_buffer('priors', torch.cat(priors), persistent=False)
         self.register_buffer('corner', torch.tensor([size[1], size[0]] * 2, dtype=torch.float32), persistent=False)
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """Boxes (N, anchors, 4) in pixels and scores (N, anchors, classes) of images (N, 3, H, W)."""
-        inputs = self.detector.data_preprocessor
+        inputs: Any = self.detector.data_preprocessor
         if inputs._enable_normalize:
             images = (images - inputs.mean) / inputs.std
         scores, deltas = self.head(self.detector.extract_feat(images))
@@ -118,11 +124,15 @@ def detector_graph(config: Config, checkpoint: str | Path, size: Sequence[int] |
 def image_size(priors: object, size: Sequence[int] | None) -> tuple[int, int]:
     """The size (H, W) of a detector's images. UserError if neither it nor the user gives it, or they differ."""
     own = getattr(priors, 'input_size', None)
-    if own is None and size is None:
-        raise UserError('--size: this detector takes images of any size, its ONNX file only of one; give --size H W')
-    if own is not None and size is not None and tuple(size) != (own, own):
-        raise UserError(f'--size {size[0]} {size[1]}: this detector takes {own} x {own}')
-    return tuple(size) if own is None else (own, own)
+    if size is None:
+        if own is None:
+            raise UserError('--size: this detector takes images of any size, its ONNX file only of one; '
+                            'give --size H W')
+        return own, own
+    height, width = size
+    if own is not None and (height, width) != (own, own):
+        raise UserError(f'--size {height} {width}: this detector takes {own} x {own}')
+    return height, width
 
 
 def random_pixels(shape: Sequence[int]) -> Tensor:

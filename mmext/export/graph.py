@@ -13,6 +13,7 @@ from pathlib import Path
 
 import torch
 from torch import Tensor, nn
+from torch.onnx.errors import OnnxExporterError
 
 import mmext
 from mmext.backbones.fuse import fuse
@@ -106,9 +107,10 @@ def export_program(graph: Graph, model: nn.Module, example: Tensor, opset: int |
             program = torch.onnx.export(model, (example, ), dynamo=True, opset_version=opset, verbose=False,
                                         dynamic_shapes=(free, ), input_names=[graph.input],
                                         output_names=list(graph.outputs))
-    except torch.onnx.errors.OnnxExporterError as error:
+    except OnnxExporterError as error:
         reason = ' '.join(str(error.__cause__ or error).split())[:200]
         raise UserError(f'export: torch.onnx can not export this network ({reason})') from None
+    assert program is not None, 'torch.onnx.export returns a program with dynamo=True'
     version = program.model.opset_imports['']
     if opset and version != opset:
         raise UserError(f'--opset {opset}: this network can not be written in it; {version} works')

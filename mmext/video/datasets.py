@@ -52,6 +52,8 @@ class LabelledVideos(BaseActionDataset):
         UserError: the label file can't be used, or files are missing; later: too many files are unreadable.
     """
 
+    ann_file: str  # mmengine also allows none
+
     def __init__(self, ann_file: str, pipeline: Sequence[dict | Callable] = (), data_prefix: dict | None = None,
                  num_classes: int | None = None, on_missing: str | None = None, on_error: str | None = None,
                  log_file: str | None = None, max_unreadable: float = 0.1, test_mode: bool = False,

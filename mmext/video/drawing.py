@@ -126,8 +126,8 @@ def caption(video: Shown, size: int, width: int) -> list[tuple[str, str]]:
     return [(line, INK) for line in true] + [(line, video.colour) for line in wrapped(video.verdict, size, width, 2)]
 
 
-def evenly_spread(frames: Sequence[np.ndarray], count: int) -> list[np.ndarray]:
-    """At most ``count`` of the frames, evenly spread from the first to the last."""
+def evenly_spread(frames: np.ndarray, count: int) -> list[np.ndarray]:
+    """At most ``count`` of the frames (T, height, width, 3), evenly spread from the first to the last."""
     chosen = np.linspace(0, len(frames) - 1, min(count, len(frames))).round().astype(int)
     return [frames[i] for i in chosen]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -42,7 +43,7 @@ class ShowVideosHook(Hook):
     def before_test_epoch(self, runner: Runner) -> None:
         """Begins a new choice."""
         self.rng = np.random.default_rng(self.seed)
-        self.classes = runner.test_dataloader.dataset.metainfo.get('classes')
+        self.classes = getattr(runner.test_dataloader.dataset, 'metainfo', {}).get('classes')
         # By whether they are right: the number of videos so far, and the chosen ones with their numbers.
         self.counts = {True: 0, False: 0}
         self.kept: dict[bool, list[tuple[int, Shown]]] = {True: [], False: []}
@@ -50,7 +51,9 @@ class ShowVideosHook(Hook):
     def after_test_iter(self, runner: Runner, batch_idx: int, data_batch: dict | None = None,
                         outputs: Sequence[ActionDataSample] | None = None) -> None:
         """Chooses among the videos of a batch."""
-        for inputs, sample in zip(data_batch['inputs'], outputs):
+        assert data_batch is not None  # a test's loop always hands it on
+        samples = cast(Sequence[Any], outputs)  # their fields are declared nowhere
+        for inputs, sample in zip(data_batch['inputs'], samples):
             scores, label = sample.pred_score.cpu(), int(sample.gt_label)
             found = int(scores.argmax())
             place = self.index_for(found == label)

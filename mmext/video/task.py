@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -88,14 +88,14 @@ class Recognition(Task):
                             'recognizer of video files')
         return steps
 
-    def prepare(self, pipeline: Callable, item: object, path: str) -> dict:
+    def prepare(self, pipeline: Callable, item: str | os.PathLike, path: str) -> dict:
         """``item`` is the path of a video file."""
         try:
             return pipeline(dict(filename=str(item), label=-1, start_index=0, modality='RGB'))
         except UserError as error:
             raise UserError(str(error).partition('; mend')[0]) from None  # the advice is for a test
 
-    def result(self, inferencer: Inferencer, item: object, data: dict, sample: object) -> object:
+    def result(self, inferencer: Inferencer, item: str | os.PathLike, data: dict, sample: Any) -> object:
         """UserError where a score is not finite."""
         from mmext.video.hooks import frames_of
         from mmext.video.results import Recognized

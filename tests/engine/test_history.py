@@ -17,8 +17,8 @@ from tests.tools.helpers import succeeded
 
 
 def runner_with(hub: MessageHub, *custom: dict, window: int = 10, epoch: int = 40) -> SimpleNamespace:
-    loop = SimpleNamespace(dataloader=range(epoch))
-    return SimpleNamespace(message_hub=hub, train_loop=loop, val_loop=SimpleNamespace(dataloader=range(7)),
+    return SimpleNamespace(message_hub=hub, train_dataloader=range(epoch), val_loop=SimpleNamespace(),
+                           val_dataloader=range(7),
                            log_processor=SimpleNamespace(window_size=window, custom_cfg=list(custom)))
 
 

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import av
+import av.error
 from av.container import InputContainer
 from av.stream import Disposition
 from av.video.frame import VideoFrame
@@ -34,12 +35,12 @@ class VideoError(UserError):
         reason: why it can't be read.
 
     Attributes:
-        reason: as given; the message names the file, too.
+        reason: as given, or ''; the message names the file, too.
     """
 
     def __init__(self, path: str, reason: str | None = None) -> None:
         super().__init__(path if reason is None else f'{path}: unreadable video ({reason})')
-        self.reason = reason
+        self.reason = reason or ''
 
 
 @contextmanager

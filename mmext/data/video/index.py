@@ -32,7 +32,7 @@ class Index:
         keys: the packets that decoding can start at (key packets).
         starts: for each key packet the first frame that decoding from there gives; ascending.
         times: for each key packet the time to seek to, in the stream's time base.
-        places: byte position in the file -> packet; perhaps of key packets only.
+        places: byte position in the file, None where it is unknown -> packet; perhaps of key packets only.
         ranks: packet -> frame, or ``NOT_SHOWN``; None where that is found while packets are read.
     """
 
@@ -40,7 +40,7 @@ class Index:
     keys: list[int]
     starts: list[int]
     times: list[int]
-    places: dict[int, int] = field(repr=False)
+    places: dict[int | None, int] = field(repr=False)
     ranks: list[int] | None = field(default=None, repr=False)
 
 
@@ -77,7 +77,7 @@ def index_from_table(container: InputContainer, stream: VideoStream, path: str) 
     if absent:
         raise truncated(path, len(entries), len(entries) - absent)
     keys = [i for i, entry in enumerate(entries) if entry.is_keyframe]
-    places = {entries[i].pos: i for i in keys}
+    places: dict[int | None, int] = {entries[i].pos: i for i in keys}
     if not keys or keys[0] or len(places) < len(keys):
         return None
     if begins_without_reference(container, stream):
@@ -162,20 +162,24 @@ class Packets:
         Args:
             seek_by_pts: seek to key packets by presentation times, not by decoding times.
         """
-        times = {self.pts[i] for i in self.shown} - {None}
-        if len(times) < len(self.shown) or not self.keys or self.keys[0] or min(times) < self.pts[0]:
+        shown_at = {i: time for i in self.shown if (time := self.pts[i]) is not None}
+        times, first = sorted(set(shown_at.values())), self.pts[0]
+        if len(times) < len(self.shown) or not self.keys or self.keys[0] or first is None or times[0] < first:
             raise Unordered
         decoded_at = [time for time in self.dts if time is not None]
         if self.joins and decoded_at != sorted(decoded_at):
             raise Unordered  # several recordings in one file
-        rank_of = {time: rank for rank, time in enumerate(sorted(times))}
+        rank_of = {time: rank for rank, time in enumerate(times)}
         ranks = [NOT_SHOWN] * len(self.pts)
-        for i in self.shown:
-            ranks[i] = rank_of[self.pts[i]]
+        for i, time in shown_at.items():
+            ranks[i] = rank_of[time]
         keys = self.safe_keys(ranks)
-        times = [self.pts[i] if self.dts[i] is None or seek_by_pts else self.dts[i] for i in keys]
+        seek_to = [self.pts[i] if self.dts[i] is None or seek_by_pts else self.dts[i] for i in keys]
+        key_times = [time for time in seek_to if time is not None]
+        if len(key_times) < len(keys):
+            raise Unordered
         places = {place: i for i, place in enumerate(self.places)}
-        return Index(len(self.shown), keys, [max(ranks[i], 0) for i in keys], times, places, ranks)
+        return Index(len(self.shown), keys, [max(ranks[i], 0) for i in keys], key_times, places, ranks)
 
     def safe_keys(self, ranks: list[int]) -> list[int]:
         """The key packets that come after all packets which are shown before them; ``ranks`` as in ``Index``."""
@@ -205,6 +209,7 @@ def ends_early(container: InputContainer, stream: VideoStream, end: int) -> bool
     if container.format.name not in HAVE_DURATION or not container.duration:
         return False
     expected = container.duration / 1e6 - max(TOLERANCE, 2 / float(stream.average_rate or 25))
+    assert stream.time_base is not None, 'of a stream whose packets have been read'
     if float(end * stream.time_base) >= expected:
         return False
     container.seek(0)

@@ -16,7 +16,7 @@ FrameEntry = tuple[str, int, int]  # folder of frames, number of frames, label
 MOST_CLASSES, MOST_FRAMES = 1_000_000, 100_000_000
 
 
-def read_list(path: str | Path, num_classes: int | None = None, delimiter: str | None = ' ') -> list[Entry]:
+def read_list(path: str | Path, num_classes: int | None = None, delimiter: str = ' ') -> list[Entry]:
     """Reads a list file of lines 'path label', as in mmaction2. Paths may contain the delimiter.
 
     Args:
@@ -46,7 +46,7 @@ def read_list(path: str | Path, num_classes: int | None = None, delimiter: str |
     return entries
 
 
-def read_frame_list(path: str | Path, num_classes: int | None = None, delimiter: str | None = ' ') -> list[FrameEntry]:
+def read_frame_list(path: str | Path, num_classes: int | None = None, delimiter: str = ' ') -> list[FrameEntry]:
     """Reads a list file of lines 'folder frames label', as in mmaction2 for extracted frames.
 
     Args:

@@ -8,8 +8,8 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain, islice
 
-import av
 import numpy as np
+from av.error import InvalidDataError
 from av.packet import Packet
 from av.video.frame import VideoFrame
 
@@ -122,6 +122,7 @@ class VideoReader:
 
     def decode_by_key(self, wanted: set[int]) -> dict[int, np.ndarray]:
         """Decodes each frame from the key frame before it; where that fails, from an earlier one or from the start."""
+        assert self.index is not None
         groups = defaultdict(set)
         for frame in wanted:
             groups[bisect_right(self.index.starts, frame) - 1].add(frame)
@@ -130,7 +131,7 @@ class VideoReader:
             for start in sorted({key, max(key - 1, 0), 0}, reverse=True):
                 try:
                     found.update(self.decode_from(start, group - found.keys()))
-                except (av.error.InvalidDataError, Damaged, Unordered):
+                except (InvalidDataError, Damaged, Unordered):
                     continue
                 if group <= found.keys():
                     break
@@ -148,6 +149,8 @@ class VideoReader:
             return {}
         names, left, found, shown, first, last = {}, set(wanted), {}, [], None, max(wanted)
         for packet, frame in packets:
+            if packet.pts is None:
+                raise Unordered
             first = packet.pts if first is None else first
             left.discard(frame)
             if packet.pts >= first and 0 <= frame <= last:  # others refer to frames before the key frame
@@ -174,20 +177,21 @@ class VideoReader:
             The presentation times of all decoded frames.
 
         Raises:
-            Damaged: the decoder marks a frame as damaged.
+            Damaged: the decoder marks a frame as damaged, or gives it no time.
         """
-        times = []
+        times: list[int] = []
         for picture in decoded:
-            if picture.is_corrupt:
+            if picture.is_corrupt or picture.pts is None:
                 raise Damaged
             times.append(picture.pts)
             frame = names.get(picture.pts)
-            if frame in wanted:
+            if frame is not None and frame in wanted:
                 found[frame] = self.pictures.convert(picture)
         return times
 
     def ranked_packets(self, key: int) -> Iterator[tuple[Packet, int]]:
         """Seeks to the key packet ``index.keys[key]``; the packets from there on, each with its frame's number."""
+        assert self.index is not None
         packets, first = self.seek(key), self.index.keys[key]
         if self.index.ranks is None:
             return rank_while_reading(packets, first)
@@ -195,6 +199,7 @@ class VideoReader:
 
     def seek(self, key: int) -> Iterator[Packet]:
         """The packets from the key packet ``index.keys[key]`` on. A seek may land before it, in some files after it."""
+        assert self.index is not None
         first = self.index.keys[key]
         self.container.seek(self.index.times[key], stream=self.stream)
         packets = packets_of(self.container, self.stream)

@@ -60,14 +60,18 @@ class FrameReader:
     def __iter__(self) -> Iterator[Frame]:
         codec = self.stream.codec_context
         pictures = Pictures(codec.width, codec.height)
-        first, last, shape, count = None, None, None, 0
+        first: Fraction | None = None
+        last: Fraction | None = None
+        shape, count = None, 0
         has_times = self.container.format.name != 'avi'  # PyAV guesses them, wrongly where frames are reordered
         with errors_of(self.path), self.container:
             for count, picture in enumerate(whole_pictures(self.container, self.stream, self.path), 1):
-                shown = picture.pts * Fraction(picture.time_base) if has_times and picture.pts is not None else None
+                shown = None
+                if has_times and picture.pts is not None and picture.time_base is not None:
+                    shown = picture.pts * Fraction(picture.time_base)
                 first = shown if first is None else first
                 time = Fraction(0) if last is None else last + 1 / self.rate
-                if shown is not None and last is not None and shown - first > last:
+                if shown is not None and first is not None and last is not None and shown - first > last:
                     time = shown - first
                 last = time
                 image = pictures.convert(picture)

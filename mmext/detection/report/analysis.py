@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -106,7 +106,7 @@ class Analysis:
     score: float
 
 
-def analyse(content: dict, detections: Sequence[dict], category_ids: Sequence[int], score: float) -> Analysis:
+def analyse(content: dict, detections: Sequence[Mapping], category_ids: Sequence[int], score: float) -> Analysis:
     """Evaluates detections.
 
     Args:
@@ -140,7 +140,7 @@ def analyse(content: dict, detections: Sequence[dict], category_ids: Sequence[in
         images=image_results(truth, detections, diagnostics, score), score=score)
 
 
-def check_detections(content: dict, detections: Sequence[dict], category_ids: Sequence[int]) -> None:
+def check_detections(content: dict, detections: Sequence[Mapping], category_ids: Sequence[int]) -> None:
     """Raises a UserError if a detection is of another image or category, or lacks a key."""
     wanted = set(category_ids)
     images = {image['id'] for image in content['images']}
@@ -160,7 +160,7 @@ def check_detections(content: dict, detections: Sequence[dict], category_ids: Se
                             'another data set?')
 
 
-def confusion_matrix(numbers: HotcocoTruth, detections: Sequence[dict], category_ids: Sequence[int]) -> np.ndarray:
+def confusion_matrix(numbers: HotcocoTruth, detections: Sequence[Mapping], category_ids: Sequence[int]) -> np.ndarray:
     """Counts (classes + 1, classes + 1), see ``Analysis``. hotcoco needs no evaluation for them."""
     result = numbers.evaluator([{key: detection[key] for key in KEYS} for detection in detections]).confusion_matrix()
     order = [list(result['cat_ids']).index(numbers.categories[category]) for category in category_ids]
@@ -168,17 +168,17 @@ def confusion_matrix(numbers: HotcocoTruth, detections: Sequence[dict], category
     return np.asarray(result['matrix']).astype(int)[np.ix_(order, order)]
 
 
-def class_results(truth: GroundTruth, detections: Sequence[dict], evaluation: Evaluation) -> list[ClassResult]:
+def class_results(truth: GroundTruth, detections: Sequence[Mapping], evaluation: Evaluation) -> list[ClassResult]:
     """The result of each class, in the order of the labels."""
     found = Counter(detection['category_id'] for detection in detections)
     metrics = class_metrics(truth, evaluation)
-    return [ClassResult(truth.categories[category], metrics[f'{truth.categories[category]}/images'],
-                        metrics[f'{truth.categories[category]}/objects'], found[category],
+    return [ClassResult(truth.categories[category], int(metrics[f'{truth.categories[category]}/images']),
+                        int(metrics[f'{truth.categories[category]}/objects']), found[category],
                         *(metrics[f'{truth.categories[category]}/{name}'] for name in ('AP', 'AP50', 'AP75')))
             for category in truth.category_ids]
 
 
-def image_results(truth: GroundTruth, detections: Sequence[dict], diagnostics: dict,
+def image_results(truth: GroundTruth, detections: Sequence[Mapping], diagnostics: dict,
                   score: float) -> list[ImageResult]:
     """The result of each image, with the detections of at least this score.
 

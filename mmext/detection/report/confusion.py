@@ -26,7 +26,7 @@ def top_confusions(counts: np.ndarray, names: Sequence[str], limit: int = 15) ->
         limit: the greatest number of confusions.
     """
     objects = counts.sum(1)
-    pairs = [(row, column) for row, column in zip(*np.nonzero(counts[:-1, :-1])) if row != column]
+    pairs = [(row, column) for row, column in np.argwhere(counts[:-1, :-1]).tolist() if row != column]
     pairs.sort(key=lambda pair: (-counts[pair], -counts[pair] / objects[pair[0]], pair))
     return [Confusion(names[row], names[column], int(counts[row, column]), float(counts[row, column] / objects[row]))
             for row, column in pairs[:limit]]

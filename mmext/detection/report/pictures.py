@@ -102,7 +102,7 @@ def draw_labels(draw: ImageDraw.ImageDraw, size: tuple[int, int], boxes: Sequenc
         top = next((top for top in tops if not any(left < other[1] and left + width > other[0]
                                                    and abs(top - other[2]) < height for other in taken)), above)
         taken.append((left, left + width, top))
-        plate(draw, size, text, (left, top + height), ImageColor.getrgb(COLORS[box.good]), FONT_SIZE)
+        plate(draw, size, text, (left, top + height), ImageColor.getrgb(COLORS[box.good])[:3], FONT_SIZE)
 
 
 def data_uri(image: Image.Image) -> str:

@@ -7,6 +7,7 @@ import io
 import re
 import warnings
 from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
 from markupsafe import Markup
 from matplotlib import rc_context
@@ -14,9 +15,12 @@ from matplotlib.figure import Figure
 
 from mmext.figures import COLOURS
 
+if TYPE_CHECKING:
+    from matplotlib.typing import RcKeyType
+
 BLUE, ORANGE, *_ = COLOURS
 GREY = '#6b7280'
-STYLE = {
+STYLE: dict[RcKeyType, Any] = {
     'svg.fonttype': 'none', 'font.family': 'DejaVu Sans', 'font.size': 10, 'axes.titlesize': 10,
     'axes.spines.top': False, 'axes.spines.right': False, 'axes.edgecolor': '#9ca3af', 'axes.labelcolor': '#374151',
     'axes.grid': True, 'axes.axisbelow': True,
@@ -46,8 +50,9 @@ def inline_svg(name: str, alt: str, size: tuple[float, float], paint: Callable[[
         figure.savefig(buffer, format='svg', metadata=NO_METADATA)
     text = buffer.getvalue()
     body = re.sub(r'<style.*?</style>', '', text[text.index('>', text.index('<svg')) + 1:])  # else for the whole page
-    box = re.search(r'viewBox="([^"]+)"', text)[1]
-    opening = (f'<svg role="img" aria-label="{html.escape(alt)}" viewBox="{box}" '
+    box = re.search(r'viewBox="([^"]+)"', text)
+    assert box is not None, 'matplotlib writes a viewBox'
+    opening = (f'<svg role="img" aria-label="{html.escape(alt)}" viewBox="{box[1]}" '
                f'style="max-width:{round(size[0] * grow)}px">')
     return Markup(opening + shorten_paths(own_ids(body, name)))
 

@@ -25,7 +25,7 @@ def require_report(folder: str | Path, option: str = '--report') -> None:
 
 def write_report(folder: str | Path, title: str, annotations: str | Path, image_root: str | Path,
                  detections: Sequence[Mapping], *, category_ids: Sequence[int] | None = None,
-                 metrics: Mapping[str, float] | None = None, paper: Mapping | None = None,
+                 metrics: Mapping[str, float] | None = None, paper: dict | None = None,
                  history: Sequence[dict] = (), score: float = 0.3,
                  data_root: str | Path = '') -> Path:
     """Writes one self-contained HTML page, atomically. The same input gives the same bytes.
@@ -71,7 +71,7 @@ def write_report(folder: str | Path, title: str, annotations: str | Path, image_
     return path
 
 
-def comparison(content: dict, paper: Mapping | None) -> tuple[Mapping | None, str]:
+def comparison(content: dict, paper: dict | None) -> tuple[dict | None, str]:
     """The paper's row if it is of the same classes, else None, and a remark about it, or ''."""
     from mmdet.datasets import CocoDataset
 

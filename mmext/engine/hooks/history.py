@@ -27,10 +27,13 @@ class HistoryHook(Hook):
 
     def cut(self, runner: Runner) -> None:
         """Shortens the logs that may still grow beyond the length."""
-        for log in runner.message_hub.log_scalars.values() if self.length else ():
-            if log.max_length > self.length:
-                log.max_length = self.length
-                log._log_history, log._count_history = (part[-self.length:] for part in log.data)
+        length = self.length
+        if length is None:
+            return
+        for log in runner.message_hub.log_scalars.values():
+            if log.max_length > length:
+                log.max_length = length
+                log._log_history, log._count_history = (part[-length:] for part in log.data)
 
 
 def needed_length(runner: Runner) -> int | None:
@@ -41,7 +44,7 @@ def needed_length(runner: Runner) -> int | None:
         return None
     numbers = [SHORTEST, processor.window_size, *(size for size in sizes if isinstance(size, int))]
     if 'epoch' in sizes:
-        numbers.append(len(runner.train_loop.dataloader))
+        numbers.append(len(runner.train_dataloader))
     if runner.val_loop is not None:
-        numbers.append(len(runner.val_loop.dataloader))  # the time of a validation is a mean over all of it
+        numbers.append(len(runner.val_dataloader))  # the time of a validation is a mean over all of it
     return max(numbers)

@@ -9,6 +9,7 @@ from collections.abc import Collection
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
+from typing import cast
 
 from mmext.data.video.container import VideoError
 from mmext.data.video.lists import missing_files
@@ -160,7 +161,7 @@ class Report:
     def read_line(self, line: str) -> None:
         """Reads a finding; a line that an interruption left incomplete is ignored."""
         try:
-            finding = Finding(**parse_json(line))
+            finding = Finding(**cast(dict, parse_json(line)))
         except (ValueError, TypeError):
             return
         if not finding.has_valid_types():

@@ -114,15 +114,15 @@ def resize(job: Conversion) -> Outcome:
     made = outcome_if_made(job)
     if made:
         return made
-    target = Path(job.target)
+    target, short_side = Path(job.target), job.short_side
     try:
         with VideoReader(job.source) as reader:
-            if min(reader.size) <= job.short_side:
+            if short_side is None or min(reader.size) <= short_side:
                 write_whole(target, lambda path: shutil.copy2(job.source, path))
                 return Outcome(COPIED, len(reader))
             if target.suffix.lower() not in ENCODERS:
                 return Outcome(UNREADABLE, 0, f"{target.suffix} can't be written, only {', '.join(ENCODERS)}")
-            write_whole(target, lambda path: encode(reader, path, target.suffix.lower(), job.short_side))
+            write_whole(target, lambda path: encode(reader, path, target.suffix.lower(), short_side))
             return Outcome(DONE, len(reader))
     except VideoError as error:
         return Outcome(UNREADABLE, 0, error.reason)
@@ -140,6 +140,7 @@ def encode(reader: VideoReader, path: Path, suffix: str, short_side: int) -> Non
     container, codec, options = ENCODERS[suffix]
     pictures = EvenPictures(reader.pictures.width, reader.pictures.height, short_side)
     colours, time_base = VideoReformatter(), reader.stream.time_base
+    assert time_base is not None, 'of a stream whose frames have been indexed'
     rate = reader.stream.average_rate or reader.stream.guessed_rate or 25
     times = sorted_times(reader) if reader.index is None else []
     first = last = None
@@ -169,7 +170,7 @@ def sorted_times(reader: VideoReader) -> list[int]:
     Empty where there are fewer or more distinct times than frames.
     """
     reader.restart()
-    times = {packet.pts for packet in packets_of(reader.container, reader.stream)} - {None}
+    times = {packet.pts for packet in packets_of(reader.container, reader.stream) if packet.pts is not None}
     return sorted(times) if len(times) == len(reader) else []
 
 
@@ -190,7 +191,7 @@ def extract_frames(job: Conversion) -> Outcome:
             for number, frame in enumerate(decode_all(reader), 1):
                 image = cv2.cvtColor(pictures.convert(frame), cv2.COLOR_RGB2BGR)
                 content = cv2.imencode('.jpg', image, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])[1]
-                (temporary / IMAGE.format(number)).write_bytes(content)
+                (temporary / IMAGE.format(number)).write_bytes(content.tobytes())
             if target.exists():
                 shutil.rmtree(target)
             os.replace(temporary, target)

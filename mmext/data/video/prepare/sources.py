@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import cast
 
 from mmext.data.suffixes import VIDEOS
 from mmext.data.video.lists import missing_files, read_label_text, read_list, read_something, read_templates
@@ -50,7 +51,7 @@ class Source:
         """
         chosen = [keep(name) for name in self.names]
         if self.path.suffix == '.json':
-            content = [entry for entry, kept in zip(read_json(self.path, 'label file'), chosen) if kept]
+            content = [entry for entry, kept in zip(cast(list, read_json(self.path, 'label file')), chosen) if kept]
             write_json(path, content)
         else:
             lines = [line for line in read_label_text(self.path).split('\n') if line.strip()]
