@@ -196,7 +196,7 @@ def test_a_run_that_was_started_anew(runs: Runs, tmp_path: Path):
 
 
 def test_what_can_not_be_gathered(runs: Runs, tmp_path: Path):
-    assert '3 validations, 4 are to be averaged' in error_line(here('gather_runs.py', runs.once, '--last', 4))
+    assert 'only 3 validations, and 4 are to be averaged' in error_line(here('gather_runs.py', runs.once, '--last', 4))
     torn = Path(shutil.copytree(runs.resumed, tmp_path / 'torn'))
     log = sorted(torn.glob('*/vis_data/scalars.json'))[-1]
     log.write_text(log.read_text() + '{"accuracy/top1": 0.12\n')

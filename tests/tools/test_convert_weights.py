@@ -181,8 +181,8 @@ TORCHVISION = ('--backbone', 'resnet18', '--source', 'torchvision')
 
 
 @pytest.mark.parametrize(('kind', 'flags', 'says'), [
-    ('left over', TORCHVISION, '122 of its 123 tensors have a name there; 1 left over (aux.weight)'),
-    ('missing', TORCHVISION, '121 of its 121 tensors have a name there; 1 missing (layer2.0.bn1.bias)'),
+    ('left over', TORCHVISION, '122 of its 123 tensors can be renamed; 1 left over (aux.weight)'),
+    ('missing', TORCHVISION, '121 of its 121 tensors can be renamed; 1 missing (layer2.0.bn1.bias)'),
     ('another shape', TORCHVISION, '1 of another shape (backbone.layer2.0.bn1.bias (3,), here (128,))'),
     ('no head', TORCHVISION, 'no fc.weight or linear.weight'),
     ('of another class', TORCHVISION, 'holds a list'),
@@ -191,7 +191,7 @@ TORCHVISION = ('--backbone', 'resnet18', '--source', 'torchvision')
     ('whole', ('--backbone', 'resnet18', '--source', 'cresnet', '--stem', 'conv3x3_twice'), '22 missing (conv0'),
     ('whole', ('--backbone', 'resnet18', '--source', 'cresnet'), 'their baselines need --stem conv3x3_twice'),
     ('whole', ('--backbone', 'iresnet18', '--source', 'timm'), 'torchvision and timm have no IResNet'),
-    ('whole', ('--backbone', 'resnet18', '--stem', 'conv3x3', '--source', 'timm'), 'no ResNet on the stem conv3x3'),
+    ('whole', ('--backbone', 'resnet18', '--stem', 'conv3x3', '--source', 'timm'), 'no ResNet with the stem conv3x3'),
     ('whole', ('--backbone', 'resnet18', '--target', 'timm'), '2 of the 122 tensors'),  # it has not our names
     ('whole', ('--backbone', 'resnet81', '--source', 'timm'), "no backbone 'resnet81'; did you mean"),
     ('whole', ('--backbone', 'resnet18', '--stem', 'conv5x5', '--source', 'timm'), "no stem 'conv5x5'"),
@@ -224,7 +224,7 @@ def test_a_model_of_any_kind_becomes_safetensors(tmp_path: Path):
     weights = {'backbone.conv1.weight': torch.randn(2, 3), 'head.n': torch.tensor(3)}
     source = saved(tmp_path / 'a.pth', dict(state_dict=weights, meta=dict(dataset_meta=dict(classes=('é', 'b')))))
     for before, after in (('a.pth', 'b.safetensors'), ('b.safetensors', 'c.pth')):
-        assert '2 tensors, 2 names' in succeeded(here('convert_weights.py', tmp_path / before, tmp_path / after))
+        assert '2 tensors, 2 class names' in succeeded(here('convert_weights.py', tmp_path / before, tmp_path / after))
     one, other = (Trained.read(str(path)) for path in (source, tmp_path / 'c.pth'))
     assert one.classes == other.classes == ('é', 'b')
     assert all(torch.equal(value, other.weights[name]) for name, value in weights.items())
