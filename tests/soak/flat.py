@@ -42,7 +42,8 @@ def train(ledger: Ledger, place: Place, task: str, iterations: int, deadline: fl
     path.unlink(missing_ok=True)
     hook = HOOK.format(path=path, more="'mmext.video', " if task == 'video' else '')
     config = place.config(task, f'{task}_flat', hook)
-    options = {'train_cfg.max_epochs': 10**5, 'train_cfg.val_interval': 50,
+    # The first validation loads the evaluator; it must come before the slope counts.
+    options = {'train_cfg.max_epochs': 10**5, 'train_cfg.val_interval': 5,
                'train_dataloader.batch_size': BATCH[task], 'default_hooks.logger.interval': 20}
     with ended(place.start(task, work_dir, '--overwrite', config=config, workers=WORKERS[task],
                            options=options)) as training:
