@@ -16,7 +16,7 @@ from mmext.data.video.container import VideoError
 from mmext.data.video.prepare import check as module
 from mmext.data.video.prepare.check import FINE, HEADER, MISSING, SHORT, UNREADABLE, Report, check, inspect
 from mmext.data.video.prepare.convert import decode_all
-from mmext.errors import UserError
+from mmext.errors import DiskFull, UserError
 from tests.video.clips import KINDS, number_of, write
 
 
@@ -155,3 +155,8 @@ def test_a_file_whose_reading_crashes_is_tried_again_next_time(tmp_path: Path, v
         finding = check(videos[:1], report, False, 0, 16)[videos[0]]
     assert (finding.kind(16), finding.problem) == (UNREADABLE, 'MemoryError: too large')
     assert run(tmp_path, videos[:1]) == ([FINE], ['fine.mp4'])
+
+
+def test_a_report_on_a_disk_that_is_full_from_the_start():
+    with pytest.raises(DiskFull, match='^/dev/full: no space left'):
+        Report('/dev/full')

@@ -133,6 +133,7 @@ class Report:
 
     Raises:
         UserError: the file is not such a report, or can't be written.
+        DiskFull: there is no space left.
     """
 
     def __init__(self, path: str | Path) -> None:
@@ -150,11 +151,12 @@ class Report:
             raise UserError(f"{path}: can't write there ({error.strerror}); choose another with --report") from None
         except (ValueError, UserError):
             raise UserError(f'{path}: not a report of this command; choose another with --report') from None
-        if not text.startswith(HEADER + '\n'):
-            self.file.truncate(0)
-            self.file.write(HEADER + '\n')
-        elif not text.endswith('\n'):
-            self.file.write('\n')  # the last line is incomplete
+        with disk_full_told(self.path):
+            if not text.startswith(HEADER + '\n'):
+                self.file.truncate(0)
+                self.file.write(HEADER + '\n')
+            elif not text.endswith('\n'):
+                self.file.write('\n')  # the last line is incomplete
         for line in text.splitlines()[1:]:
             self.read_line(line)
 
@@ -181,5 +183,6 @@ class Report:
         return finding if finding is not None and finding.is_current(decode) else None
 
     def close(self) -> None:
-        """Closes the report's file."""
-        self.file.close()
+        """Closes the report's file. DiskFull: there is no space left for what was not written yet."""
+        with disk_full_told(self.path):
+            self.file.close()
