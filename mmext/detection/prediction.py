@@ -14,7 +14,7 @@ from mmext.data.decoding import NoImage, read_picture
 from mmext.data.suffixes import IMAGES, VIDEOS
 from mmext.detection.prediction_file import RESULT, ResultWriter
 from mmext.detection.results import Detections
-from mmext.errors import UserError
+from mmext.errors import DiskFull, UserError
 from mmext.files import print_left_out, write_bytes, write_whole
 
 QUALITY = 92  # of JPEG files, up to 100
@@ -149,6 +149,8 @@ class Predictor:
                     try:
                         error = (self.video if item.is_video else self.image)(item, result)
                         self.read += 1
+                    except DiskFull:  # the input is not to blame, and the next one would fail too
+                        raise
                     except UserError as unreadable:
                         error = unread[str(item.path)] = reason_of(unreadable, item.path)
                     if error:

@@ -11,9 +11,10 @@ import pytest
 from PIL import Image, ImageOps
 
 import mmext  # noqa: F401
+from mmext.detection import prediction
 from mmext.detection.prediction import Predictor, find_inputs
 from mmext.detection.results import Detections
-from mmext.errors import UserError
+from mmext.errors import DiskFull, UserError
 from tests.video.clips import number_of, write
 
 
@@ -181,3 +182,14 @@ def test_an_output_in_the_place_of_an_input(tmp_path: Path) -> None:
     with pytest.raises(UserError, match='the results would be written among the images of this folder; .*--out'):
         find_inputs([tmp_path], tmp_path / '.')
     assert not find_inputs([make_image(tmp_path / 'b.png')], tmp_path)[1]
+
+
+def test_a_full_disk_ends_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is no fault of the image, which would be skipped."""
+    def write_bytes(path: Path, content: bytes) -> None:
+        raise DiskFull(str(path))
+
+    monkeypatch.setattr(prediction, 'write_bytes', write_bytes)
+    with pytest.raises(DiskFull, match='a.jpg: no space left'):
+        predict([make_image(tmp_path / name) for name in ('a.jpg', 'b.jpg')], tmp_path / 'out')
+    assert not files(tmp_path / 'out')
