@@ -7,6 +7,7 @@ import shutil
 import types
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import strategies as st
@@ -15,6 +16,7 @@ from mmext.errors import UserError
 from tests.soak import run
 from tests.soak.cases import checkpoints as checkpoint_cases
 from tests.soak.cases import formulas, images, lists
+from tests.soak.flat import growth_of
 from tests.soak.inputs import Trial
 from tests.soak.kills import broken_promises
 from tests.soak.ledger import Ledger, fewest
@@ -91,3 +93,10 @@ def test_the_table_goes_into_the_docs(tmp_path: Path, monkeypatch: pytest.Monkey
     text = docs.read_text()
     assert text.startswith('before\n') and text.endswith('after\n') and 'old' not in text
     assert text.count('make soak PARTS=') == len(run.PARTS)
+
+
+def test_a_step_of_the_allocator_is_no_leak():
+    times = np.arange(200.0) * 25
+    step = np.where(times < 900, 585.0, 649.0) + 0.1 * np.sin(times)
+    assert abs(growth_of(times, step) * 1000) < 1
+    assert growth_of(times, step + times * 0.004) * 1000 == pytest.approx(4, abs=0.5)
