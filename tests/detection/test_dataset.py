@@ -127,7 +127,7 @@ def test_mmdet_leaves_out_what_we_count(build):
                  ignore=int(rng.random() < 0.1), bbox=[*rng.integers(-40, 120, 2).tolist(), *rng.choice(
                      [0, 0.5, 1, 30, 60], 2).tolist()]) for i in range(300)]
 
-    with mock.patch.object(usable.Tally, 'tell'):
+    with mock.patch.object(usable.Tally, 'log_left_out'):
         data = build(change, filter_cfg=None)
     assert data.members[0] + sum(data.tally.left_out.values()) == 300
     assert data.members[0] > 20 and len(data.tally.left_out) == 5

@@ -236,7 +236,7 @@ class TestScaler:
         wrapper.loss_scaler.scale(model(torch.full((4, 2), 1e3)).sum()).backward()
         wrapper.loss_scaler.step(wrapper.optimizer)
         wrapper.loss_scaler.update()
-        found = gradients.take()
+        found = gradients.collect()
         assert gradients.updated is (scale == 1) and set(found) == ({'weight', 'bias'} if scale == 1 else set())
         assert all(value.isfinite() for value in found.values())
 
@@ -246,11 +246,11 @@ class TestScaler:
         gradients.unclipped = norms
         wrapper.optimizer.found_inf = torch.tensor([1.])
         gradients.before_step(wrapper.optimizer)
-        assert gradients.take()['weight'] == 0
+        assert gradients.collect()['weight'] == 0
 
     def test_all_updates_skipped(self, monkeypatch: pytest.MonkeyPatch):
         monkeypatch.setattr(finite, 'scales', lambda wrapper: True)
-        monkeypatch.setattr(finite, 'kept', lambda runner: '')
+        monkeypatch.setattr(finite, 'last_checkpoint_note', lambda runner: '')
         hook = finite.FiniteLossHook()
         hook.skipped, hook.wrappers = 0, [self.wrapper(1.)[1]]
         runner = type('Runner', (), dict(iter=100))

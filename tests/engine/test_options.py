@@ -154,7 +154,7 @@ def test_an_evaluator_follows_its_data_set():
         config = load_config(DETECTOR, data_root='/d', options=typed('val_dataloader.dataset.ann_file=v.json'))
     assert config.val_evaluator.ann_file == '/d/v.json'
     assert config.test_evaluator.ann_file == '/d/annotations/instances_val2017.json', 'the test set is another one'
-    assert 'val_evaluator.ann_file: /d/v.json' in told.call_args.args[0]
+    assert 'val_evaluator.ann_file: set to /d/v.json' in told.call_args.args[0]
     config = load_config(DETECTOR, options=typed('test_dataloader.dataset.data_root=/e'))
     assert config.test_evaluator.ann_file == '/e/annotations/instances_val2017.json'
     config = load_config(DETECTOR, options=typed('test_dataloader.dataset.ann_file=v.json',
@@ -191,7 +191,7 @@ def test_a_test_takes_its_classes_from_the_checkpoint(path: Path, tmp_path: Path
 
 def test_an_option_against_the_classes():
     load_config(DETECTOR, classes='a,b', options=typed('model.bbox_head.num_classes=2'))
-    with pytest.raises(UserError, match='gives 2 classes, but model.bbox_head.num_classes is 3; leave'):
+    with pytest.raises(UserError, match='gives 2 classes, but model.bbox_head.num_classes is 3; remove one'):
         load_config(DETECTOR, classes='a,b', options=typed('model.bbox_head.num_classes=3'))
 
 

@@ -211,7 +211,7 @@ def test_mistakes(motion: ModuleType, tmp_path: Path, options: tuple, message: s
 
 def test_a_folder_with_other_things_is_left_alone(motion: ModuleType, tmp_path: Path) -> None:
     (tmp_path / 'photo.jpg').touch()
-    with pytest.raises(UserError, match="'photo.jpg' in it"):
+    with pytest.raises(UserError, match="contains 'photo.jpg'"):
         make(motion, tmp_path, *SMALL)
     with pytest.raises(UserError, match='is a file; give another folder'):
         make(motion, tmp_path / 'photo.jpg', *SMALL)
