@@ -70,7 +70,7 @@ def described(config: Config, model: nn.Module) -> str:
 
 def counted(number: int, thing: str) -> str:
     """'1 batch', '2 batches'"""
-    return f'{number} {thing}' + ('' if number == 1 else 'es' if thing.endswith('ch') else 's')
+    return f'{number} {thing}' + ('' if number == 1 else 'es' if thing.endswith('tch') else 's')
 
 
 def device() -> str:

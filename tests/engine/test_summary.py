@@ -8,6 +8,7 @@ from pathlib import Path
 from mmengine.config import Config
 from mmengine.config import config as config_module
 
+from mmext.engine.summary import counted
 from tests.conftest import CONFIG, ROOT
 from tests.engine.resume.test_exact import RECIPE, cifar, classifier  # noqa: F401  a fixture
 from tests.tools.helpers import succeeded
@@ -29,6 +30,11 @@ def test_a_summary_is_on_the_screen_and_the_rest_in_the_log(cifar: Path, tmp_pat
         assert 'schedule: 1 epoch, SGD, lr 0.02, seed 7\n' in text
         assert f'work dir: {tmp_path}/w\n' in text and f'log: {log}, ' in text
         assert 'device: the processor with 1 thread, torch ' in text
+
+
+def test_plurals():
+    things = [counted(number, thing) for number in (1, 2) for thing in ('batch', 'epoch', 'sample')]
+    assert things == ['1 batch', '1 epoch', '1 sample', '2 batches', '2 epochs', '2 samples']
 
 
 def test_a_config_is_laid_out_once():
