@@ -117,8 +117,9 @@ def remarks() -> list[str]:
     elif installed:
         found.append(f'{installed[0]} is used as opencv-python (by mmcv, mmengine) and as opencv-contrib-python (by '
                      'mmaction2); pip check may report these two as missing, which can be ignored')
-    if Path('/dev/shm').is_dir() and shutil.disk_usage('/dev/shm').total < LITTLE_SHARED_MEMORY:
-        found.append(f'/dev/shm has {shutil.disk_usage("/dev/shm").total / 1e6:,.0f} MB, too little for loaders with '
+    shared = shutil.disk_usage('/dev/shm').total if Path('/dev/shm').is_dir() else LITTLE_SHARED_MEMORY
+    if shared < LITTLE_SHARED_MEMORY:
+        found.append(f'/dev/shm has {shared / 1e6:,.0f} MB, too little for loaders with '
                      'workers; start the container with docker run --shm-size=8g')
     torch = sys.modules.get('torch')
     if torch is not None and not torch.cuda.is_available():

@@ -31,6 +31,9 @@ if TYPE_CHECKING:
 # The library in the model's type, or in the config's default_scope -> the module with its task.
 ROOMS = dict(mmdet='mmext.detection.task', mmaction='mmext.video.task', mmext='mmext.classification.task',
              mmengine='mmext.classification.task')
+# What the size of a test's crops can be set for.
+CROPPED_FOLDERS = ('a config of class folders, whose test pipeline has a Resize of the short side and then a '
+                   'CenterCrop')
 
 
 class Task:
@@ -254,8 +257,7 @@ class Task:
         Raises:
             UserError: The test pipeline does not resize and crop.
         """
-        raise UserError(f'{"--crop-pct" if size is None else "--img-size"}: needs a config of class folders, whose '
-                        'test pipeline has a Resize of the short side and then a CenterCrop')
+        raise UserError(f'{"--crop-pct" if size is None else "--img-size"}: needs {CROPPED_FOLDERS}')
 
     def keep_detections(self, config: Config, path: str | None, default: str) -> str | None:
         """Makes the test of a detector write its detections to a file.

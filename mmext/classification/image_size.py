@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from mmengine.config import Config
 
+from mmext.config_tree import kind_of, pipeline_of_test
 from mmext.errors import UserError
-
-REQUIRED = 'a config of class folders, whose test pipeline has a Resize of the short side and then a CenterCrop'
+from mmext.task import CROPPED_FOLDERS
 
 
 def set_image_size(config: Config, size: int | None = None, crop_pct: float | None = None) -> None:
@@ -30,18 +30,13 @@ def set_image_size(config: Config, size: int | None = None, crop_pct: float | No
     if crop_pct is not None and not 0 < crop_pct <= 1:
         raise UserError(f'--crop-pct {crop_pct:g}: need a share of the short side, above 0 and at most 1')
     option = '--crop-pct' if size is None else '--img-size'
-    pipeline = (config.get('test_dataloader') or {}).get('dataset', {}).get('pipeline') or []
-    resizes = [step for step in pipeline if kind(step) == 'Resize' and step.get('keep_ratio') and 'scale' in step]
-    crops = [step for step in pipeline if kind(step) == 'CenterCrop']
+    pipeline = pipeline_of_test(config)
+    resizes = [step for step in pipeline if kind_of(step) == 'Resize' and step.get('keep_ratio') and 'scale' in step]
+    crops = [step for step in pipeline if kind_of(step) == 'CenterCrop']
     if config.model.get('type') != 'mmext.Classifier' or len(resizes) != 1 or len(crops) != 1:
-        raise UserError(f'{option}: needs {REQUIRED}')
+        raise UserError(f'{option}: needs {CROPPED_FOLDERS}')
     crop, resize = crops[0], resizes[0]
     before = crop['crop_size'] if isinstance(crop['crop_size'], int) else min(crop['crop_size'])
     side: int = size or before
     short = round(side / (crop_pct or before / min(resize['scale'])))
     crop['crop_size'], resize['scale'] = side, (max(resize['scale']), short)
-
-
-def kind(step: dict) -> str:
-    """The name of a transform without its scope."""
-    return str(step['type']).rpartition('.')[2]

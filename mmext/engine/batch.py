@@ -8,6 +8,7 @@ from typing import Any
 from mmengine.config import Config
 from mmengine.dist import get_world_size
 from mmengine.runner import Runner
+from torch.utils.data import DataLoader
 
 from mmext.engine.agreement import sample_count
 
@@ -19,12 +20,16 @@ def log_batch_size(runner: Runner) -> None:
         runner: the built runner, before mmengine scales its learning rate at the start of the training.
     """
     config, loader = runner.cfg, runner.train_dataloader
-    batch_sampler: Any = loader.batch_sampler  # all have a batch_size, which torch does not declare
     line, fits = batch_line(
-        loader.batch_size or batch_sampler.batch_size,
-        get_world_size(), config.get('optim_wrapper', {}).get('accumulative_counts', 1),
+        batch_size_of(loader), get_world_size(), config.get('optim_wrapper', {}).get('accumulative_counts', 1),
         learning_rate(config), config.get('auto_scale_lr') or {}, sample_count(loader.dataset))
     (runner.logger.info if fits else runner.logger.warning)(line)
+
+
+def batch_size_of(loader: DataLoader) -> int:
+    """The number of samples in a batch of one process."""
+    batch_sampler: Any = loader.batch_sampler  # all have a batch_size, which torch does not declare
+    return loader.batch_size or batch_sampler.batch_size
 
 
 def learning_rate(config: Config | Mapping) -> float | None:

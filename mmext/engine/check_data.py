@@ -87,7 +87,7 @@ def examine_dataset(loader: str, dataset: Dataset, task: Task, every_file: bool,
         return checked
     jobs = list(task.file_checks(dataset))
     checked.files = len(jobs) + len(checked.troubles)
-    for job, trouble in progress(FileCheck.__call__, jobs, workers, f'reading {loader}', kind_of, 'file'):
+    for job, trouble in progress(FileCheck.__call__, jobs, workers, f'reading {loader}', trouble_kind, 'file'):
         if isinstance(trouble, Crash):
             trouble = Trouble(job.path, UNREADABLE, trouble.reason)
         if trouble:
@@ -96,7 +96,7 @@ def examine_dataset(loader: str, dataset: Dataset, task: Task, every_file: bool,
     return checked
 
 
-def kind_of(trouble: Trouble | Crash | None) -> str | None:
+def trouble_kind(trouble: Trouble | Crash | None) -> str | None:
     """The kind of a finding in the table; None if the file can be used."""
     return UNREADABLE if isinstance(trouble, Crash) else trouble.kind if trouble else None
 

@@ -13,6 +13,7 @@ from torch.utils._pytree import tree_leaves
 from torch.utils.data import DataLoader
 
 from mmext.engine.agreement import sample_count
+from mmext.engine.batch import batch_size_of
 from mmext.engine.resume.generators import Stream
 from mmext.errors import UserError
 
@@ -54,11 +55,6 @@ def free_bytes() -> int | None:
     except OSError:
         return None
     return found.f_bavail * found.f_frsize
-
-
-def batch_size_of(loader: DataLoader) -> int:
-    """Samples of a batch; of a batch sampler of a library the number that it names."""
-    return loader.batch_size or getattr(loader.batch_sampler, 'batch_size', 1)
 
 
 def tensor_bytes(sample: object) -> int:

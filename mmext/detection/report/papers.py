@@ -8,6 +8,7 @@ from functools import cache
 from pathlib import Path
 
 from mmext.backbones.names import is_named
+from mmext.config_tree import kind_of
 
 
 @cache
@@ -18,9 +19,9 @@ def rows() -> list[dict]:
 
 def detector_of(model: Mapping) -> str | None:
     """The kind of detector that a config's model is, if a paper has it: 'ssd300', 'faster_rcnn_c5' or None."""
-    kind = str(model.get('type')).rpartition('.')[2]
+    kind = kind_of(model)
     head = model.get('bbox_head') or {}
-    if str(head.get('type')).rpartition('.')[2] == 'SSDHead':
+    if kind_of(head) == 'SSDHead':
         return 'ssd300' if (head.get('anchor_generator') or {}).get('input_size') == 300 else None
     return 'faster_rcnn_c5' if kind == 'FasterRCNN' and not model.get('neck') else None
 

@@ -12,6 +12,8 @@ from mmext.errors import UserError
 if TYPE_CHECKING:
     from mmengine.config import Config
 
+    from mmext.task import Task
+
 VIEWS_AT_ONCE = 10
 DETECTIONS = Flag('--detections',
                   dict(metavar='FILE', help="evaluate this file in COCO's result format, without a model"),
@@ -35,13 +37,19 @@ SKIP_UNREADABLE = Flag('--skip-unreadable', dict(
     needs_model=True)
 
 
+def task_of(config: Config) -> Task:
+    """See ``mmext.task.task_of``. Its import takes seconds, which ``--help`` must not."""
+    from mmext import task
+
+    return task.task_of(config)
+
+
 @flag('--per-class', action='store_true', help='also print AP and counts of each class',
       docs='also prints AP, AP50 and AP75 of each class and its number of images and objects; for a classifier or '
       'recognizer, the accuracy of each class')
 def per_class(config: Config, value: bool, given: argparse.Namespace) -> None:
     """Sets ``per_class`` of the metric. Raises a UserError if the metric has no such argument."""
     from mmext.components import arguments, find_component
-    from mmext.task import task_of
 
     metric = task_of(config).metric_of(config)
     if 'per_class' not in arguments(find_component(metric.type, config.get('default_scope'), 'METRICS')):
@@ -55,8 +63,6 @@ def per_class(config: Config, value: bool, given: argparse.Namespace) -> None:
       docs='evaluates with pycocotools instead of hotcoco')
 def reference(config: Config, value: bool, given: argparse.Namespace) -> None:
     """Sets ``reference`` of the metric. Raises a UserError if the config does not detect boxes."""
-    from mmext.task import task_of
-
     task_of(config).detection_metric(config, '--reference').reference = True
 
 
@@ -64,8 +70,6 @@ def reference(config: Config, value: bool, given: argparse.Namespace) -> None:
       'calibration, pictures', docs='writes `DIR/index.html`, a self-contained page about a detector')
 def report(config: Config, folder: str, given: argparse.Namespace) -> None:
     """Raises a UserError if there is no report for the config's task, or the folder is not writable."""
-    from mmext.task import task_of
-
     task_of(config).require_report(config, folder)
 
 
@@ -74,7 +78,6 @@ def report(config: Config, folder: str, given: argparse.Namespace) -> None:
 def show_dir(config: Config, folder: str, given: argparse.Namespace) -> None:
     """Sets the drawing hook. Raises a UserError if the task has none, or the folder is not writable."""
     from mmext.files import require_writable
-    from mmext.task import task_of
 
     config.default_hooks.visualization = task_of(config).drawing_hook(config, folder, given.show_score)
     require_writable(folder, '--show-dir')
@@ -84,8 +87,6 @@ def show_dir(config: Config, folder: str, given: argparse.Namespace) -> None:
       help="clips and crops of a video, such as 10x3 or 1x1 (default: the config's)")
 def views(config: Config, value: str, given: argparse.Namespace) -> None:
     """Sets the clips and crops of each video, see ``Task.set_views``."""
-    from mmext.task import task_of
-
     task_of(config).set_views(config, value)
 
 
@@ -95,15 +96,11 @@ def views(config: Config, value: str, given: argparse.Namespace) -> None:
       'and give the same scores')
 def views_at_once(config: Config, value: int, given: argparse.Namespace) -> None:
     """See ``Task.limit_views``."""
-    from mmext.task import task_of
-
     task_of(config).limit_views(config, value)
 
 
 def set_image_size(config: Config, value: float, given: argparse.Namespace) -> None:
     """Applies --img-size and --crop-pct together, see ``Task.set_image_size``."""
-    from mmext.task import task_of
-
     task_of(config).set_image_size(config, given.img_size, given.crop_pct)
 
 

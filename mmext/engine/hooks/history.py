@@ -5,6 +5,8 @@ from __future__ import annotations
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
+from mmext.engine.log_windows import longest_window, window_sizes
+
 SHORTEST = 1000
 
 
@@ -39,12 +41,9 @@ class HistoryHook(Hook):
 def needed_length(runner: Runner) -> int | None:
     """How many of its last values a log must keep; None where it must keep them all."""
     processor = runner.log_processor
-    sizes = [custom.get('window_size') for custom in processor.custom_cfg]
-    if 'global' in sizes:
+    if 'global' in window_sizes(processor):
         return None
-    numbers = [SHORTEST, processor.window_size, *(size for size in sizes if isinstance(size, int))]
-    if 'epoch' in sizes:
-        numbers.append(len(runner.train_dataloader))
+    numbers = [SHORTEST, longest_window(processor, len(runner.train_dataloader))]
     if runner.val_loop is not None:
         numbers.append(len(runner.val_dataloader))  # the time of a validation is a mean over all of it
     return max(numbers)

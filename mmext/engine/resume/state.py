@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from mmext.checkpoints.resume import malformed
 from mmext.engine.agreement import sample_count
+from mmext.engine.log_windows import longest_window
 from mmext.engine.resume.generators import generator_states, restore_generators
 from mmext.engine.wrapper import unwrap_model
 
@@ -72,11 +73,7 @@ def recent_logs(runner: Runner) -> dict[str, list[Tensor]]:
 
     The complete logs of the first process are in the message hub, which mmengine saves.
     """
-    processor = runner.log_processor
-    sizes = [custom.get('window_size') for custom in processor.custom_cfg]
-    length = max([processor.window_size, *(size for size in sizes if isinstance(size, int))])
-    if 'epoch' in sizes:
-        length = max(length, getattr(runner.train_loop, 'batch', 0) + 1)
+    length = longest_window(runner.log_processor, getattr(runner.train_loop, 'batch', 0) + 1)
     return {name: [torch.from_numpy(np.array(part[-length:], dtype=float)) for part in log.data]
             for name, log in runner.message_hub.log_scalars.items()}
 
