@@ -157,6 +157,9 @@ def test_a_file_whose_reading_crashes_is_tried_again_next_time(tmp_path: Path, v
     assert run(tmp_path, videos[:1]) == ([FINE], ['fine.mp4'])
 
 
-def test_a_report_on_a_disk_that_is_full_from_the_start():
-    with pytest.raises(DiskFull, match='^/dev/full: no space left'):
-        Report('/dev/full')
+def test_a_report_on_a_disk_that_is_full_from_the_start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    full = Path('/dev/full').open('w', buffering=1)
+    full.truncate = lambda size: None  # a device has no size
+    monkeypatch.setattr(Path, 'open', lambda *args, **kwargs: full)
+    with pytest.raises(DiskFull, match='report.jsonl: no space left'):
+        Report(tmp_path / 'report.jsonl')

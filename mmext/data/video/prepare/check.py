@@ -143,7 +143,7 @@ class Report:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             if self.path.is_dir():
                 raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
-            text = read_text(self.path, 'report') if self.path.exists() else ''
+            text = read_text(self.path, 'report') if self.path.is_file() else ''
             if not HEADER.startswith(text.partition('\n')[0]):
                 raise ValueError
             self.file = self.path.open('a', encoding='utf-8', buffering=1)
