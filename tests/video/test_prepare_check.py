@@ -158,7 +158,8 @@ def test_a_file_whose_reading_crashes_is_tried_again_next_time(tmp_path: Path, v
 
 
 def test_a_report_on_a_disk_that_is_full_from_the_start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    full = Path('/dev/full').open('w', buffering=1)
+    # Only the file is on the full disk: a read of /dev/full would never end. Closing it would raise once more.
+    full = Path('/dev/full').open('w', buffering=1)  # noqa: SIM115
     full.truncate = lambda size: None  # a device has no size
     monkeypatch.setattr(Path, 'open', lambda *args, **kwargs: full)
     with pytest.raises(DiskFull, match='report.jsonl: no space left'):
