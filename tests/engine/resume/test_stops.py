@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from unittest import mock
 
@@ -217,7 +217,15 @@ def test_save_every_needs_checkpoints(train: Callable, tmp_path: Path):
         'default_hooks.checkpoint=None', )))
 
 
-def test_a_second_signal_ends_all():
+@pytest.fixture
+def ctrl_c() -> Iterator[None]:
+    """SIGINT raises KeyboardInterrupt, also where the shell has started the tests in the background."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+def test_a_second_signal_ends_all(ctrl_c: None):
     with Signals() as signals:
         signals.training = True
         os.kill(os.getpid(), signal.SIGTERM)
@@ -227,7 +235,7 @@ def test_a_second_signal_ends_all():
     assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
 
 
-def test_what_torchrun_hands_on_is_no_second_signal():
+def test_what_torchrun_hands_on_is_no_second_signal(ctrl_c: None):
     with Signals(several=True) as signals:
         signals.training = True
         for _ in range(2):
