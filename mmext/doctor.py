@@ -46,11 +46,11 @@ NEEDS = (
     Need('mmaction.models', PIP_OPENMMLAB, 'action recognition'),
 )
 # Optional modules: without them a command takes longer, or fails and says what to install.
-HELPFUL = {'hotcoco': 'COCO evaluation in a fraction of the time, tools/test.py --report',
+HELPFUL = {'hotcoco': 'COCO evaluation in a fraction of the time, mmext test --report',
            'safetensors': '.safetensors files',
-           'jinja2': 'tools/test.py --report',
-           'tensorboard': 'tools/train.py --tensorboard',
-           'onnx': 'tools/export.py', 'onnxscript': 'tools/export.py', 'onnxruntime': 'tools/export.py'}
+           'jinja2': 'mmext test --report',
+           'tensorboard': 'mmext train --tensorboard',
+           'onnx': 'mmext export', 'onnxscript': 'mmext export', 'onnxruntime': 'mmext export'}
 
 
 def main() -> int:

@@ -22,6 +22,7 @@ LAYERS = (
     ('detection', 'video'),
     ('engine', 'doctor'),
     ('export', 'analysis', 'benchmark'),
+    ('commands', '__main__'),
 )
 RANKS = {room: rank for rank, rooms in enumerate(LAYERS) for room in rooms}
 ROOMS = ('classification', 'detection', 'video')

@@ -82,17 +82,16 @@ def test_versions_agree():
 def test_a_config_in_an_empty_folder_trains_and_tests(installed: Path, shapes: Path, tmp_path: Path):
     (tmp_path / 'mine.py').write_text("_base_ = 'mmext::ssd300_iresnet50_coco.py'\n")
     environment = {**os.environ, 'PYTHONPATH': str(installed), 'OMP_NUM_THREADS': '1'}
-    tools = installed / 'mmext' / '.mim' / 'tools'
     arguments = ['mine.py', '--backbone', 'iresnet18', '--data-root', shapes, '--classes', 'auto']
 
     def run(name: str, *more: object) -> str:
-        done = subprocess.run([sys.executable, tools / name, *map(str, [*arguments, *more])], cwd=tmp_path,
+        done = subprocess.run([sys.executable, '-m', 'mmext', name, *map(str, [*arguments, *more])], cwd=tmp_path,
                               env=environment, capture_output=True, text=True)
         assert done.returncode == 0, done.stderr
         return done.stdout
 
-    run('train.py', '--work-dir', 'run', '--cfg-options', *OPTIONS)
-    assert 'AP50' in run('test.py', 'run/epoch_1.pth', '--cfg-options', 'test_dataloader.num_workers=0')
+    run('train', '--work-dir', 'run', '--cfg-options', *OPTIONS)
+    assert 'AP50' in run('test', 'run/epoch_1.pth', '--cfg-options', 'test_dataloader.num_workers=0')
     where = subprocess.run([sys.executable, '-c', 'import mmext; print(mmext.__file__)'], cwd=tmp_path, env=environment,
                            capture_output=True, text=True).stdout.strip()
     assert Path(where) == installed / 'mmext' / '__init__.py'

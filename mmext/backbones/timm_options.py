@@ -30,7 +30,7 @@ def translate_timm_options(options: Mapping[str, Any], cls: type, arguments: Map
         options['in_channels'] = options.pop('in_chans')
     if options.pop('pretrained', False):
         raise UserError('pretrained: mmext has no weights of its own to download; give checkpoint_path=..., a file or '
-                        'a URL, such as one that tools/convert_weights.py has made')
+                        'a URL, such as one that mmext convert-weights has made')
     check_kind(options, classifier)
     if 'output_stride' in options:
         if {'strides', 'dilations'} & {*options}:

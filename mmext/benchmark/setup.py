@@ -29,7 +29,7 @@ class Setup:
             they are fp32 and autocast is used, as by mmengine's AmpOptimWrapper.
         memory_format: one of ``plan.MEMORY_FORMATS``; channels_last means channels_last_3d for clips.
         compile: a mode of ``torch.compile``, or None for eager execution. For inference the whole model is compiled,
-            for training only its network, as by ``tools/train.py --compile``.
+            for training only its network, as by ``mmext train --compile``.
         threads: number of threads on a processor; None leaves it to torch.
         predict: inference includes predictions (of a detector: non-maximum suppression).
         cudnn_benchmark: let cuDNN choose the fastest algorithm for each new shape.

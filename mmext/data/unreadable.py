@@ -34,7 +34,7 @@ class Reader(BaseTransform):
     def reject(self, message: str, path: str, reason: str) -> None:
         """Raises a UserError with a message, or records a file and the reason why it can't be read in the log."""
         if self.on_error == 'raise':
-            raise UserError(f'{message}; mend or remove it, or give --skip-unreadable to tools/test.py') from None
+            raise UserError(f'{message}; mend or remove it, or give --skip-unreadable to mmext test') from None
         if self.log_file:
             with open(self.log_file, 'a') as log:
                 log.write(f'{path}\t{" ".join(reason.split())}\n')

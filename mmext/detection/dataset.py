@@ -74,7 +74,7 @@ class CocoDataset(MMDetCocoDataset):
         self.missing = sorted({entry['img_path'] for entry in entries} - {entry['img_path'] for entry in here})
         if self.missing and (self.on_missing == 'raise' or not here):
             raise UserError(f'{folder}: {self.describe_missing(entries)}; restore them, or give --skip-unreadable to '
-                            'tools/test.py')
+                            'mmext test')
         if self.missing:
             print_log(f'{folder}: continues without {self.describe_missing(entries)}', 'current', logging.WARNING)
         return here if self.on_missing == 'skip' else entries

@@ -1,1 +1,1 @@
-"""What tools/ call: a config with the user's changes, a run, and hooks that keep the run safe."""
+"""What the commands call: a config with the user's changes, a run, and hooks that keep the run safe."""

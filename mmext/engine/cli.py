@@ -30,6 +30,13 @@ def config_from(args: argparse.Namespace) -> Config:
     return config
 
 
+class IntermixedParser(argparse.ArgumentParser):
+    """A parser that takes positional arguments also between and after options."""
+
+    def parse_args(self, args=None, namespace=None):
+        return self.parse_intermixed_args(args, namespace)
+
+
 def run_name(args: argparse.Namespace) -> str:
     """The name of a run's folder: that of the config, then the backbone if it was replaced and the seed if given."""
     seed = getattr(args, 'seed', None)

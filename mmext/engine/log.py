@@ -46,7 +46,7 @@ def folders_of(work_dir: Path) -> list[Path]:
     """The log folders of the newest run in a work dir: the last one that was not resumed, and those that resumed it."""
     folders = sorted(path.parent.parent for path in work_dir.glob(f'*/{SCALARS}'))
     if not folders:
-        raise UserError(f'{work_dir}: no log of a run (<time>/{SCALARS}); give work dirs of tools/train.py')
+        raise UserError(f'{work_dir}: no log of a run (<time>/{SCALARS}); give work dirs of mmext train')
     starts = [i for i, folder in enumerate(folders) if not re.search(r'^resume = True', config_of(folder), re.M)]
     return folders[starts[-1]:] if starts else folders
 

@@ -80,7 +80,7 @@ def require_anchors(detector: nn.Module) -> None:
     head = getattr(detector, 'bbox_head', None)
     if not isinstance(detector, SingleStageDetector) or not isinstance(head, (SSDHead, RetinaHead)):
         raise UserError(f'{type(detector).__name__}: only SSD and RetinaNet can be exported as a whole; of any other '
-                        'detector the backbone can: tools/export.py backbone NAME --checkpoint CKPT')
+                        'detector the backbone can: mmext export backbone NAME --checkpoint CKPT')
 
 
 def anchors_first(maps: Sequence[Tensor], numbers: int) -> Tensor:

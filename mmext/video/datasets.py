@@ -96,7 +96,7 @@ class LabelledVideos(BaseActionDataset):
                 f'{cause_of_missing(self.missing)}')
         folder = self.data_prefix['video'] or '.'
         if not present or self.on_missing == 'raise':
-            raise UserError(f'{folder}: {text}; restore them, or give --skip-unreadable to tools/test.py')
+            raise UserError(f'{folder}: {text}; restore them, or give --skip-unreadable to mmext test')
         if not self.test_mode and total - present > self.max_unreadable * total:
             raise UserError(f'{folder}: {text}; more than max_unreadable={self.max_unreadable:g} of them')
         print_log(f'{folder}: goes on without {text}', 'current', logging.WARNING)

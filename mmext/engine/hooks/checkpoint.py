@@ -69,7 +69,7 @@ class CheckpointHook(hooks.CheckpointHook):
         super().__init__(*args, **kwargs)
         if self.filename_tmpl.endswith(SAFETENSORS):
             raise UserError(f'checkpoint.filename_tmpl={self.filename_tmpl}: a safetensors file holds only weights, '
-                            'nothing to resume from; use .pth, and convert it with tools/convert_weights.py')
+                            'nothing to resume from; use .pth, and convert it with mmext convert-weights')
 
         self.waiting = False  # for the next update from accumulated gradients
         self.validated = False

@@ -1,0 +1,85 @@
+"""Writes ONNX files of any backbone (its features), or of SSD and RetinaNet (boxes and scores).
+
+    mmext export backbone iresnet50 --checkpoint epoch_90.pth --out iresnet50.onnx
+    mmext export backbone iresnet50 --frames 16 --dynamic --out clips.onnx
+    mmext export detector configs/ssd300_iresnet50_coco.py work_dirs/.../epoch_130.pth --fuse --out ssd300.onnx
+"""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING
+
+from mmext.engine.flags.actions import DictAction
+from mmext.engine.flags.flag import add_flags
+from mmext.engine.flags.shared import CONFIG
+from mmext.errors import UserError
+
+if TYPE_CHECKING:
+    from mmext.export import Graph
+
+
+def build_parser(prog: str | None = None) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog, description='Write an ONNX file and compare it in onnxruntime with torch.')
+    kinds = parser.add_subparsers(dest='kind', required=True)
+
+    backbone = kinds.add_parser('backbone', help='normalised (N, C, [T,] H, W) -> the feature map of each stage')
+    backbone.add_argument('name', help='a name in mmext.list_backbones()')
+    backbone.add_argument('--checkpoint', metavar='FILE',
+                          help='weights of a classifier, of a detector or of the network itself')
+    backbone.add_argument('--dims', type=int, choices=(2, 3), help='2 for images, 3 for clips (default: 2)')
+    backbone.add_argument('--frames', type=int, metavar='T', help='frames of a clip (default with --dims 3: 16)')
+    backbone.add_argument('--dynamic', action='store_true', help='make frames, height and width dynamic')
+    backbone.add_argument('--cfg-options', nargs='+', action=DictAction, default={}, metavar='k=v',
+                          help='arguments of the network, such as out_indices=(1,2,3) or stem=conv3x3')
+
+    detector = kinds.add_parser('detector', help='pixels (N, 3, H, W) from 0 to 255 -> boxes and scores')
+    detector.add_argument('config', help='a file of configs/, or the config that training wrote to its work dir')
+    detector.add_argument('checkpoint')
+    add_flags(detector, CONFIG)
+
+    for kind in (backbone, detector):
+        kind.add_argument('--out', required=True, metavar='FILE.onnx')
+        kind.add_argument('--size', type=int, nargs=2, metavar=('H', 'W'), help='size of the images in pixels')
+        kind.add_argument('--fuse', action='store_true', help='fold batch norms into convolutions')
+        kind.add_argument('--opset', type=int, metavar='N', help="ONNX opset version (default: torch's choice)")
+        kind.add_argument('--tolerance', type=float, default=1e-4, metavar='X',
+                          help="largest difference from torch, relative to an output's largest value "
+                               '(default: %(default)s)')
+    return parser
+
+
+def graph_of(args: argparse.Namespace) -> Graph:
+    """The graph that the arguments describe."""
+    from mmext.export import backbone_graph, detector_graph
+
+    if args.kind == 'detector':
+        from mmext.engine.config import load_config
+        config = load_config(args.config, data_root=args.data_root, classes=args.classes, backbone=args.backbone,
+                             options=args.cfg_options, checkpoint=args.checkpoint, testing=True)
+        if not config.get('model', {}).get('backbone'):
+            raise UserError(f'{args.config}: this config has no model.backbone')
+        return detector_graph(config, args.checkpoint, args.size)
+    frames = args.frames
+    if frames is None and args.dims == 3:
+        frames = 16
+    if frames is not None and args.dims == 2:
+        raise UserError(f'--dims 2 --frames {frames}: an image has no frames; give --dims 3')
+    return backbone_graph(args.name, args.checkpoint, size=args.size, frames=frames, dynamic=args.dynamic,
+                          **args.cfg_options)
+
+
+def main(args: argparse.Namespace) -> None:
+    from mmext.export import require_onnx, write_onnx
+    from mmext.files import require_target
+
+    require_onnx()
+    require_target(args.out)
+    graph = graph_of(args)
+    found = write_onnx(graph, args.out, fused=args.fuse, opset=args.opset, tolerance=args.tolerance)
+    print(f'{graph.input}: {" x ".join(map(str, ("N", *graph.shape)))}')
+    for name, (absolute, relative) in found.items():
+        print(f'{name}: onnxruntime differs from torch by at most {absolute:.1e}, {relative:.1e} of its largest value')
+    if not args.checkpoint:
+        print('note: the weights are random, because no --checkpoint is given')
+    print(f'written: {args.out}')

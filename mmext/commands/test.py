@@ -1,0 +1,92 @@
+"""Evaluates a checkpoint, or a file of detections.
+
+    mmext test configs/ssd300_iresnet50_coco.py work_dirs/.../epoch_130.pth --per-class --out metrics.json table.md
+    mmext test configs/ssd300_iresnet50_coco.py --detections work_dirs/.../detections.json
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mmext.engine import cli
+from mmext.engine.flags.flag import add_flags, apply_flags
+from mmext.engine.flags.testing import FLAGS, TESTING
+from mmext.errors import UserError
+
+if TYPE_CHECKING:
+    from mmext.engine.fusion import Fused
+
+
+def build_parser(prog: str | None = None) -> argparse.ArgumentParser:
+    parser = cli.IntermixedParser(
+        prog, description='Evaluate a checkpoint, or a file of detections, on the test set of a config.')
+    parser.add_argument('config', help='a file of configs/, or the config that training wrote to its work dir')
+    parser.add_argument('checkpoint', nargs='?')
+    add_flags(parser, FLAGS)
+    return parser
+
+
+def check_args(args: argparse.Namespace) -> None:
+    """Raises a UserError if the arguments do not describe one test."""
+    if bool(args.checkpoint) == bool(args.detections):
+        raise UserError(f'{args.config}: give {"either " if args.checkpoint else ""}a checkpoint or --detections FILE'
+                        f'{", not both" if args.checkpoint else " to evaluate"}')
+    for one in TESTING if args.detections else ():
+        if one.needs_model and one.is_given(getattr(args, one.dest)):
+            raise UserError(f'{one.name}: needs a checkpoint, and does not work with a file of detections')
+    if args.detections and args.launcher != 'none':
+        raise UserError('--launcher: a file of detections is evaluated by one process')
+
+
+def describe_fusion(fused: Fused) -> str:
+    """Describes which norms were folded, how much outputs differ, and the speed-up."""
+    from mmext.benchmark.timing import FUSION_REPEATS, fusion_speed_up
+
+    faster = fusion_speed_up(fused.plain, fused.fused)
+    return (f'{fused}; {faster["median"]:.2f} times as fast ({faster["min"]:.2f} to {faster["max"]:.2f} in '
+            f'{FUSION_REPEATS} runs of one batch)')
+
+
+def main(args: argparse.Namespace) -> None:
+    from mmengine.dist import is_main_process
+
+    from mmext.engine import metric_tables, run
+    from mmext.engine.log import scalars_if_any
+    from mmext.task import task_of
+
+    metric_tables.require_targets(args.out)
+    check_args(args)
+    config = cli.config_from(args)
+    task = task_of(config)
+    apply_flags(TESTING, config, args)
+    kept, fusing = args.detections, None
+    if kept:
+        metrics = task.evaluate_file(config, kept)
+    else:
+        run.set_up(config, args.work_dir, cli.run_name(args), args.launcher)
+        kept = task.keep_detections(config, args.save_detections, os.path.join(config.work_dir, 'detections.json'))
+        if args.fuse:
+            from mmext.engine.fusion import FuseHook
+            fusing = FuseHook()
+        metrics = run.test(config, args.checkpoint, skip_unreadable=args.skip_unreadable,
+                           hooks=[fusing] if fusing else [])
+    if not is_main_process():
+        return
+    overall, classes = metric_tables.split_metrics(metrics)
+    title = f'{args.config}, {args.checkpoint or args.detections}: metrics, %'
+    metric_tables.print_tables(overall, classes, title)
+    for path in args.out:
+        metric_tables.write(path, overall, classes, title, task.paper_names(config))
+        print(f'metrics: {path}')
+    if fusing:
+        print('fused:', describe_fusion(fusing.fused))
+    if args.report:
+        tested = Path(args.checkpoint or args.detections)
+        page = task.write_report(config, args.report, f'{Path(args.config).stem}: {tested}', kept, overall,
+                                 scalars_if_any(tested.parent), args.show_score)
+        print('report:', page)
+    if args.show_dir:
+        print(f'pictures: {args.show_dir}')
