@@ -85,7 +85,7 @@ def build_mmcv() -> str:
 
 
 def install_mmext() -> str:
-    if not succeeds('import importlib.metadata as m; m.version("mmext")'):
+    if not succeeds('import importlib.metadata as m; assert m.entry_points(group="console_scripts", name="mmext")'):
         pip('--no-deps', '--no-build-isolation', '-e', str(ROOT))
     run(PYTHON, '-m', 'mmext.doctor')
     return 'python -m mmext.doctor finds no problems'

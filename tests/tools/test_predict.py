@@ -81,6 +81,6 @@ def test_mistakes(checkpoint: Path, shapes: Path, tmp_path: Path, arguments: lis
 def test_a_config_of_something_else(checkpoint: Path, shapes: Path) -> None:
     for name in ('classification/rir_cifar10', 'demo/iresnet3d18_motion'):
         line = error_line(here('predict.py', f'configs/{name}.py', checkpoint, shapes / 'val2017'))
-        assert 'not a detector; tools/recognize.py' in line
+        assert 'not a detector; mmext recognize' in line
     assert 'no such checkpoint' in error_line(here('predict.py', *SSD, shapes / 'none.pth', shapes / 'val2017', '--out',
                                                    shapes / 'out'))
