@@ -48,8 +48,7 @@ ifeq ($(CLIPS),)
 	@echo "== 5/6 no videos of your own to recognize; make demo-video CLIPS=folder"
 else
 	@echo "== 5/6 recognize the videos of $(CLIPS), 10 clips x 3 crops of each"
-	@$(PY) tools/recognize.py configs/demo/iresnet3d18_motion.py $(VIDEO_RUN)/$$(cat $(VIDEO_RUN)/last_checkpoint) $(CLIPS) --views 10x3 \
-		--show-dir $(VIDEO_RUN)/clips
+	@$(PY) tools/predict.py $(VIDEO_RUN)/$$(cat $(VIDEO_RUN)/last_checkpoint) $(CLIPS) --views 10x3 --out $(VIDEO_RUN)/clips
 endif
 	@echo "== 6/6 done: metrics in $(VIDEO_RUN)/metrics.json, pictures: $(VIDEO_RUN)/pictures/sheet.png and clips.gif"
 	@echo "   held-out top-1 of both; chance is 16.7, one class of six"

@@ -19,9 +19,10 @@ from mmext.errors import UserError  # noqa: E402  the repairs must be installed 
 if TYPE_CHECKING:
     from mmext.backbones import create_backbone, list_backbones
     from mmext.classification import create_classifier
+    from mmext.engine.load import load
 
 __version__ = '0.2.0'
-__all__ = ['UserError', 'create_backbone', 'create_classifier', 'list_backbones']
+__all__ = ['UserError', 'create_backbone', 'create_classifier', 'list_backbones', 'load']
 
 
 def _register_names(mmengine_registry: ModuleType) -> None:
@@ -39,11 +40,14 @@ def __dir__() -> list[str]:
 
 
 def __getattr__(name: str):
-    """Imports the functions that create networks when they are first used."""
+    """Imports the functions that create networks and load models when they are first used."""
     if name in ('create_backbone', 'list_backbones'):
         from mmext import backbones
         return getattr(backbones, name)
     if name == 'create_classifier':
         from mmext.classification import create_classifier
         return create_classifier
+    if name == 'load':
+        from mmext.engine.load import load
+        return load
     raise AttributeError(f'module {__name__!r} has no attribute {name!r}')

@@ -22,7 +22,10 @@ from mmext.backbones.backbone import FeatureInfo
 from mmext.components import find_component
 from mmext.config_tree import datasets_of
 from mmext.data.checking import FileCheck, image_checks
+from mmext.data.decoding import NoImage, read_picture
+from mmext.data.inputs import SUFFIXES
 from mmext.errors import UserError
+from mmext.results import Result
 from mmext.samples import picture_size, training_pipeline
 
 if TYPE_CHECKING:
@@ -46,6 +49,7 @@ class Task:
         heads: The keys of ``config.model`` whose heads read the last feature map of a backbone, if there is no neck.
         lays_anchors: Whether models place anchors, which requires feature maps that are aligned with the image.
         resize_keeps_ratio: The default of ``keep_ratio`` for a Resize of the task's library.
+        inputs: The kinds of files that its models take: 'images', 'videos' or both.
     """
 
     name = ''
@@ -54,6 +58,7 @@ class Task:
     heads: tuple[str, ...] = ('head', )
     lays_anchors = False
     resize_keeps_ratio = False
+    inputs: tuple[str, ...] = ('images', )
 
     def is_model(self, model: nn.Module | type) -> bool:
         """Whether a model, or a class of models, is of this task."""
@@ -337,6 +342,28 @@ class Task:
         """
         raise NotImplementedError
 
+    def infer_file(self, inferencer: Inferencer, path: Path) -> Result:
+        """Returns the result for a file: by default, of an image.
+
+        Raises:
+            UserError: The file can't be read, or the models of this task do not take such files.
+        """
+        self.require_kind(path)
+        try:
+            return inferencer.infer(np.ascontiguousarray(read_picture(path)[..., ::-1]), str(path))
+        except NoImage as error:
+            raise UserError(f'{path}: {error}') from None
+
+    def require_kind(self, path: Path) -> None:
+        """Raises UserError if a file has the suffix of a kind that the models of this task do not take."""
+        kind = next((kind for kind, suffixes in SUFFIXES.items() if path.suffix.lower() in suffixes), None)
+        if kind and kind not in self.inputs:
+            raise UserError(f'{path}: this model is a {self.model_kind} of {" and ".join(self.inputs)}')
+
+    def require_array(self, item: object) -> None:
+        """Raises UserError if an array is not what the models of this task take: by default, an image."""
+        require_pixels(item, ('height', 'width'), 'an image')
+
     def prepare(self, pipeline: Callable, item: Any, path: str) -> dict:
         """Applies the built ``inference_pipeline`` to an item.
 
@@ -349,7 +376,7 @@ class Task:
 
     collate = staticmethod(pseudo_collate)  # a list of prepared items -> a batch
 
-    def result(self, inferencer: Inferencer, item: Any, data: dict, sample: Any) -> object:
+    def result(self, inferencer: Inferencer, item: Any, data: dict, sample: Any) -> Result:
         """Converts the model's output for an item to the result type of the task.
 
         Args:
@@ -363,6 +390,17 @@ class Task:
     def known_classes(self, model: nn.Module) -> tuple[str, ...] | None:
         """The classes of a model whose checkpoint does not contain them; None if they are unknown."""
         return None
+
+
+def require_pixels(item: object, axes: Sequence[str], what: str) -> None:
+    """Raises UserError if an item is not an RGB array, uint8, (*axes, 3), with at least one pixel."""
+    if isinstance(item, np.ndarray):
+        if item.dtype == np.uint8 and item.ndim == len(axes) + 1 and item.shape[-1] == 3 and item.size:
+            return
+        found = f'{item.dtype} of shape {item.shape}'
+    else:
+        found = f'a {type(item).__name__}'
+    raise UserError(f'an array is {what} if it is uint8, RGB, ({", ".join(axes)}, 3); this is {found}')
 
 
 def task_of(config: Config) -> Task:

@@ -15,18 +15,19 @@ LAYERS = (
     ('errors', 'imports', 'font', 'registry', '__init__'),
     ('text', 'files', 'workers', 'screen', 'figures'),
     ('checkpoints', 'compat', 'config_tree', 'components'),
-    ('backbones', 'samples'),
+    ('backbones', 'samples', 'results'),
     ('data', ),
     ('task', 'inference'),
     ('classification', ),
     ('detection', 'video'),
     ('engine', 'doctor'),
-    ('export', 'analysis', 'benchmark'),
+    ('export', 'analysis', 'benchmark', 'prediction'),
     ('commands', '__main__'),
 )
 RANKS = {room: rank for rank, rooms in enumerate(LAYERS) for room in rooms}
 ROOMS = ('classification', 'detection', 'video')
-LATE = {('compat', 'checkpoints'), ('__init__', 'compat'), ('__init__', 'backbones'), ('__init__', 'classification')}
+LATE = {('compat', 'checkpoints'), ('__init__', 'compat'), ('__init__', 'backbones'), ('__init__', 'classification'),
+        ('__init__', 'engine')}
 
 
 def room_of(module: str) -> str:

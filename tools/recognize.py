@@ -1,7 +1,7 @@
 #!/usr/bin/env python
-"""The command ``mmext recognize``."""
+"""The command ``mmext predict``."""
 
 from mmext.commands import run
 
 if __name__ == '__main__':
-    run('recognize')
+    run('predict')

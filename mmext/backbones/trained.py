@@ -12,6 +12,7 @@ from torch import Tensor
 from mmext.backbones.memory_format import arrange_weights
 from mmext.backbones.weights import require_match
 from mmext.checkpoints import read_checkpoint, weights_of
+from mmext.checkpoints.format import KEY
 from mmext.errors import UserError
 from mmext.text import require_names
 
@@ -26,11 +27,13 @@ class Trained:
         source: File or URL of the checkpoint.
         weights: The tensors by name.
         classes: The names of the classes, in the order of the scores; None if the checkpoint does not contain them.
+        stored: What inference needs of the config, see ``checkpoints.stored``; None if the checkpoint contains none.
     """
 
     source: str
     weights: dict[str, Tensor] = field(repr=False)
     classes: tuple[str, ...] | None
+    stored: str | None = field(default=None, repr=False)
 
     @classmethod
     def read(cls, source: str) -> Trained:
@@ -49,7 +52,8 @@ class Trained:
             raise UserError(f'{source}: the classes are a {type(classes).__name__}, not a list of names')
         classes = tuple(map(str, classes)) if classes else None
         require_names(classes or (), f'{source}: its meta')
-        return cls(source, weights_of(content), classes)
+        stored = meta.get(KEY)
+        return cls(source, weights_of(content), classes, stored if isinstance(stored, str) else None)
 
     def build(self, model: dict, device: torch.device, memory_format: str = 'auto') -> BaseModel:
         """Builds a model with these weights, in eval mode.

@@ -17,6 +17,7 @@ from mmext.errors import UserError
 from mmext.files import write_bytes, write_whole
 
 SAFETENSORS = '.safetensors'
+KEY = 'mmext_model'  # of what ``stored.pack`` returns: in a checkpoint's meta, and in the notes of a safetensors file
 
 
 def read_file(path: Path, map_location: MAP_LOCATION = 'cpu') -> object:
@@ -65,14 +66,16 @@ def read_safetensors(path: Path, map_location: MAP_LOCATION) -> dict:
         if not isinstance(map_location, (str, torch.device)):
             raise UserError(f'{path}: the map_location of a safetensors file must be a device')
         weights = {name: value.to(map_location) for name, value in weights.items()}
-    content: dict = dict(state_dict=weights)
+    meta: dict = {}
     if 'classes' in notes:
-        content['meta'] = dict(dataset_meta=dict(classes=json.loads(notes['classes'])))
-    return content
+        meta['dataset_meta'] = dict(classes=json.loads(notes['classes']))
+    if KEY in notes:
+        meta[KEY] = notes[KEY]
+    return dict(state_dict=weights, **dict(meta=meta) if meta else {})
 
 
 def write_weights(path: str | Path, weights: Mapping[str, Tensor], *, bare: bool = False,
-                  classes: Iterable[str] = ()) -> None:
+                  classes: Iterable[str] = (), stored: str | None = None) -> None:
     """Writes weights atomically: as safetensors if the file name ends with ``.safetensors``, else with ``torch.save``.
 
     Args:
@@ -81,19 +84,20 @@ def write_weights(path: str | Path, weights: Mapping[str, Tensor], *, bare: bool
         bare: Write the weights without a surrounding ``state_dict``, as other libraries expect. safetensors files never
             have one.
         classes: Names of the classes, to be stored with the weights.
+        stored: What inference needs of the config, see ``stored.pack``, to be stored with the weights.
     """
     classes = list(classes)
     if Path(path).suffix.lower() == SAFETENSORS:
         from safetensors.torch import save
 
         weights = {name: value.detach().cpu().contiguous().clone() for name, value in weights.items()}
-        notes = dict(format='pt', sha256=digest_of(weights), **dict(classes=json.dumps(classes)) if classes else {})
+        notes = dict(format='pt', sha256=digest_of(weights), **dict(classes=json.dumps(classes)) if classes else {},
+                     **{KEY: stored} if stored else {})
         packed = save(weights, notes)
         write_bytes(path, packed)
         return
-    content: dict[str, object] = dict(state_dict=weights)
-    if classes:
-        content['meta'] = dict(dataset_meta=dict(classes=classes))
+    meta = dict(**dict(dataset_meta=dict(classes=classes)) if classes else {}, **{KEY: stored} if stored else {})
+    content = dict(state_dict=weights, **dict(meta=meta) if meta else {})
 
     def write(temporary: Path) -> None:
         with open(temporary, 'wb') as file:

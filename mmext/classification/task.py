@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from mmext.inference import Inferencer
 
 IMAGE_READERS = ('LoadImage', 'LoadImageFromFile')
+ARRAY_STEPS = ('BatchCenterPad', 'BatchResize')  # of data sets of small images in memory, which are all of that size
 
 
 class Classification(Task):
@@ -37,8 +38,14 @@ class Classification(Task):
         set_image_size(config, size, crop_pct)
 
     def inference_pipeline(self, config: Config) -> list[dict]:
-        """The test pipeline without its first transform, which reads the file."""
+        """The test pipeline without its first transform, which reads the file.
+
+        For a data set of small images in memory, whose pipeline is for whole batches: a resize to their size.
+        """
         steps = pipeline_of_test(config)
+        if steps and kind_of(steps[0]) in ARRAY_STEPS:
+            size = steps[0]['size']
+            return [dict(type='Resize', scale=(size, size)), dict(type='mmext.PackClassInputs')]
         if not steps or kind_of(steps[0]) not in IMAGE_READERS:
             raise UserError(f'{config.filename}: its test pipeline does not begin with a transform that reads an '
                             'image file; need a config of class folders')
@@ -50,7 +57,7 @@ class Classification(Task):
                              gt_label=-1))
 
     def result(self, inferencer: Inferencer, item: np.ndarray, data: dict, sample: dict[str, Any]) -> Classified:
-        return Classified(scores_by_name(inferencer.classes, sample['pred_scores']))
+        return Classified(scores_by_name(inferencer.classes, sample['pred_scores']), item)
 
 
 TASK = Classification()

@@ -17,7 +17,6 @@ SUMMARIES = {
     'train': 'trains a config',
     'test': 'evaluates a checkpoint, or a file of detections',
     'predict': 'runs a detector, classifier or recognizer on your own images and videos',
-    'recognize': 'recognizes your own videos',
     'benchmark': 'compares the speed of configs',
     'complexity': 'counts parameters and FLOPs',
     'export': 'writes ONNX files',

@@ -13,16 +13,24 @@ on the config's data.
 from __future__ import annotations
 
 import argparse
+from typing import TYPE_CHECKING, cast
 
 from mmext.benchmark.plan import MEASUREMENTS, MEMORY_FORMATS, NUMBER_FORMATS, Plan
+from mmext.engine import cli
 from mmext.engine.flags.actions import DictAction, OptionsAction
 from mmext.engine.flags.training import COMPILE_MODES
 from mmext.errors import UserError
 
+if TYPE_CHECKING:
+    from mmengine.config import Config
+
+    from mmext.analysis.subjects import Subject
+    from mmext.benchmark.setup import Setup
+
 
 def build_parser(prog: str | None = None) -> argparse.ArgumentParser:
     plan = Plan()
-    parser = argparse.ArgumentParser(prog, description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = cli.Parser(prog, __doc__)
     add = parser.add_argument
     add('config', nargs='+', help='files of configs/')
     add('--backbone', nargs='+', metavar='NAME',
@@ -96,7 +104,7 @@ def main(args: argparse.Namespace) -> None:
         print(f'plot: {args.plot}')
 
 
-def checked(args: argparse.Namespace) -> tuple:
+def checked(args: argparse.Namespace) -> tuple[Setup, list[Subject], Plan]:
     """The setup, the subjects and the plan that the arguments describe, checked before anything long starts.
 
     Raises:
@@ -123,14 +131,15 @@ def checked(args: argparse.Namespace) -> tuple:
     subjects = subjects_of(args.config, args.backbone, data_root=args.data_root, classes=args.classes,
                            options=args.cfg_options, size=args.size, frames=args.frames)
     plot.check_accuracy(args.accuracy, [subject.name for subject in subjects])
-    first = subjects[0].config.get('train_dataloader') or {}
-    plan = Plan(parts, tuple(args.batches), args.train_batch if args.train_batch is not None
-                else first.get('batch_size', Plan.train_batch), args.repeats, args.warmup)
+    configs = [cast('Config', subject.config) for subject in subjects]
+    batch = (configs[0].get('train_dataloader') or {}).get('batch_size', Plan.train_batch)
+    plan = Plan(parts, tuple(args.batches), batch if args.train_batch is None else args.train_batch, args.repeats,
+                args.warmup)
     plan.check(setup)
-    for subject in subjects:
-        if 'train' in parts and not subject.config.get('optim_wrapper'):
-            raise UserError(f'{subject.spec.path}: no optim_wrapper to train with; exclude train with --only')
-    tries = [subject.config.get('env_cfg', {}).get('cudnn_benchmark', False) for subject in subjects]
+    for config in configs:
+        if 'train' in parts and not config.get('optim_wrapper'):
+            raise UserError(f'{config.filename}: no optim_wrapper to train with; exclude train with --only')
+    tries = [config.get('env_cfg', {}).get('cudnn_benchmark', False) for config in configs]
     return dataclasses.replace(setup, cudnn_benchmark=all(tries)), subjects, plan
 
 
@@ -142,7 +151,7 @@ def parts_of(args: argparse.Namespace) -> tuple[str, ...]:
                  and not (args.synthetic and part == 'data'))
 
 
-def feed(subjects: list, plan: object, args: argparse.Namespace) -> tuple[list, list[str]]:
+def feed(subjects: list[Subject], plan: Plan, args: argparse.Namespace) -> tuple[list, list[str]]:
     """The training loader of each subject, None if its data are missing, and a message for each of those.
 
     Raises:

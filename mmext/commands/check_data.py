@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 def build_parser(prog: str | None = None) -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog, description=__doc__.partition('\n\n')[0])
+    parser = cli.Parser(prog, __doc__)
     parser.add_argument('config', help='a file of configs/')
     parser.add_argument('--all', action='store_true',
                         help='read every file: decode all images and all frames of videos')

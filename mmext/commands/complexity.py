@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import json
+from typing import Any
 
 from mmext.analysis import CONVENTIONS
 from mmext.engine.flags.actions import OptionsAction
@@ -54,6 +55,7 @@ def main(args: argparse.Namespace) -> None:
     if args.convention != 'macs':
         print(f'FLOPs  {counted.flops / 1e9:10.4f} G   as the {args.convention} paper counts them')
     if not args.config:
-        name, stem = subjects.name_for_images(args.backbone), subject.model.backbone.stem
-        for row in published.classifier_rows(name, subject.model.fc.out_features, subject.shape, stem):
+        model: Any = subject.model
+        name = subjects.name_for_images(args.backbone)
+        for row in published.classifier_rows(name, model.fc.out_features, subject.shape, model.backbone.stem):
             print(published.line(row))

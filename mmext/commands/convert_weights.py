@@ -14,13 +14,14 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from mmext.engine import cli
 from mmext.errors import UserError
 
 OURS = 'mmext'
 
 
 def build_parser(prog: str | None = None) -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog, description=__doc__.splitlines()[0])
+    parser = cli.Parser(prog, __doc__)
     parser.add_argument('checkpoint', help='a file or URL')
     parser.add_argument('out', type=Path)
     parser.add_argument('--backbone', metavar='NAME',
@@ -44,7 +45,7 @@ def copy_weights(args: argparse.Namespace) -> None:
     trained = Trained.read(str(args.checkpoint))
     if not trained.weights:
         raise UserError(f'{args.checkpoint}: contains no weights')
-    write_weights(args.out, trained.weights, classes=trained.classes or ())
+    write_weights(args.out, trained.weights, classes=trained.classes or (), stored=trained.stored)
     print(f'{args.out}: {len(trained.weights)} tensors, {len(trained.classes or ())} class names')
 
 

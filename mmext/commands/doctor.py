@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import argparse
 
+from mmext.engine import cli
+
 
 def build_parser(prog: str | None = None) -> argparse.ArgumentParser:
-    return argparse.ArgumentParser(prog, description=__doc__)
+    return cli.Parser(prog, __doc__)
 
 
 def main(args: argparse.Namespace) -> int:

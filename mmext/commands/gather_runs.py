@@ -11,11 +11,12 @@ import argparse
 from collections import defaultdict
 from dataclasses import asdict
 
+from mmext.engine import cli
 from mmext.errors import UserError
 
 
 def build_parser(prog: str | None = None) -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog, description=__doc__.splitlines()[0])
+    parser = cli.Parser(prog, __doc__)
     parser.add_argument('runs', nargs='+', help='work dirs; those that differ only in _seed<N> are repetitions')
     parser.add_argument('--metric', default='accuracy/top1',
                         help='name of the metric in the log (default: %(default)s)')

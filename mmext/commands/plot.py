@@ -9,13 +9,14 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from mmext.engine import cli
 from mmext.errors import UserError
 
 MAX_SMOOTH = 1000
 
 
 def build_parser(prog: str | None = None) -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog, description=__doc__.splitlines()[0])
+    parser = cli.Parser(prog, __doc__)
     parser.add_argument('runs', nargs='+', metavar='RUN', help='work dirs of mmext train')
     parser.add_argument('--out', metavar='FILE',
                         help='a .png, .svg or .pdf file (default: curves.png in the first work dir)')

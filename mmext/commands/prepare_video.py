@@ -22,6 +22,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from mmext.engine import cli
 from mmext.errors import UserError, shorten
 
 if TYPE_CHECKING:
@@ -32,9 +33,7 @@ SOURCE = "lines 'path label', or Something-Something's train.json or validation.
 
 
 def build_parser(prog: str | None = None) -> argparse.ArgumentParser:
-    head, _, examples = __doc__.partition('\n\n')
-    parser = argparse.ArgumentParser(prog, description=head, epilog=examples,
-                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = cli.Parser(prog, __doc__)
     commands = parser.add_subparsers(required=True, metavar='COMMAND')
 
     check = commands.add_parser('check', help='finds missing, unreadable and too short videos')

@@ -66,7 +66,7 @@ def main(args: argparse.Namespace) -> None:
     if kept:
         metrics = task.evaluate_file(config, kept)
     else:
-        run.set_up(config, args.work_dir, cli.run_name(args), args.launcher)
+        run.set_up(config, args.work_dir, cli.run_name(args.config, args.backbone), args.launcher)
         kept = task.keep_detections(config, args.save_detections, os.path.join(config.work_dir, 'detections.json'))
         if args.fuse:
             from mmext.engine.fusion import FuseHook
@@ -81,11 +81,11 @@ def main(args: argparse.Namespace) -> None:
     for path in args.out:
         metric_tables.write(path, overall, classes, title, task.paper_names(config))
         print(f'metrics: {path}')
-    if fusing:
+    if fusing and fusing.fused:
         print('fused:', describe_fusion(fusing.fused))
     if args.report:
         tested = Path(args.checkpoint or args.detections)
-        page = task.write_report(config, args.report, f'{Path(args.config).stem}: {tested}', kept, overall,
+        page = task.write_report(config, args.report, f'{Path(args.config).stem}: {tested}', kept or '', overall,
                                  scalars_if_any(tested.parent), args.show_score)
         print('report:', page)
     if args.show_dir:

@@ -23,6 +23,6 @@ def main(args: argparse.Namespace) -> None:
 
     config = cli.config_from(args)
     apply_flags(TRAINING, config, args)
-    run.set_up(config, args.work_dir, cli.run_name(args), args.launcher)
+    run.set_up(config, args.work_dir, cli.run_name(args.config, args.backbone, args.seed), args.launcher)
     run.train(config, resume=args.resume or ('auto' if args.resume_anyway else None), overwrite=args.overwrite,
               resume_anyway=args.resume_anyway)

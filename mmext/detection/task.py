@@ -17,12 +17,14 @@ from torch import nn
 from mmext.backbones.backbone import FeatureInfo
 from mmext.components import find_component
 from mmext.config_tree import LOADERS, datasets_of, kind_of, pipeline_of_test
+from mmext.data.inputs import is_video
 from mmext.data.standard import read_with_ours
 from mmext.detection import connection
 from mmext.detection.dataset import CocoDataset
 from mmext.errors import UserError
 from mmext.files import require_target
 from mmext.registry import METRICS
+from mmext.results import Result
 from mmext.task import Task, metrics_of
 
 if TYPE_CHECKING:
@@ -45,6 +47,7 @@ class Detection(Task):
     model_kind = 'detector'
     base = 'BaseDetector'
     lays_anchors = True
+    inputs = ('images', 'videos')
 
     def make_safe(self, config: Config) -> None:
         """Replaces mmdet's ``CocoDataset``, which does not check annotations, and its reading of images, in place."""
@@ -153,7 +156,15 @@ class Detection(Task):
         return pipeline(dict(img=np.ascontiguousarray(item[..., ::-1]), img_path=path, img_id=0, height=height,
                              width=width, img_shape=(height, width), ori_shape=(height, width)))
 
-    def result(self, inferencer: Inferencer, item: object, data: dict, sample: Any) -> object:
+    def infer_file(self, inferencer: Inferencer, path: Path) -> Result:
+        """``Detections`` of an image, ``DetectedVideo`` of a video, whose frames are taken one by one."""
+        if not is_video(path):
+            return super().infer_file(inferencer, path)
+        from mmext.detection.results import detect_in_video
+
+        return detect_in_video(path, inferencer.infer)
+
+    def result(self, inferencer: Inferencer, item: np.ndarray, data: dict, sample: Any) -> Result:
         from mmext.detection.results import Detections
 
         assert inferencer.classes is not None  # known_classes always names them
@@ -161,7 +172,7 @@ class Detection(Task):
         found = found[found.scores >= inferencer.score]
         found = found[found.scores.argsort(descending=True, stable=True)].cpu().numpy()
         return Detections(found.bboxes, found.scores, found.labels,
-                          [inferencer.classes[label] for label in found.labels])
+                          [inferencer.classes[label] for label in found.labels], item)
 
     def known_classes(self, model: nn.Module) -> tuple[str, ...]:
         """COCO's names if the number of classes is that of COCO, otherwise numbers."""

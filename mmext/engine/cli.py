@@ -7,6 +7,7 @@ import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from mmengine.config import Config
 
@@ -30,18 +31,32 @@ def config_from(args: argparse.Namespace) -> Config:
     return config
 
 
-class IntermixedParser(argparse.ArgumentParser):
+class Parser(argparse.ArgumentParser):
+    """The parser of a command.
+
+    Args:
+        prog: the name of the command in messages; that of the process by default.
+        doc: the docstring of its module. Its first paragraph begins ``--help``, and the others end it.
+        options: those of ``argparse.ArgumentParser``.
+    """
+
+    def __init__(self, prog: str | None = None, doc: str | None = None, **options: Any) -> None:
+        head, _, rest = (doc or '').partition('\n\n')
+        texts = dict(description=head, epilog=rest, formatter_class=argparse.RawDescriptionHelpFormatter) if doc else {}
+        super().__init__(prog, **{**texts, **options})
+
+
+class IntermixedParser(Parser):
     """A parser that takes positional arguments also between and after options."""
 
     def parse_args(self, args=None, namespace=None):
         return self.parse_intermixed_args(args, namespace)
 
 
-def run_name(args: argparse.Namespace) -> str:
+def run_name(config: str, backbone: str | None, seed: int | None = None) -> str:
     """The name of a run's folder: that of the config, then the backbone if it was replaced and the seed if given."""
-    seed = getattr(args, 'seed', None)
-    return Path(args.config).stem + (f'_{args.backbone}' if args.backbone else '') + (
-        '' if seed is None else f'_seed{seed}')
+    name = Path(config.rpartition('::')[2]).stem
+    return name + (f'_{backbone}' if backbone else '') + ('' if seed is None else f'_seed{seed}')
 
 
 def run(main: Callable[[], int | None]) -> None:

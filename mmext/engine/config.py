@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 from collections.abc import Sequence
 from functools import reduce
@@ -26,7 +27,7 @@ from mmext.task import task_of
 SAFETY = ('mmext.EpochSeedHook', 'mmext.FiniteLossHook', 'mmext.UnreadableFilesHook', 'mmext.ProgressHook')
 
 
-def load_config(path: str | Path, *, data_root: str | None = None, classes: str | None = None,
+def load_config(path: str | os.PathLike, *, data_root: str | None = None, classes: str | None = None,
                 backbone: str | None = None, options: dict | None = None, checkpoint: str | None = None,
                 testing: bool = False) -> Config:
     """Reads a config and applies the changes of the command line to it, one after the other.
@@ -69,9 +70,14 @@ def load_config(path: str | Path, *, data_root: str | None = None, classes: str 
     return config
 
 
-def read_config(path: str | Path) -> Config:
+def is_config(source: str | os.PathLike) -> bool:
+    """Whether a name is that of a config: a .py, .json or .yaml file, or 'mmext::<name>' for one in the package."""
+    return '::' in str(source) or Path(source).suffix in ('.py', '.json', '.yaml', '.yml')
+
+
+def read_config(path: str | os.PathLike) -> Config:
     """Reads a config file with its base files. Raises a UserError that names the file and what is wrong in it."""
-    path = Path(path)
+    path = in_package(str(path)) if '::' in str(path) else Path(path)
     if not path.is_file():
         known = [str(other) for folder in {path.parent, Path('configs')} for other in sorted(folder.glob('*.py'))]
         raise UserError(f'{path}: no such config{nearest(str(path), known)}')
@@ -83,6 +89,24 @@ def read_config(path: str | Path) -> Config:
     except (OSError, KeyError, TypeError, ValueError, AttributeError, NameError, ImportError) as error:
         reason = ' '.join(str(error).split())
         raise UserError(f'{path}: unusable config ({type(error).__name__}: {reason[:300]})') from None
+
+
+def in_package(name: str) -> Path:
+    """The file of a config in an installed package, such as 'mmext::ssd300_iresnet50_coco.py'.
+
+    Raises:
+        UserError: There is no such package, or it has no such config.
+    """
+    package, _, path = name.partition('::')
+    found = importlib.util.find_spec(package) if package.isidentifier() else None
+    if found is None or found.origin is None:
+        raise UserError(f'{name}: no installed package {package}')
+    root = Path(found.origin).parent / '.mim' / 'configs'
+    file = root / (path if path.endswith('.py') else f'{path}.py')
+    if not file.is_file():
+        known = [f'{package}::{other.relative_to(root)}' for other in sorted(root.rglob('*.py'))]
+        raise UserError(f'{name}: no such config{nearest(name, known)}')
+    return file
 
 
 def make_safe(config: Config) -> None:

@@ -113,11 +113,16 @@ def animation(videos: Sequence[Shown], title: str, columns: int = 4) -> list[Ima
 
 def write_pictures(folder: str | Path, videos: Sequence[Shown], title: str) -> None:
     """Writes ``sheet.png`` and ``clips.gif`` into a folder, each completely or not at all."""
-    sheet, pictures = contact_sheet(videos, title), animation(videos, title)
+    sheet = contact_sheet(videos, title)
     write_whole(Path(folder, 'sheet.png'), lambda path: sheet.save(path, 'PNG'))
+    write_whole(Path(folder, 'clips.gif'), lambda path: write_animation(path, videos, title))
+
+
+def write_animation(path: Path, videos: Sequence[Shown], title: str) -> None:
+    """Writes ``animation`` as a GIF."""
+    pictures = animation(videos, title)
     durations = [MILLISECONDS] * (len(pictures) - 1) + [PAUSE]
-    write_whole(Path(folder, 'clips.gif'), lambda path: pictures[0].save(
-        path, 'GIF', save_all=True, append_images=pictures[1:], duration=durations, loop=0))
+    pictures[0].save(path, 'GIF', save_all=True, append_images=pictures[1:], duration=durations, loop=0)
 
 
 def caption(video: Shown, size: int, width: int) -> list[tuple[str, str]]:

@@ -20,8 +20,9 @@ from mmext.data.standard import read_with_ours
 from mmext.data.video import VideoError
 from mmext.data.video.prepare import check
 from mmext.errors import UserError
+from mmext.results import Result
 from mmext.samples import training_pipeline
-from mmext.task import Task
+from mmext.task import Task, require_pixels
 from mmext.video.transforms import read_frame
 from mmext.video.views import limit_views, set_views
 
@@ -40,6 +41,7 @@ class Recognition(Task):
     heads = ('cls_head', )
     resize_keeps_ratio = True
     head_arguments = dict(stage='head')
+    inputs = ('videos', )
 
     def takes_clips(self, model: Mapping) -> bool:
         return super().takes_clips(model) or kind_of(model) == 'Recognizer3D'
@@ -88,23 +90,33 @@ class Recognition(Task):
                             'recognizer of video files')
         return steps
 
-    def prepare(self, pipeline: Callable, item: str | os.PathLike, path: str) -> dict:
-        """``item`` is the path of a video file."""
+    def infer_file(self, inferencer: Inferencer, path: Path) -> Result:
+        self.require_kind(path)
+        return inferencer.infer(path)
+
+    def require_array(self, item: object) -> None:
+        require_pixels(item, ('frames', 'height', 'width'), 'a clip')
+
+    def prepare(self, pipeline: Callable, item: str | os.PathLike | np.ndarray, path: str) -> dict:
+        """``item`` is the path of a video file, or its frames, RGB, uint8, (T, height, width, 3)."""
+        video = dict(filename=path, frames=item) if isinstance(item, np.ndarray) else dict(filename=str(item))
         try:
-            return pipeline(dict(filename=str(item), label=-1, start_index=0, modality='RGB'))
+            return pipeline(dict(video, label=-1, start_index=0, modality='RGB'))
         except UserError as error:
             raise UserError(str(error).partition('; mend')[0]) from None  # the advice is for a test
 
-    def result(self, inferencer: Inferencer, item: str | os.PathLike, data: dict, sample: Any) -> object:
+    def result(self, inferencer: Inferencer, item: str | os.PathLike | np.ndarray, data: dict, sample: Any) -> Result:
         """UserError where a score is not finite."""
         from mmext.video.hooks import frames_of
         from mmext.video.results import Recognized
 
         scores = sample.pred_score.cpu()
         if not scores.isfinite().all():
-            raise UserError(f'{item}: its scores are not finite; is {inferencer.source} of a training that went well?')
+            name = 'these frames' if isinstance(item, np.ndarray) else item
+            raise UserError(f'{name}: its scores are not finite; is {inferencer.source} of a training that went well?')
         by_name = scores_by_name(inferencer.classes, scores)
-        return Recognized(by_name, Path(item), frames_of(data['inputs']))
+        path = None if isinstance(item, np.ndarray) else Path(item)
+        return Recognized(by_name, path, frames_of(data['inputs']))
 
 
 def read_video(path: str) -> Trouble | None:

@@ -58,9 +58,28 @@ class BlankVideo:
         """Does nothing."""
 
 
+class FramesInMemory:
+    """Takes the place of a ``VideoReader`` for frames that are in memory: RGB, uint8, (T, height, width, 3)."""
+
+    fps = 30.0  # no step of our pipelines depends on it
+
+    def __init__(self, frames: np.ndarray) -> None:
+        self.frames = frames
+
+    def __len__(self) -> int:
+        return len(self.frames)
+
+    def images(self, frames: Sequence[int]) -> list[np.ndarray]:
+        """The frame, uint8, (height, width, 3), of each number."""
+        return [self.frames[frame] for frame in frames]
+
+    def close(self) -> None:
+        """Does nothing."""
+
+
 @TRANSFORMS.register_module()
 class OpenVideo(VideoStep):
-    """Opens ``filename``; replaces mmaction2's ``DecordInit``.
+    """Opens ``filename``, or the array ``frames`` if there is one; replaces mmaction2's ``DecordInit``.
 
     Adds video_reader (a ``VideoReader``), total_frames and avg_fps, and start_index = 0 where there is none, as
     mmaction2's samplers need them.
@@ -79,7 +98,10 @@ class OpenVideo(VideoStep):
 
     def read(self, results: dict) -> dict:
         """Opens the video."""
-        reader = VideoReader(results['filename'], self.threads, self.short_side)
+        if 'frames' in results:
+            reader = FramesInMemory(results.pop('frames'))
+        else:
+            reader = VideoReader(results['filename'], self.threads, self.short_side)
         results.update(video_reader=reader, total_frames=len(reader), avg_fps=reader.fps)
         results.setdefault('start_index', 0)
         return results

@@ -12,6 +12,7 @@ from mmengine.runner import Runner
 from PIL import Image
 
 from mmext.backbones.trained import Trained
+from mmext.classification.results import Classified
 from mmext.engine.config import load_config
 from mmext.errors import UserError
 from mmext.inference import Inferencer
@@ -42,7 +43,29 @@ def test_scores_are_those_of_the_test(tmp_path: Path):
         assert found.best(1)[0][1] == max(found.scores.values())
 
 
-def test_arrays_are_no_pictures(tmp_path: Path):
+def test_a_picture_for_a_network_of_small_images(tmp_path: Path):
+    """It is resized to the size of the images that the network is trained on."""
     config = load_config(FOLDER / 'rir_cifar10.py')
-    with pytest.raises(UserError, match='rir_cifar10.py: its test pipeline does not begin with a transform'):
-        Inferencer(config, Trained('a.pth', {}, None), CPU)
+    model = MODELS.build(config.model).eval()
+    torch.save(dict(state_dict=model.state_dict()), tmp_path / 'a.pth')
+    classify = Inferencer(config, Trained.read(str(tmp_path / 'a.pth')), CPU)
+    picture = np.random.default_rng(0).integers(0, 256, (32, 32, 3), np.uint8)
+    batch = dict(inputs=torch.from_numpy(picture.transpose(2, 0, 1)[None].copy()), labels=torch.tensor([0]))
+    with torch.no_grad():
+        expected = model.test_step(batch)[0]['pred_scores']
+    assert list(classify(picture).scores.values()) == pytest.approx(expected.tolist(), abs=1e-6)
+    larger = classify(picture.repeat(4, 0).repeat(5, 1))
+    assert list(larger.scores.values()) == pytest.approx(expected.tolist(), abs=0.05)
+
+
+def test_a_picture_of_the_result(tmp_path: Path):
+    image = np.full((40, 60, 3), 200, np.uint8)
+    found = Classified({'cat': 0.25, 'dog': 0.75}, image)
+    assert found.best(1) == [('dog', 0.75)] and found.describe(2) == 'dog 75.0 %, cat 25.0 %'
+    assert found.as_json() == dict(classes=['dog', 'cat'], scores=[0.75, 0.25])
+    drawn = found.draw()
+    assert (drawn[:40, :60] == image).all() and drawn.shape[0] > 40 and (drawn[40:] < 100).any()
+    found.save(tmp_path / 'a.png')
+    np.testing.assert_array_equal(np.asarray(Image.open(tmp_path / 'a.png')), drawn)
+    with pytest.raises(UserError, match='a.xyz: need a name that ends with .jpg or .png'):
+        found.save(tmp_path / 'a.xyz')

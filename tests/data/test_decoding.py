@@ -13,8 +13,9 @@ from PIL import Image, ImageCms, ImageOps
 
 from mmext.classification.caltech import read_small
 from mmext.data.decoding import NoImage, decode, sizes
+from mmext.data.inputs import find_inputs
 from mmext.data.loading import LoadImage
-from mmext.detection.prediction import Predictor, find_inputs
+from mmext.prediction.predictor import Predictor
 from mmext.video.transforms import read_frame
 
 RAMP = np.tile(np.linspace(0, 255, 64).astype(np.uint8), (48, 1))
@@ -168,7 +169,8 @@ def test_every_reader_of_images_shows_the_same(folder: Path, name: str):
     given = []
     (folder / 'out').mkdir()
     inputs, _ = find_inputs([folder / name], folder / 'out')
-    predictor = Predictor(lambda image, path: given.append(image) or nothing(), (), 0.3, folder / 'out', print)
+    predictor = Predictor(lambda image, path: given.append(image) or nothing(image), {'classes': []},
+                          folder / 'out' / 'predictions.json', print)
     predictor.run(inputs, {})
     for pixels in (loaded, frame, given[0]):
         assert np.abs(pixels.astype(int) - SHOWN[name]).max() <= 1
@@ -176,6 +178,6 @@ def test_every_reader_of_images_shows_the_same(folder: Path, name: str):
     assert np.abs(small.transpose(1, 2, 0).astype(int) - np.asarray(expected)).max() <= 1
 
 
-def nothing():
+def nothing(image: np.ndarray):
     from mmext.detection.results import Detections
-    return Detections(np.zeros((0, 4)), np.zeros(0), np.zeros(0, int), [])
+    return Detections(np.zeros((0, 4)), np.zeros(0), np.zeros(0, int), [], image)

@@ -18,10 +18,11 @@ from PIL import Image
 from mmext.classification.caltech import read_small
 from mmext.data import limits
 from mmext.data.decoding import NoImage, decode, sizes
+from mmext.data.inputs import find_inputs
 from mmext.data.loading import LoadImage
 from mmext.data.video import VideoError, VideoReader
-from mmext.detection.prediction import Predictor, find_inputs
 from mmext.errors import UserError
+from mmext.prediction.predictor import Predictor
 from mmext.video.transforms import read_frame
 
 NOISE = np.random.default_rng(0).integers(0, 256, (48, 64, 3), np.uint8)
@@ -182,7 +183,8 @@ def test_every_reader_takes_it_for_an_unreadable_file(tmp_path: Path):
         read_frame(str(tmp_path), path.name)
     inputs, skipped = find_inputs([path], tmp_path / 'out')
     told: list[str] = []
-    assert says in Predictor(None, (), 0.3, tmp_path / 'out', told.append).run(inputs, skipped)[str(path)]
+    predictor = Predictor(None, {'classes': []}, tmp_path / 'out' / 'p.json', told.append)
+    assert says in predictor.run(inputs, skipped)[str(path)]
 
 
 def test_a_blank_image_is_never_of_the_size_that_a_lie_says(tmp_path: Path):

@@ -99,7 +99,7 @@ def test_the_least_score(config: Config, trained: Trained, shapes: Path) -> None
     assert not Inferencer(config, trained, CPU, score=1.0)(image).names
     told = some.as_json()
     assert told['classes'] == some.names and np.allclose(told['boxes'], some.boxes, atol=0.006)
-    drawn = some.draw(image)
+    drawn = some.draw()
     assert drawn.shape == image.shape and (drawn != image).any()
 
 
@@ -137,8 +137,8 @@ def test_classes_without_names(ssd: Config, tmp_path: Path) -> None:
                                         ('classification/rir_cifar10', 'mmext.Classifier')])
 def test_only_detectors(name: str, kind: str) -> None:
     config = load_config(ROOT / 'configs' / f'{name}.py')
-    with pytest.raises(UserError, match=f'{os.path.basename(name)}.py: its model is {kind}, not a detector; tools'):
-        require_task(config, 'detector', 'tools/recognize.py is for recognizers')
+    with pytest.raises(UserError, match=f'{os.path.basename(name)}.py: its model is {kind}, not a detector; mmext'):
+        require_task(config, 'detector', 'mmext predict takes recognizers')
 
 
 def test_other_loaders(ssd: Config) -> None:

@@ -17,6 +17,7 @@ from unittest import mock
 
 import pytest
 import torch
+from mmengine.config import Config
 from mmengine.fileio import LocalBackend
 from mmengine.logging import MessageHub
 from mmengine.optim import OptimWrapper
@@ -84,8 +85,8 @@ def hook(tmp_path: Path) -> tuple[CheckpointHook, SimpleNamespace]:
         hook.before_save_checkpoint(runner, content)
         save_whole(content, str(Path(out_dir, filename)))
 
-    runner = SimpleNamespace(work_dir=str(tmp_path), message_hub=MessageHub(f'test {tmp_path}'), epoch=0, iter=0,
-                             logger=mock.Mock(), save_checkpoint=save_checkpoint)
+    runner = SimpleNamespace(cfg=Config(), work_dir=str(tmp_path), message_hub=MessageHub(f'test {tmp_path}'), epoch=0,
+                             iter=0, logger=mock.Mock(), save_checkpoint=save_checkpoint)
     hook.before_train(runner)
     return hook, runner
 
@@ -190,7 +191,7 @@ def test_weights_that_turn_bad_after_the_last_loss(train: Callable, tmp_path: Pa
 
 
 def test_a_safetensors_file_is_no_place_for_a_training():
-    with user_error('filename_tmpl=e{}.safetensors', 'convert_weights'):
+    with user_error('filename_tmpl=e{}.safetensors', 'convert-weights'):
         CheckpointHook(filename_tmpl='e{}.safetensors')
 
 

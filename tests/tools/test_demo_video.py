@@ -72,28 +72,37 @@ def test_the_control_sees_single_frames(data: Path, tmp_path: Path) -> None:
 
 
 def test_videos_of_your_own(trained: Path, data: Path, tmp_path: Path) -> None:
+    """From the checkpoint alone."""
     folder = data / 'videos_val' / 'up'
-    command = ('recognize.py', trained / 'iresnet3d18_motion.py', trained / 'epoch_1.pth')
-    printed = succeeded(here(*command, folder, data / 'videos_val' / 'left' / '00000.mp4', '--views', '2x3', '--top', 2,
+    clip = data / 'videos_val' / 'left' / '00000.mp4'
+    printed = succeeded(here('recognize.py', trained / 'epoch_1.pth', folder, clip, '--views', '2x3', '--top', 2,
                              '--out', tmp_path / 'scores.json', '--show-dir', tmp_path / 'pictures'))
-    scores = json.loads((tmp_path / 'scores.json').read_text())
-    assert len(scores) == 4 and all(list(one) == CLASSES and sum(one.values()) == pytest.approx(1, abs=1e-5)
-                                    for one in scores.values())
-    for path, one in scores.items():
-        first, second = sorted(one, key=one.get)[:-3:-1]
-        assert f'{path}: {first} {100 * one[first]:.1f} %, {second} {100 * one[second]:.1f} %\n' in printed
-    assert sorted(path.name for path in (tmp_path / 'pictures').iterdir()) == ['clips.gif', 'sheet.png']
+    found = json.loads((tmp_path / 'scores.json').read_text())
+    assert found['classes'] == CLASSES and len(found['files']) == 4
+    for entry in found['files']:
+        names, scores = entry['classes'], entry['scores']
+        assert entry['kind'] == 'video' and sorted(names) == sorted(CLASSES) and scores == sorted(scores)[::-1]
+        assert sum(scores) == pytest.approx(1, abs=1e-5)
+        assert f'{entry["path"]}: {names[0]} {100 * scores[0]:.1f} %, {names[1]} {100 * scores[1]:.1f} %\n' in printed
+        with Image.open(tmp_path / entry['output']) as picture:
+            assert picture.width > 8 * 90 and picture.height > 90
+    assert len(list((tmp_path / 'pictures').iterdir())) == 4
 
 
 def test_mistakes_of_recognize(trained: Path, data: Path, tmp_path: Path) -> None:
     command = ('recognize.py', trained / 'iresnet3d18_motion.py', trained / 'epoch_1.pth')
     clip = data / 'videos_val' / 'left' / '00000.mp4'
     (tmp_path / 'broken.mp4').write_bytes(clip.read_bytes()[:500])
-    assert 'none.mp4: no such video' in error_line(here(*command, tmp_path / 'none.mp4'))
-    assert 'no videos in this folder' in error_line(here(*command, data))
-    assert 'broken.mp4: unreadable video' in error_line(here(*command, tmp_path / 'broken.mp4'))
+    (tmp_path / 'empty').mkdir()
+    done = here(*command, tmp_path / 'none.mp4', tmp_path / 'empty', tmp_path / 'broken.mp4', clip, '--out',
+                tmp_path / 'out')
+    assert done.returncode == 1 and f'{clip}: ' in done.stdout
+    assert all(f'skipped: {tmp_path / name}: {reason}' in done.stderr for name, reason in {
+        'none.mp4': 'no such file', 'empty': 'no videos in this folder', 'broken.mp4': 'unreadable video'}.items())
     assert '--top 0' in error_line(here(*command, clip, '--top', 0))
     assert '--views 2x2' in error_line(here(*command, clip, '--views', '2x2'))
+    told = error_line(here(*command, clip, '--score', 1))
+    assert '--score: it is for detectors, and this model is a recognizer' in told
     assert 'none.pth: no such checkpoint' in error_line(here(*command[:2], tmp_path / 'none.pth', clip))
 
 
@@ -104,5 +113,5 @@ def test_the_recipe_names_what_there_is() -> None:
 
     plain, own = recipe('MMEXT_DATA='), recipe('CLIPS=my_clips')
     named = set(re.findall(r'(?:tools|configs)/[\w/]+\.py', own))
-    assert {'tools/recognize.py', VIDEO, FRAMES} <= named and all((ROOT / name).is_file() for name in named)
-    assert 'my_clips --views 10x3' in own and 'tools/recognize.py' not in plain
+    assert {'tools/predict.py', VIDEO, FRAMES} <= named and all((ROOT / name).is_file() for name in named)
+    assert 'my_clips --views 10x3' in own and 'tools/predict.py' not in plain

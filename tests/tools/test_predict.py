@@ -78,9 +78,26 @@ def test_mistakes(checkpoint: Path, shapes: Path, tmp_path: Path, arguments: lis
     assert not (tmp_path / 'out' / 'predictions.json').exists()
 
 
-def test_a_config_of_something_else(checkpoint: Path, shapes: Path) -> None:
-    for name in ('classification/rir_cifar10', 'demo/iresnet3d18_motion'):
-        line = error_line(here('predict.py', f'configs/{name}.py', checkpoint, shapes / 'val2017'))
-        assert 'not a detector; mmext recognize' in line
-    assert 'no such checkpoint' in error_line(here('predict.py', *SSD, shapes / 'none.pth', shapes / 'val2017', '--out',
-                                                   shapes / 'out'))
+def test_paths(checkpoint: Path, shapes: Path) -> None:
+    def told(*arguments: object) -> str:
+        return error_line(here('predict.py', *arguments))
+
+    assert 'no such checkpoint' in told(*SSD, shapes / 'none.pth', shapes / 'val2017', '--out', shapes / 'out')
+    assert f'{CONFIG}: give a checkpoint, and images or videos after it' in told(CONFIG)
+    assert f'{checkpoint}: give images or videos after it' in told(CONFIG, checkpoint)
+    assert f'{checkpoint}: give images or videos after it' in told(checkpoint)
+    assert f'{checkpoint}: it does not contain its config' in told(checkpoint, shapes / 'val2017')
+    assert 'a.pth: a backbone or options change a config' in told(checkpoint, shapes, '--backbone', 'resnet50')
+    assert 'mmext::nothing: no such config' in told('mmext::nothing', checkpoint, shapes)
+    assert 'nowhere::nothing: no installed package nowhere' in told('nowhere::nothing', checkpoint, shapes)
+    assert '--views: needs a config for videos' in told(*SSD, checkpoint, shapes / 'val2017', '--views', '1x1')
+
+
+def test_a_json_file_alone(checkpoint: Path, shapes: Path, tmp_path: Path) -> None:
+    """With a config of the package, by its name."""
+    video = write(tmp_path / 'a.mp4', frames=2)
+    succeeded(here('predict.py', 'mmext::ssd300_iresnet50_coco', *SSD[1:], checkpoint, shapes / 'val2017', video,
+                   '--out', tmp_path / 'found.json', '--score', 0.1))
+    found = json.loads((tmp_path / 'found.json').read_text())
+    assert len(found['files']) == 3 and all('output' not in entry for entry in found['files'])
+    assert sorted(path.name for path in tmp_path.iterdir()) == ['a.mp4', 'found.json']

@@ -13,8 +13,10 @@ from mmengine.dist import is_main_process
 from mmengine.runner import Runner
 
 from mmext.checkpoints.finite import first_not_finite
+from mmext.checkpoints.format import KEY as KEY_OF_MODEL
 from mmext.checkpoints.format import SAFETENSORS
 from mmext.checkpoints.last import note_last, numbered
+from mmext.checkpoints.stored import pack
 from mmext.engine.resume.position import ResumableLoop, between_updates
 from mmext.engine.resume.state import KEY
 from mmext.errors import UserError, shorten
@@ -71,11 +73,13 @@ class CheckpointHook(hooks.CheckpointHook):
             raise UserError(f'checkpoint.filename_tmpl={self.filename_tmpl}: a safetensors file holds only weights, '
                             'nothing to resume from; use .pth, and convert it with mmext convert-weights')
 
+        self.stored: str | None = None
         self.waiting = False  # for the next update from accumulated gradients
         self.validated = False
         self.intermediate: list[str] = []
 
     def before_train(self, runner: Runner) -> None:
+        self.stored = pack(runner.cfg)
         folder = self.folder_of(runner)
         self.relocate_best_checkpoint(runner, folder)
         loaded = getattr(getattr(runner, 'train_loop', None), 'checkpoint_path', '')
@@ -218,7 +222,9 @@ class CheckpointHook(hooks.CheckpointHook):
             self.delete(self.intermediate)
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
-        """Checks that all numbers to be written are finite, after other hooks have added theirs."""
+        """Adds what inference needs of the config, and checks that all numbers are finite, after the other hooks."""
+        if self.stored:
+            checkpoint['meta'][KEY_OF_MODEL] = self.stored
         bad = first_not_finite(checkpoint)
         if bad:
             kept = sorted(path.name for paths in numbered(self.out_dir) for path in paths[:1])

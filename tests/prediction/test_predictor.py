@@ -11,10 +11,11 @@ import pytest
 from PIL import Image, ImageOps
 
 import mmext  # noqa: F401
-from mmext.detection import prediction
-from mmext.detection.prediction import Predictor, find_inputs
+from mmext.data.inputs import find_inputs
 from mmext.detection.results import Detections
 from mmext.errors import DiskFull, UserError
+from mmext.prediction import predictor
+from mmext.prediction.predictor import Predictor
 from tests.video.clips import number_of, write
 
 
@@ -35,7 +36,7 @@ class Known:
         self.seen.append((image, path))
         count = len(self.seen) % 2
         return Detections(np.array([[1.0, 2.0, 20.5, 15.25]] * count).reshape(-1, 4), np.array([0.75] * count),
-                          np.array([1] * count, int), ['dog'] * count)
+                          np.array([1] * count, int), ['dog'] * count, image)
 
 
 def predict(paths: list[Path], out: Path) -> tuple[dict, dict, Known, list[str]]:
@@ -43,7 +44,8 @@ def predict(paths: list[Path], out: Path) -> tuple[dict, dict, Known, list[str]]
     inputs, skipped = find_inputs(paths, out)
     told: list[str] = []
     known = Known()
-    unread = Predictor(known, ['cat', 'dog'], 0.3, out, told.append).run(inputs, skipped)
+    header = dict(classes=['cat', 'dog'], score=0.3)
+    unread = Predictor(known, header, out / 'predictions.json', told.append).run(inputs, skipped)
     return json.loads((out / 'predictions.json').read_text()), unread, known, told
 
 
@@ -148,7 +150,7 @@ def test_nothing_is_left_of_a_run_that_was_stopped(tmp_path: Path) -> None:
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        Predictor(stop, [], 0.3, tmp_path / 'out', print).run(inputs, skipped)
+        Predictor(stop, {}, tmp_path / 'out' / 'predictions.json', print).run(inputs, skipped)
     assert files(tmp_path / 'out') == set()
 
 
@@ -186,10 +188,10 @@ def test_an_output_in_the_place_of_an_input(tmp_path: Path) -> None:
 
 def test_a_full_disk_ends_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """It is no fault of the image, which would be skipped."""
-    def write_bytes(path: Path, content: bytes) -> None:
+    def write_picture(path: Path, image: np.ndarray) -> None:
         raise DiskFull(str(path))
 
-    monkeypatch.setattr(prediction, 'write_bytes', write_bytes)
+    monkeypatch.setattr(predictor, 'write_picture', write_picture)
     with pytest.raises(DiskFull, match='a.jpg: no space left'):
         predict([make_image(tmp_path / name) for name in ('a.jpg', 'b.jpg')], tmp_path / 'out')
     assert not files(tmp_path / 'out')

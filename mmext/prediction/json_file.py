@@ -1,12 +1,15 @@
-"""Writes ``predictions.json``, the detections in a user's images and videos.
+"""Writes ``predictions.json``, the predictions for a user's images and videos.
 
-It contains ``classes`` (all names), ``score`` (the minimal score) and ``files``. For an image:
+It contains ``classes`` (all names), for detectors ``score`` (the minimal score), and ``files``. For an image, of a
+detector:
 
     {"path": "in/a.png", "kind": "image", "width": 640, "height": 480, "output": "a.jpg",
      "boxes": [[x1, y1, x2, y2], ...], "scores": [...], "classes": ["dog", ...]}
 
-Boxes are in pixels of the displayed image (after EXIF orientation or a video's rotation), by descending score. For a
-video, ``time`` is in seconds from the first frame, and ``error`` is added if it could not be read to its end:
+Boxes are in pixels of the displayed image (after EXIF orientation or a video's rotation), by descending score. In the
+entries of a classifier for an image, and of a recognizer for a video, ``classes`` are all names by descending score,
+with their ``scores``, and there are no boxes. In those of a detector for a video, ``time`` is in seconds from the first
+frame, and ``error`` is added if it could not be read to its end:
 
     {"path": "in/b.avi", "kind": "video", "width": 640, "height": 480, "fps": 25.0, "output": "b.mp4",
      "frames": [{"time": 0.0, "boxes": [...], "scores": [...], "classes": [...]}, ...]}
@@ -17,19 +20,17 @@ Inputs that could not be read at all are listed in ``skipped``: {"path": ..., "r
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import TextIO
-
-RESULT = 'predictions.json'
 
 
 class ResultWriter:
     """Writes ``predictions.json`` entry by entry, without keeping it in memory."""
 
-    def __init__(self, file: TextIO, classes: Sequence[str], score: float) -> None:
+    def __init__(self, file: TextIO, header: Mapping[str, object]) -> None:
         self.file = file
         self.open: list[bool] = []
-        file.write(f'{{"classes": {json.dumps(list(classes))}, "score": {score},\n "files": ')
+        file.write(f'{json.dumps(header)[:-1]},\n "files": ')
 
     def begin(self) -> None:
         """Begins a list of entries."""

@@ -1,0 +1,1 @@
+"""Predictions on a user's files: pictures, videos and JSON."""
