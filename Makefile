@@ -1,4 +1,4 @@
-# make demo, make demo-video, make test, make soak, make audit. All set the environment up first if it is not there.
+# make demo, make demo-video, make test, make docs, make soak, make audit. All set the environment up first if it is not there.
 PYTHON ?= python3
 PY = .venv/bin/python
 DEMO = data/shapes
@@ -17,7 +17,7 @@ CLIPS = $(if $(MMEXT_DATA),$(wildcard $(MMEXT_DATA)/video))
 # The soak: MINUTES at most (else until all is done), some PARTS of it (kills inputs flat ranks disk), FRESH=1 anew.
 SOAK = $(if $(MINUTES),--budget $(MINUTES)) $(if $(PARTS),--only $(PARTS)) $(if $(FRESH),--fresh)
 
-.PHONY: setup demo demo-video test lint soak audit
+.PHONY: setup demo demo-video test lint docs soak audit
 
 setup:
 	@$(PYTHON) tools/setup_env.py
@@ -61,6 +61,14 @@ test: setup lint
 lint:
 	@$(PY) -m ruff check .
 	@found=$$(.venv/bin/basedpyright --level error) || { echo "$$found"; exit 1; }
+
+# The site, work_dirs/site/index.html. Its environment needs nothing of the product's.
+docs: export NO_MKDOCS_2_WARNING = 1
+docs:
+	@test -x .venv/docs/bin/mkdocs || $(PYTHON) -m venv .venv/docs
+	@.venv/docs/bin/python -m pip install --quiet --disable-pip-version-check -r requirements/docs.txt
+	@.venv/docs/bin/mkdocs build --quiet --strict --config-file tools/docs/site/mkdocs.yml
+	@echo "look at work_dirs/site/index.html"
 
 soak: setup
 	@PYTHONPATH=$(CURDIR) $(PY) -m tests.soak.run $(SOAK)

@@ -6,6 +6,7 @@ import inspect
 from collections.abc import Mapping
 from fnmatch import fnmatch
 from pathlib import Path
+from typing import Any
 
 from mmext.backbones.backbone import Backbone
 from mmext.backbones.timm_options import translate_timm_options
@@ -96,7 +97,7 @@ def name_of(backbone: Mapping) -> str | None:
     return max(matching, key=lambda name: len(catalogue()[name][1]), default=None)
 
 
-def create_backbone(name: str, checkpoint_path: str | Path | None = None, **options) -> Backbone:
+def create_backbone(name: str, checkpoint_path: str | Path | None = None, **options: Any) -> Backbone:
     """Creates a network by name.
 
     Args:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -110,7 +111,7 @@ class Classifier(BaseModel):
 
 
 def create_classifier(name: str, num_classes: int = 1000, checkpoint_path: str | Path | None = None,
-                      **options) -> Classifier:
+                      **options: Any) -> Classifier:
     """Creates a classifier whose backbone is given by name.
 
     Args:
