@@ -1,10 +1,12 @@
-"""The wheel is whole: a config of its own, in an empty folder, trains and tests with what the wheel alone brings."""
+"""The wheel is whole: from an empty folder, every task trains and tests with what the wheel alone brings."""
 
 from __future__ import annotations
 
 import os
 import subprocess
 import sys
+import sysconfig
+import venv
 import zipfile
 from pathlib import Path
 
@@ -12,7 +14,8 @@ import pytest
 import yaml
 
 import mmext
-from tests.conftest import OPTIONS, ROOT
+from tests.classification.helpers import write_folders
+from tests.conftest import OPTIONS, ROOT, Tool
 
 
 @pytest.fixture(scope='module')
@@ -35,12 +38,17 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope='module')
-def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The wheel's files in a folder, for PYTHONPATH: before the checkout's, which pip has installed for editing."""
-    folder = tmp_path_factory.mktemp('installed')
-    with zipfile.ZipFile(wheel) as archive:
-        archive.extractall(folder)
-    return folder
+def console(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The command mmext of an environment in which the wheel is installed. It shares the libraries of this one."""
+    folder = tmp_path_factory.mktemp('environment')
+    venv.create(folder, with_pip=False)
+    python = folder / 'bin' / 'python'
+    site = subprocess.run([python, '-c', 'import sysconfig; print(sysconfig.get_path("purelib"))'], check=True,
+                          capture_output=True, text=True).stdout.strip()
+    Path(site, 'libraries.pth').write_text(f'{sysconfig.get_path("purelib")}\n')
+    subprocess.run([sys.executable, '-m', 'pip', '--python', python, 'install', '--quiet', '--no-deps', '--no-index',
+                    wheel], check=True, capture_output=True, text=True)
+    return folder / 'bin' / 'mmext'
 
 
 def test_the_wheel_has_every_module_config_and_page(wheel: Path):
@@ -79,19 +87,54 @@ def test_versions_agree():
     assert "license = 'Apache-2.0'" in (ROOT / 'pyproject.toml').read_text()
 
 
-def test_a_config_in_an_empty_folder_trains_and_tests(installed: Path, shapes: Path, tmp_path: Path):
+def outside(folder: Path, *command: object) -> str:
+    """What a command prints that runs in a folder and knows nothing of the checkout."""
+    environment = {key: value for key, value in os.environ.items() if key != 'PYTHONPATH'}
+    done = subprocess.run(list(map(str, command)), cwd=folder, env={**environment, 'OMP_NUM_THREADS': '1'},
+                          capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-3000:]
+    return done.stdout
+
+
+COMMON = ('train_dataloader.num_workers=0', 'train_dataloader.persistent_workers=False', 'val_dataloader.num_workers=0',
+          'val_dataloader.persistent_workers=False', 'test_dataloader.num_workers=0',
+          'test_dataloader.persistent_workers=False', 'train_cfg.max_epochs=1')
+# A config by its name in the package or in a file of its own, flags, options, and a metric that the test prints.
+TASKS = dict(
+    detection=('mine.py', ('--backbone', 'iresnet18', '--classes', 'auto'), OPTIONS, 'AP50'),
+    recognition=('mmext::demo/iresnet3d18_motion.py', (), (
+        'train_dataloader.batch_size=6', 'model.backbone.num_stages=2', 'model.cls_head.in_channels=128',
+        'model.backbone.temporal_strides=(1,2)'), 'top1'),
+    classification=('mmext::classification/iresnet_imagenet.py', ('--backbone', 'iresnet18', '--classes', 'auto'), (
+        'train_dataloader.batch_size=2', ), 'top1'))
+
+
+@pytest.fixture(scope='module')
+def data(tool: Tool, shapes: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Two or three batches of each task."""
+    folder = tmp_path_factory.mktemp('data')
+    made = tool('make_motion.py', folder / 'motion', '--train', 2, '--val', 1, '--size', 48)
+    assert made.returncode == 0, made.stderr
+    for split, count in (('train', 2), ('val', 1)):
+        write_folders(folder / 'folders' / split, dict(cat=count, dog=count), '.jpg', (60, 80))
+    return dict(detection=shapes, recognition=folder / 'motion', classification=folder / 'folders')
+
+
+@pytest.mark.parametrize('task', TASKS)
+def test_every_task_trains_and_tests_in_an_empty_folder(task: str, console: Path, data: dict[str, Path],
+                                                        tmp_path: Path):
+    config, flags, options, metric = TASKS[task]
     (tmp_path / 'mine.py').write_text("_base_ = 'mmext::ssd300_iresnet50_coco.py'\n")
-    environment = {**os.environ, 'PYTHONPATH': str(installed), 'OMP_NUM_THREADS': '1'}
-    arguments = ['mine.py', '--backbone', 'iresnet18', '--data-root', shapes, '--classes', 'auto']
 
-    def run(name: str, *more: object) -> str:
-        done = subprocess.run([sys.executable, '-m', 'mmext', name, *map(str, [*arguments, *more])], cwd=tmp_path,
-                              env=environment, capture_output=True, text=True)
-        assert done.returncode == 0, done.stderr
-        return done.stdout
+    def run(name: str, *arguments: object) -> str:
+        return outside(tmp_path, console, name, *arguments)
 
-    run('train', '--work-dir', 'run', '--cfg-options', *OPTIONS)
-    assert 'AP50' in run('test', 'run/epoch_1.pth', '--cfg-options', 'test_dataloader.num_workers=0')
-    where = subprocess.run([sys.executable, '-c', 'import mmext; print(mmext.__file__)'], cwd=tmp_path, env=environment,
-                           capture_output=True, text=True).stdout.strip()
-    assert Path(where) == installed / 'mmext' / '__init__.py'
+    given = (*flags, '--data-root', data[task], '--work-dir', 'run', '--cfg-options', *COMMON, *options)
+    run('train', config, *given)
+    assert metric in run('test', config, 'run/epoch_1.pth', *given)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ['mine.py', 'run']
+
+
+def test_the_wheel_is_what_runs(console: Path, tmp_path: Path):
+    where = outside(tmp_path, console.with_name('python'), '-c', 'import mmext; print(mmext.__file__)')
+    assert Path(where).is_relative_to(console.parents[1])
