@@ -47,6 +47,7 @@ NEEDS = (
 )
 # Optional modules: without them a command takes longer, or fails and says what to install.
 HELPFUL = {'hotcoco': 'COCO evaluation in a fraction of the time, mmext test --report',
+           'msgspec': 'large annotation files in a fraction of the time',
            'safetensors': '.safetensors files',
            'jinja2': 'mmext test --report',
            'tensorboard': 'mmext train --tensorboard',

@@ -6,6 +6,8 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from mmext.compat import installed
+from mmext.data.once import read_once, without_collection
 from mmext.errors import UserError, shorten
 from mmext.files import read_json
 from mmext.text import require_names
@@ -16,12 +18,42 @@ NEEDED = {'images': ('id', 'file_name', 'height', 'width'),
           'categories': ('id', 'name')}
 
 
-def read_annotations(path: str | Path) -> dict:
+@read_once
+@without_collection()
+def read_annotations(path: str | Path, outlines: bool = False) -> dict:
     """Reads a COCO annotation file and checks all fields that training and evaluation use.
+
+    Args:
+        path: of the file.
+        outlines: keep the entries whole, among others with the outlines of objects (``segmentation``). Otherwise they
+            may contain only the fields that the detection of boxes needs, which takes a tenth of the time.
+
+    Returns:
+        The content of the file, not to be changed: it is read once for several calls.
 
     Raises:
         UserError: the file is missing or not JSON, lacks a key, or has a malformed entry; the message names the entry.
     """
+    content = None
+    if not outlines and installed('msgspec'):
+        from mmext.detection import typed
+
+        content = typed.decode(path)
+    if content is None:
+        content = read_untyped(path)
+    for i, image in enumerate(content['images']):
+        if not is_name(image['file_name']):
+            raise UserError(f'{path}: images[{i}]: {fault_of_image(image)}')
+    for i, category in enumerate(content['categories']):
+        if not is_name(category['name']):
+            raise UserError(f'{path}: categories[{i}]: {fault_of_category(category)}')
+    require_names((category['name'] for category in content['categories']), path)
+    check_references(path, content)
+    return content
+
+
+def read_untyped(path: str | Path) -> dict:
+    """Reads an annotation file entry by entry. Raises a UserError that names what is missing or malformed."""
     content = read_json(path, 'annotation file', '; is --data-root right?')
     if not isinstance(content, dict):
         raise UserError(f'{path}: a COCO annotation file contains an object, this one a {type(content).__name__}')
@@ -35,8 +67,6 @@ def read_annotations(path: str | Path) -> dict:
             wrong = FAULTS[key](entry)
             if wrong:
                 raise UserError(f'{path}: {key}[{i}]: {wrong}')
-    require_names((category['name'] for category in content['categories']), path)
-    check_references(path, content)
     return content
 
 
@@ -105,7 +135,7 @@ def brief(value: object) -> str:
 
 def most_common(values: Iterable) -> tuple[object, int]:
     """The most frequent value and its count; (None, 0) if there are no values."""
-    return next(iter(Counter(values).most_common(1)), (None, 0))
+    return max(Counter(values).items(), key=lambda item: item[1], default=(None, 0))
 
 
 def check_references(path: str | Path, content: dict) -> None:
@@ -124,7 +154,11 @@ def check_references(path: str | Path, content: dict) -> None:
             raise UserError(f'{path}: two categories have the same {field} ({value!r}); it must be unique')
     images = {image['id'] for image in content['images']}
     categories = {category['id'] for category in content['categories']}
-    for i, annotation in enumerate(content['annotations']):
+    annotations = content['annotations']
+    if {annotation['image_id'] for annotation in annotations} <= images and \
+            {annotation['category_id'] for annotation in annotations} <= categories:
+        return
+    for i, annotation in enumerate(annotations):
         where = f'{path}: annotations[{i}] (id {annotation["id"]!r})'
         if annotation['image_id'] not in images:
             raise UserError(f'{where}: there is no image {annotation["image_id"]}')

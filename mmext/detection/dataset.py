@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import contextlib
-import io
 import logging
 import os
 from collections import Counter
-from collections.abc import Callable, Sequence
-from typing import Any, cast
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import cast
 
 from mmdet.datasets import CocoDataset as MMDetCocoDataset
-from mmdet.datasets.api_wrappers import COCO
 from mmengine.logging import print_log
 
+from mmext.data.once import without_collection
 from mmext.data.standard import read_with_ours
 from mmext.data.unreadable import cause_of_missing
 from mmext.detection.annotations import category_names, check_classes, read_annotations
@@ -50,6 +48,7 @@ class CocoDataset(MMDetCocoDataset):
         usual = 'raise' if kwargs.get('test_mode') else 'skip'
         self.on_missing = on_missing or usual
         self.subset = subset
+        self.outlines = loads_masks(pipeline)
         self.missing: list[str] = []
         self.members: list[int] = []
         self.tally = Tally()
@@ -62,7 +61,7 @@ class CocoDataset(MMDetCocoDataset):
 
     def load_data_list(self) -> list[dict]:
         assert self.ann_file is not None, 'a COCO data set has an annotation file'
-        content = read_annotations(self.ann_file)
+        content = read_annotations(self.ann_file, outlines=self.outlines)
         check_classes(self.ann_file, content, self.metainfo['classes'], self.subset)
         folder = self.data_prefix['img']
         require_inside(self.data_root or '', folder, (image['file_name'] for image in content['images']), self.ann_file)
@@ -79,16 +78,23 @@ class CocoDataset(MMDetCocoDataset):
             print_log(f'{folder}: continues without {self.describe_missing(entries)}', 'current', logging.WARNING)
         return here if self.on_missing == 'skip' else entries
 
+    @without_collection()
     def entries_of(self, content: dict) -> list[dict]:
-        """mmdet's data list, made from annotations that are already in memory.
+        """mmdet's data list, made from annotations that are already in memory, without an index of them all.
 
         mmdet would read the file again, and only supports UTF-8 without a byte-order mark.
         """
-        self.COCOAPI = lambda path: ParsedCOCO(content)
-        try:
-            return super().load_data_list()
-        finally:
-            del self.COCOAPI  # a lambda can't be pickled for the workers
+        ids = {category['name']: category['id'] for category in content['categories']}
+        self.cat_ids = Ids(ids[name] for name in self.metainfo['classes'])
+        self.cat2label = {category: label for label, category in enumerate(self.cat_ids)}
+        self.cat_img_map = {category: [] for category in ids.values()}
+        objects: dict[int, list[dict]] = {}
+        for annotation in content['annotations']:
+            objects.setdefault(annotation['image_id'], []).append(annotation)
+            self.cat_img_map[annotation['category_id']].append(annotation['image_id'])
+        return [cast(dict, self.parse_data_info(dict(raw_img_info=dict(image, img_id=image['id']),
+                                                     raw_ann_info=objects.get(image['id'], []))))
+                for image in content['images']]
 
     def parse_data_info(self, raw_data_info: dict) -> dict:
         info = cast(dict, super().parse_data_info(raw_data_info))
@@ -112,15 +118,22 @@ class CocoDataset(MMDetCocoDataset):
                 f'{cause_of_missing(self.missing)}')
 
 
-class ParsedCOCO(COCO):
-    """pycocotools' index of annotations that are already in memory."""
+class Ids(list):
+    """The ids of the classes, in the order of the labels, in which a look-up takes the same time for any number."""
 
-    def __init__(self, content: dict) -> None:
-        super().__init__()
-        self.dataset = cast(Any, content)  # pycocotools' stubs have a TypedDict of their own for it
-        with contextlib.redirect_stdout(io.StringIO()):
-            self.createIndex()
-        self.img_ann_map, self.cat_img_map = self.imgToAnns, self.catToImgs
+    def __init__(self, ids: Iterable[int]) -> None:
+        super().__init__(ids)
+        self.known = frozenset(self)
+
+    def __contains__(self, one: object) -> bool:
+        return one in self.known
+
+
+def loads_masks(steps: object) -> bool:
+    """Whether a step of a pipeline, or of one inside it, loads masks, which are made from the outlines of objects."""
+    if isinstance(steps, Mapping):
+        return bool(steps.get('with_mask')) or any(map(loads_masks, steps.values()))
+    return isinstance(steps, (list, tuple)) and any(map(loads_masks, steps))
 
 
 def files_in(folder: str) -> set[str]:

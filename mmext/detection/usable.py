@@ -51,7 +51,7 @@ class Tally:
             category_ids: Sequence[int]) -> None:
         """Counts the annotations of an image, and those that became instances."""
         self.boxes += len(annotations)
-        self.largest = max(self.largest, *(number for annotation in annotations for number in annotation['bbox']), 0)
+        self.largest = max(self.largest, max((max(annotation['bbox']) for annotation in annotations), default=0))
         if len(instances) < len(annotations):
             reasons = (why_left_out(annotation, image, category_ids) for annotation in annotations)
             self.left_out.update(reason for reason in reasons if reason)

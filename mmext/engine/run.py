@@ -21,6 +21,7 @@ from mmext.backbones.weights import fitting_weights, require_match
 from mmext.checkpoints import read_checkpoint, weights_of
 from mmext.components import arguments, find_component
 from mmext.config_tree import datasets_of
+from mmext.data.once import forget
 from mmext.engine.batch import log_batch_size, scale_for_accumulation
 from mmext.engine.build import build_runner, build_testing, build_training, explained_build_errors
 from mmext.engine.data_checks import require_test_data, require_training_data
@@ -157,6 +158,7 @@ def run_training(config: Config, folder: str, saved: ResumePoint | None, start_a
     scale_for_accumulation(runner)
     if isinstance(runner.train_loop, ResumableLoop):
         runner.train_loop.signals = signals
+    forget()
     runner.train()
     return runner
 
@@ -231,4 +233,5 @@ def run_test(config: Config, checkpoint: str, skip_unreadable: bool, hooks: Sequ
     build_testing(runner)
     for hook in hooks:
         runner.register_hook(hook)
+    forget()
     return runner.test()
