@@ -1,8 +1,12 @@
-"""Writes ONNX files of any backbone (its features), or of SSD and RetinaNet (boxes and scores).
+"""Writes ONNX files of trained models or of backbones, and compares them in onnxruntime with torch.
 
     mmext export backbone iresnet50 --checkpoint epoch_90.pth --out iresnet50.onnx
     mmext export backbone iresnet50 --frames 16 --dynamic --out clips.onnx
-    mmext export detector configs/ssd300_iresnet50_coco.py work_dirs/.../epoch_130.pth --fuse --out ssd300.onnx
+    mmext export model work_dirs/ssd300_iresnet50_coco/epoch_130.pth --fuse --out ssd300.onnx
+    mmext export model configs/iresnet3d50_kinetics400.py downloaded.pth --out recognizer.onnx
+
+A model is an SSD or RetinaNet (boxes and scores), a classifier or a recognizer of clips (scores). Its checkpoint
+contains what is needed of the config; one that another program has written needs the config before it.
 """
 
 from __future__ import annotations
@@ -10,9 +14,10 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
+from mmext.engine import cli
 from mmext.engine.flags.actions import DictAction
 from mmext.engine.flags.flag import add_flags
-from mmext.engine.flags.shared import CONFIG
+from mmext.engine.flags.shared import BACKBONE, CONFIG, OPTIONS
 from mmext.errors import UserError
 
 if TYPE_CHECKING:
@@ -20,7 +25,7 @@ if TYPE_CHECKING:
 
 
 def build_parser(prog: str | None = None) -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog, description='Write an ONNX file and compare it in onnxruntime with torch.')
+    parser = cli.Parser(prog, __doc__)
     kinds = parser.add_subparsers(dest='kind', required=True)
 
     backbone = kinds.add_parser('backbone', help='normalised (N, C, [T,] H, W) -> the feature map of each stage')
@@ -33,12 +38,16 @@ def build_parser(prog: str | None = None) -> argparse.ArgumentParser:
     backbone.add_argument('--cfg-options', nargs='+', action=DictAction, default={}, metavar='k=v',
                           help='arguments of the network, such as out_indices=(1,2,3) or stem=conv3x3')
 
-    detector = kinds.add_parser('detector', help='pixels (N, 3, H, W) from 0 to 255 -> boxes and scores')
+    model = kinds.add_parser('model', help='pixels from 0 to 255 -> the scores of classes, and boxes of a detector')
+    model.add_argument('paths', nargs='+', metavar='PATH', help='[CONFIG] CHECKPOINT')
+    add_flags(model, (BACKBONE, OPTIONS))
+
+    detector = kinds.add_parser('detector', help='the same for a detector, with the flags of a test')
     detector.add_argument('config', help='a file of configs/, or the config that training wrote to its work dir')
     detector.add_argument('checkpoint')
     add_flags(detector, CONFIG)
 
-    for kind in (backbone, detector):
+    for kind in (backbone, model, detector):
         kind.add_argument('--out', required=True, metavar='FILE.onnx')
         kind.add_argument('--size', type=int, nargs=2, metavar=('H', 'W'), help='size of the images in pixels')
         kind.add_argument('--fuse', action='store_true', help='fold batch norms into convolutions')
@@ -51,15 +60,18 @@ def build_parser(prog: str | None = None) -> argparse.ArgumentParser:
 
 def graph_of(args: argparse.Namespace) -> Graph:
     """The graph that the arguments describe."""
+    from mmext.backbones.trained import Trained
+    from mmext.engine.config import load_config
     from mmext.export import backbone_graph, detector_graph
 
+    if args.kind == 'model':
+        return model_graph(args)
     if args.kind == 'detector':
-        from mmext.engine.config import load_config
         config = load_config(args.config, data_root=args.data_root, classes=args.classes, backbone=args.backbone,
                              options=args.cfg_options, checkpoint=args.checkpoint, testing=True)
         if not config.get('model', {}).get('backbone'):
             raise UserError(f'{args.config}: this config has no model.backbone')
-        return detector_graph(config, args.checkpoint, args.size)
+        return detector_graph(config, Trained.read(args.checkpoint), args.size)
     frames = args.frames
     if frames is None and args.dims == 3:
         frames = 16
@@ -67,6 +79,23 @@ def graph_of(args: argparse.Namespace) -> Graph:
         raise UserError(f'--dims 2 --frames {frames}: an image has no frames; give --dims 3')
     return backbone_graph(args.name, args.checkpoint, size=args.size, frames=frames, dynamic=args.dynamic,
                           **args.cfg_options)
+
+
+def model_graph(args: argparse.Namespace) -> Graph:
+    """The graph of a trained model of any task."""
+    from mmext.engine.load import read_model
+    from mmext.export import detector_graph, scores_graph
+    from mmext.task import task_of
+
+    if len(args.paths) > 2:
+        raise UserError(f'{args.paths[2]}: give a checkpoint, or a config and a checkpoint')
+    config, trained = read_model(*args.paths, backbone=args.backbone, options=args.cfg_options)
+    args.checkpoint = trained.source
+    if task_of(config).name == 'detection':
+        return detector_graph(config, trained, args.size)
+    if args.size:
+        raise UserError('--size: the size of a classifier or recognizer is that of the crops in the test pipeline')
+    return scores_graph(config, trained)
 
 
 def main(args: argparse.Namespace) -> None:

@@ -1,7 +1,8 @@
-"""Export of backbones and detectors to ONNX files, checked to give the same outputs in onnxruntime as in torch."""
+"""Export of backbones and whole models to ONNX files, checked to give the same outputs in onnxruntime as in torch."""
 
 from mmext.export.backbone import backbone_graph
 from mmext.export.detector import detector_graph
 from mmext.export.graph import Graph, require_onnx, write_onnx
+from mmext.export.scores import scores_graph
 
-__all__ = ['Graph', 'backbone_graph', 'detector_graph', 'require_onnx', 'write_onnx']
+__all__ = ['Graph', 'backbone_graph', 'detector_graph', 'require_onnx', 'scores_graph', 'write_onnx']

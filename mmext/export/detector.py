@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -15,7 +14,7 @@ from mmext.backbones.names import name_of
 from mmext.backbones.trained import Trained
 from mmext.backbones.weights import require_match
 from mmext.errors import UserError
-from mmext.export.graph import Graph
+from mmext.export.graph import Graph, random_pixels
 
 if TYPE_CHECKING:
     from mmdet.models.dense_heads import AnchorHead
@@ -88,27 +87,26 @@ def anchors_first(maps: Sequence[Tensor], numbers: int) -> Tensor:
     return torch.cat([level.permute(0, 2, 3, 1).reshape(level.shape[0], -1, numbers) for level in maps], 1)
 
 
-def detector_graph(config: Config, checkpoint: str | Path, size: Sequence[int] | None = None) -> Graph:
+def detector_graph(config: Config, trained: Trained, size: Sequence[int] | None = None) -> Graph:
     """A config's detector with a checkpoint's weights, ready for ``write_onnx``.
 
     The input of the file is ``images``, its outputs are ``boxes`` and ``scores`` (see ``Detector``). Images have one
     size, and their channels have the order that the metadata of the file name (``color``: RGB or BGR).
 
     Args:
-        config: of ``load_config``.
-        checkpoint: must hold exactly the weights of the model.
+        config: of ``load_config`` or ``read_model``.
+        trained: must hold exactly the weights of the model.
         size: (H, W) of the images; that of an SSD is known from its config.
 
     Raises:
         UserError: the checkpoint is not this model's, it is another kind of detector, or the size is not known.
     """
-    trained = Trained.read(str(checkpoint))
     init_default_scope(config.get('default_scope') or 'mmdet')
     network = config.model['backbone']
     config.model.backbone = dict(network, init_cfg=None)
     model = MODELS.build(config.model).eval()
     require_anchors(model)
-    require_match(model, trained.weights, checkpoint)
+    require_match(model, trained.weights, trained.source)
     model.load_state_dict(trained.weights, strict=False)
     inputs = model.data_preprocessor
     metadata = dict(
@@ -133,8 +131,3 @@ def image_size(priors: object, size: Sequence[int] | None) -> tuple[int, int]:
     if own is not None and (height, width) != (own, own):
         raise UserError(f'--size {height} {width}: this detector takes {own} x {own}')
     return height, width
-
-
-def random_pixels(shape: Sequence[int]) -> Tensor:
-    """A tensor of random whole numbers from 0 to 255, as float32."""
-    return torch.randint(256, tuple(shape)).float()

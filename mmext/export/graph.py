@@ -50,6 +50,11 @@ class Graph:
     make_input: Callable[[Sequence[int]], Tensor] = torch.randn
 
 
+def random_pixels(shape: Sequence[int]) -> Tensor:
+    """A tensor of random whole numbers from 0 to 255, as float32."""
+    return torch.randint(256, tuple(shape)).float()
+
+
 def require_onnx() -> None:
     """Raises a UserError that says what to install if a package that export needs is missing."""
     missing = [name for name in PACKAGES if not installed(name)]

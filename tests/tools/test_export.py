@@ -16,6 +16,7 @@ import mmext
 from mmext.engine.config import load_config
 from tests.backbones.helpers import images, uneven
 from tests.conftest import CONFIG, ROOT, error_line
+from tests.engine.test_load import checkpoints  # noqa: F401  a fixture
 from tests.tools.helpers import here, succeeded
 
 onnx = pytest.importorskip('onnx')
@@ -125,6 +126,23 @@ def test_ssd300(detector: tuple[nn.Module, Path], tmp_path: Path):
     assert json.loads(said['mean']) == [123.675, 116.28, 103.53]
 
 
+@pytest.mark.parametrize('task', ['classification', 'recognition', 'detection'])
+def test_a_model_from_its_checkpoint(task: str, checkpoints: dict[str, Path], tmp_path: Path):  # noqa: F811
+    """What onnxruntime makes of pixels is what ``mmext.load`` makes of them."""
+    path = tmp_path / 'model.onnx'
+    said = succeeded(here('export.py', 'model', checkpoints[task], '--out', path))
+    model = mmext.load(checkpoints[task], device='cpu')
+    assert json.loads(notes(path)['classes']) == list(model.classes) and 'random' not in said
+    if task == 'detection':
+        assert 'boxes: onnxruntime differs' in said
+        return
+    shape = (224, 224, 3) if task == 'classification' else (300, 40, 40, 3)
+    item = np.random.default_rng(0).integers(0, 256, shape, np.uint8)
+    pixels = torch.stack([model.task.prepare(model.pipeline, item, '')['inputs']])[0].float()
+    found = run(path, pixels[None] if task == 'classification' else pixels)['scores'].mean(0)
+    assert found == pytest.approx(list(model(item).scores.values()), abs=1e-4)
+
+
 def test_a_difference_is_refused(tmp_path: Path):
     done = here('export.py', 'backbone', 'rir_cnn32', '--out', tmp_path / 'net.onnx', '--tolerance', 0,
                 '--cfg-options', 'blocks=(1,1,1)', 'num_stages=1')
@@ -160,6 +178,8 @@ MISTAKES = {
     'no config': (('detector', 'configs/ssd300_nothing.py', 'nowhere.pth'), 'no such config'),
     'two stages': (('detector', ROOT / 'configs/faster_rcnn_resnet18_c5_coco.py', 'SSD.pth'), 'FasterRCNN: only SSD'),
     'other classes': (('detector', ROOT / CONFIG, 'SSD.pth', '--backbone', 'iresnet18'), 'of another shape'),
+    'no files': (('model', 'a.pth', 'b.pth'), 'a.pth: not a config'),
+    'three files': (('model', 'a.py', 'b.pth', 'c.pth'), 'c.pth: give a checkpoint, or a config and a checkpoint'),
     'another size': (('detector', ROOT / CONFIG, 'SSD.pth', *SSD, '--size', 512, 512), 'takes 300 x 300'),
 }
 
