@@ -19,7 +19,7 @@ from mmext.errors import UserError  # noqa: E402  the repairs must be installed 
 if TYPE_CHECKING:
     from mmext.backbones import create_backbone, list_backbones
     from mmext.classification import create_classifier
-    from mmext.engine.load import load
+    from mmext.prediction.load import load
 
 __version__ = '0.2.0'
 __all__ = ['UserError', 'create_backbone', 'create_classifier', 'list_backbones', 'load']
@@ -48,6 +48,6 @@ def __getattr__(name: str):
         from mmext.classification import create_classifier
         return create_classifier
     if name == 'load':
-        from mmext.engine.load import load
+        from mmext.prediction.load import load
         return load
     raise AttributeError(f'module {__name__!r} has no attribute {name!r}')

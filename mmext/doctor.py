@@ -51,7 +51,8 @@ HELPFUL = {'hotcoco': 'COCO evaluation in a fraction of the time, mmext test --r
            'safetensors': '.safetensors files',
            'jinja2': 'mmext test --report',
            'tensorboard': 'mmext train --tensorboard',
-           'onnx': 'mmext export', 'onnxscript': 'mmext export', 'onnxruntime': 'mmext export'}
+           'onnx': 'mmext export', 'onnxscript': 'mmext export', 'onnxruntime': 'mmext export, --engine onnxruntime',
+           'openvino': '--engine openvino'}
 
 
 def main() -> int:

@@ -27,7 +27,7 @@ LAYERS = (
 RANKS = {room: rank for rank, rooms in enumerate(LAYERS) for room in rooms}
 ROOMS = ('classification', 'detection', 'video')
 LATE = {('compat', 'checkpoints'), ('__init__', 'compat'), ('__init__', 'backbones'), ('__init__', 'classification'),
-        ('__init__', 'engine')}
+        ('__init__', 'prediction')}
 
 
 def room_of(module: str) -> str:

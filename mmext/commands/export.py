@@ -83,8 +83,8 @@ def graph_of(args: argparse.Namespace) -> Graph:
 
 def model_graph(args: argparse.Namespace) -> Graph:
     """The graph of a trained model of any task."""
-    from mmext.engine.load import read_model
     from mmext.export import detector_graph, scores_graph
+    from mmext.prediction.load import read_model
     from mmext.task import task_of
 
     if len(args.paths) > 2:

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING
 from mmext.engine import cli
 from mmext.engine.flags.flag import add_flags
 from mmext.engine.flags.shared import BACKBONE, OPTIONS, memory_format
-from mmext.engine.flags.testing import views_at_once
+from mmext.engine.flags.testing import DTYPE, ENGINE, views_at_once
 from mmext.errors import UserError
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ def build_parser(prog: str | None = None) -> argparse.ArgumentParser:
                         help='number of classes to print (default: %(default)s); for classifiers and recognizers')
     parser.add_argument('--views', metavar='CLIPSxCROPS', help='clips and crops of a video, such as 10x3 or 1x1 '
                         "(default: the config's); for recognizers")
-    add_flags(parser, [views_at_once])
+    add_flags(parser, (views_at_once, ENGINE, DTYPE))
     parser.add_argument('--device', help='cpu, cuda or cuda:1 (default: the GPU if there is one)')
     add_flags(parser, (memory_format, BACKBONE, OPTIONS))
     return parser
@@ -61,13 +61,15 @@ def main(args: argparse.Namespace) -> int:
         raise UserError(f'--top {args.top}: need at least 1')
     from mmext.backbones.trained import choose_device
     from mmext.data.inputs import find_inputs
-    from mmext.engine.load import read_model
+    from mmext.export.engines import require_engine, use_engine
     from mmext.files import require_target, require_writable
     from mmext.inference import Inferencer
+    from mmext.prediction.load import read_model
     from mmext.task import task_of
 
     config_path, checkpoint, paths = split_paths(args.paths)
     device = choose_device(args.device)
+    require_engine(args.engine, args.dtype, device)
     config, trained = read_model(config_path or checkpoint, checkpoint if config_path else None, views=args.views,
                                  views_at_once=args.views_at_once, backbone=args.backbone, options=args.cfg_options)
     task = task_of(config)
@@ -84,6 +86,7 @@ def main(args: argparse.Namespace) -> int:
     if pictures:
         require_writable(pictures, '--show-dir' if args.show_dir else '--out')
     model = Inferencer(config, trained, device, DEFAULT_SCORE if args.score is None else args.score, args.memory_format)
+    use_engine(model.model, model.source, args.engine, args.dtype)
     predictor = predictor_of(model, file, bool(pictures), args.top)
     unread = predictor.run(inputs, skipped)
     counted = f'{predictor.found} detections in ' if task.name == 'detection' else ''

@@ -17,6 +17,8 @@ from mmext.engine.flags.testing import FLAGS, TESTING
 from mmext.errors import UserError
 
 if TYPE_CHECKING:
+    from mmengine.hooks import Hook
+
     from mmext.engine.fusion import Fused
 
 
@@ -37,8 +39,21 @@ def check_args(args: argparse.Namespace) -> None:
     for one in TESTING if args.detections else ():
         if one.needs_model and one.is_given(getattr(args, one.dest)):
             raise UserError(f'{one.name}: needs a checkpoint, and does not work with a file of detections')
+    if args.fuse and (args.engine, args.dtype) != ('torch', 'fp32'):
+        raise UserError('--fuse: not together with --engine or --dtype; the other engines fold batch norms themselves')
     if args.detections and args.launcher != 'none':
         raise UserError('--launcher: a file of detections is evaluated by one process')
+
+
+def engine_hooks(args: argparse.Namespace) -> list[Hook]:
+    """The hook that ``--engine`` and ``--dtype`` need, if any. Raises a UserError if they can't be used."""
+    from mmext.backbones.trained import choose_device
+    from mmext.export.engines import EngineHook, require_engine
+
+    require_engine(args.engine, args.dtype, choose_device())
+    if (args.engine, args.dtype) == ('torch', 'fp32'):
+        return []
+    return [EngineHook(args.checkpoint, args.engine, args.dtype)]
 
 
 def describe_fusion(fused: Fused) -> str:
@@ -71,8 +86,8 @@ def main(args: argparse.Namespace) -> None:
         if args.fuse:
             from mmext.engine.fusion import FuseHook
             fusing = FuseHook()
-        metrics = run.test(config, args.checkpoint, skip_unreadable=args.skip_unreadable,
-                           hooks=[fusing] if fusing else [])
+        hooks = [fusing] if fusing else engine_hooks(args)
+        metrics = run.test(config, args.checkpoint, skip_unreadable=args.skip_unreadable, hooks=hooks)
     if not is_main_process():
         return
     overall, classes = metric_tables.split_metrics(metrics)

@@ -9,6 +9,7 @@ from typing import cast
 from torch import nn
 
 from mmext.backbones import create_backbone
+from mmext.backbones.backbone import Backbone
 from mmext.backbones.names import find_backbone
 from mmext.backbones.plan import STEMS
 from mmext.components import arguments
@@ -41,11 +42,17 @@ def backbone_graph(name: str, checkpoint: str | Path | None = None, *, size: Seq
         if key not in known:
             raise UserError(f'{name} has no argument {key!r}{nearest(key, known)}')
     backbone = create_backbone(name, checkpoint, dims=2 if frames is None else 3, **options).eval()
+    return graph_of(backbone, name, size, frames, dynamic)
+
+
+def graph_of(backbone: Backbone, name: str, size: Sequence[int] | None = None, frames: int | None = None,
+             dynamic: bool = False, **notes: object) -> Graph:
+    """The graph of a backbone in eval mode; see ``backbone_graph``. ``notes`` are added to the metadata."""
     side = 224 if STEMS[backbone.stem].stride > 1 else 32
     first = cast(nn.Conv2d | nn.Conv3d, backbone.conv1)
     shape = (first.in_channels, *(() if frames is None else (frames, )), *(size or (side, side)))
     backbone.check_size(first.weight.new_empty((1, *shape), device='meta'))
     features = backbone.feature_info
     stages = [feature.module for feature in features]
-    metadata = dict(backbone=name, stages=stages, channels=features.channels(), strides=features.reduction())
+    metadata = dict(backbone=name, stages=stages, channels=features.channels(), strides=features.reduction(), **notes)
     return Graph(backbone, 'input', stages, shape, metadata, free=range(1, len(shape)) if dynamic else ())

@@ -16,7 +16,7 @@ import mmext
 from mmext.engine.config import load_config
 from tests.backbones.helpers import images, uneven
 from tests.conftest import CONFIG, ROOT, error_line
-from tests.engine.test_load import checkpoints  # noqa: F401  a fixture
+from tests.prediction.test_load import checkpoints  # noqa: F401  a fixture
 from tests.tools.helpers import here, succeeded
 
 onnx = pytest.importorskip('onnx')

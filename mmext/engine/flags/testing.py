@@ -28,6 +28,15 @@ SAVE_DETECTIONS = Flag('--save-detections', dict(
 FUSE = Flag('--fuse', dict(
     action='store_true', help='fold batch norms into convolutions, compare the outputs, and print the speed-up'),
     needs_model=True)
+ENGINE = Flag('--engine', dict(
+    choices=('torch', 'compile', 'onnxruntime', 'openvino'), default='torch',
+    help='what computes the backbone (default: %(default)s); onnxruntime and openvino keep an ONNX file of it beside '
+         'the checkpoint'), needs_model=True, shown='--engine torch|compile|onnxruntime|openvino',
+    docs='what computes the backbone: torch, `torch.compile`, onnxruntime or OpenVINO; see [deployment.md]'
+         '(deployment.md#faster-on-a-processor)')
+DTYPE = Flag('--dtype', dict(choices=('fp32', 'bf16'), default='fp32',
+                             help='number format of the backbone (default: %(default)s)'), needs_model=True,
+             shown='--dtype fp32|bf16', docs='number format of the backbone; bf16 with every engine but onnxruntime')
 SHOW_SCORE = Flag('--show-score', dict(
     type=float, default=0.3, metavar='SCORE',
     help='minimal score of detections drawn in --show-dir and --report (default: %(default)s)'),
@@ -112,8 +121,8 @@ CROP_PCT = Flag('--crop-pct', dict(
     help="for class folders: the crop as a fraction of the short side (default: the config's, 0.875)"),
     effect=set_image_size, needs_model=True)
 
-TESTING = (DETECTIONS, OUT, per_class, reference, SAVE_DETECTIONS, report, FUSE, show_dir, SHOW_SCORE, views,
-           views_at_once, IMG_SIZE, CROP_PCT, SKIP_UNREADABLE)
+TESTING = (DETECTIONS, OUT, per_class, reference, SAVE_DETECTIONS, report, FUSE, ENGINE, DTYPE, show_dir, SHOW_SCORE,
+           views, views_at_once, IMG_SIZE, CROP_PCT, SKIP_UNREADABLE)
 FLAGS = (*SHARED, *TESTING)
 
 

@@ -12,13 +12,15 @@ from mmext.checkpoints.stored import unpack
 from mmext.engine.build import explained_build_errors
 from mmext.engine.config import fit_heads, is_config, load_config
 from mmext.errors import UserError
+from mmext.export.engines import require_engine, use_engine
 from mmext.inference import Inferencer
 from mmext.task import task_of
 
 
 def load(source: str | os.PathLike, checkpoint: str | os.PathLike | None = None, *, device: str | None = None,
-         score: float = 0.3, views: str | None = None, views_at_once: int | None = None, memory_format: str = 'auto',
-         backbone: str | None = None, options: dict | None = None) -> Inferencer:
+         score: float = 0.3, engine: str = 'torch', dtype: str = 'fp32', views: str | None = None,
+         views_at_once: int | None = None, memory_format: str = 'auto', backbone: str | None = None,
+         options: dict | None = None) -> Inferencer:
     """Loads a trained model, to be called with images or videos; see ``Inferencer``.
 
         model = mmext.load('work_dirs/demo/epoch_10.pth')
@@ -30,6 +32,8 @@ def load(source: str | os.PathLike, checkpoint: str | os.PathLike | None = None,
         checkpoint: The checkpoint, if ``source`` is a config. Both can be files, a checkpoint also a URL.
         device: 'cpu', 'cuda' or 'cuda:1'; by default the GPU if there is one.
         score: For detectors: detections with a lower score are dropped.
+        engine: What computes the backbone: 'torch', 'compile' (torch.compile), 'onnxruntime' or 'openvino'.
+        dtype: The number format of the backbone: 'fp32', or 'bf16' with every engine but onnxruntime.
         views: For recognizers: clips and crops of a video, such as '10x3'; by default the config's.
         views_at_once: For recognizers: how many views go through the network at once; by default ten.
         memory_format: Memory format of the weights: 'auto', 'contiguous' or 'channels_last'.
@@ -42,10 +46,13 @@ def load(source: str | os.PathLike, checkpoint: str | os.PathLike | None = None,
     if not 0 <= score <= 1:
         raise UserError(f'score {score:g}: need a number from 0 to 1')
     chosen = choose_device(device)
+    require_engine(engine, dtype, chosen)
     config, trained = read_model(source, checkpoint, views=views, views_at_once=views_at_once, backbone=backbone,
                                  options=options)
     with explained_build_errors(config):
-        return Inferencer(config, trained, chosen, score, memory_format)
+        model = Inferencer(config, trained, chosen, score, memory_format)
+        use_engine(model.model, model.source, engine, dtype)
+    return model
 
 
 def read_model(source: str | os.PathLike, checkpoint: str | os.PathLike | None = None, *, views: str | None = None,

@@ -1,0 +1,111 @@
+"""The backbone of a trained model, computed by other engines: the results are those of torch."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+import mmext
+from mmext.errors import UserError
+from mmext.export import engines
+from tests.conftest import CONFIG, error_line
+from tests.prediction.test_load import checkpoints  # noqa: F401  a fixture
+from tests.tools.helpers import here, succeeded
+
+ITEMS = dict(detection=(60, 80, 3), classification=(60, 80, 3), recognition=(12, 40, 40, 3))
+
+
+@pytest.fixture(scope='module')
+def own(checkpoints: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:  # noqa: F811
+    """Checkpoints in a folder for their ONNX files."""
+    folder = tmp_path_factory.mktemp('engines')
+    return {task: Path(shutil.copy(path, folder)) for task, path in checkpoints.items()}
+
+
+def scores(model: object, task: str) -> np.ndarray:
+    found = model(np.random.default_rng(0).integers(0, 256, ITEMS[task], np.uint8))
+    return found.scores if task == 'detection' else np.array(list(found.scores.values()))
+
+
+@pytest.mark.parametrize('engine, dtype, tolerance', [
+    ('onnxruntime', 'fp32', 1e-4), ('openvino', 'fp32', 1e-4), ('openvino', 'bf16', 0.05), ('torch', 'bf16', 0.05)])
+@pytest.mark.parametrize('task', ITEMS)
+def test_results_are_those_of_torch(task: str, engine: str, dtype: str, tolerance: float, own: dict[str, Path]):
+    if engine == 'openvino':
+        pytest.importorskip('openvino')
+    options = dict(score=0.0, device='cpu') if task == 'detection' else dict(device='cpu')
+    expected = scores(mmext.load(own[task], **options), task)
+    model = mmext.load(own[task], engine=engine, dtype=dtype, **options)
+    found = scores(model, task)
+    count = min(len(found), len(expected), 20)
+    assert count > 2 and np.abs(found[:count] - expected[:count]).max() <= tolerance
+    kind = engines.Autocast if engine == 'torch' else engines.Computed
+    assert isinstance(model.model.backbone, kind)
+
+
+def test_compile(own: dict[str, Path], monkeypatch: pytest.MonkeyPatch):
+    """With a backend that needs no compiler."""
+    seen = []
+
+    def compile_later(module: torch.nn.Module) -> torch.nn.Module:
+        seen.append(module)
+        return module
+
+    monkeypatch.setattr(torch, 'compile', compile_later)
+    model = mmext.load(own['classification'], engine='compile', dtype='bf16', device='cpu')
+    assert seen == [model.model.backbone] and isinstance(seen[0], engines.Autocast)
+
+
+def test_the_file_is_kept_while_the_weights_are_the_same(own: dict[str, Path], tmp_path: Path):
+    checkpoint = Path(shutil.copy(own['classification'], tmp_path / 'a.pth'))
+    file = tmp_path / 'a.backbone.onnx'
+    expected = scores(mmext.load(checkpoint, engine='onnxruntime', device='cpu'), 'classification')
+    before = file.stat().st_mtime_ns
+    mmext.load(checkpoint, engine='onnxruntime', device='cpu')
+    assert file.stat().st_mtime_ns == before
+    content = torch.load(checkpoint)
+    content['state_dict']['backbone.conv1.weight'] *= 0.5
+    torch.save(content, checkpoint)
+    found = scores(mmext.load(checkpoint, engine='onnxruntime', device='cpu'), 'classification')
+    assert file.stat().st_mtime_ns > before and not np.allclose(found, expected, atol=1e-6)
+    file.write_bytes(b'damaged')
+    again = scores(mmext.load(checkpoint, engine='onnxruntime', device='cpu'), 'classification')
+    assert again == pytest.approx(found, abs=1e-6)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ['a.backbone.onnx', 'a.pth']
+
+
+def test_mistakes(own: dict[str, Path], monkeypatch: pytest.MonkeyPatch):
+    def refused(told: str, **options: str) -> None:
+        with pytest.raises(UserError, match=told):
+            mmext.load(own['classification'], **options)
+
+    refused("engine 'tensorrt', dtype 'fp32': there are torch", engine='tensorrt')
+    refused("dtype 'int4': there are", dtype='int4')
+    refused('--engine onnxruntime --dtype bf16: it computes in fp32', engine='onnxruntime', dtype='bf16')
+    with pytest.raises(UserError, match='--engine openvino: it computes on the processor; give --device cpu'):
+        monkeypatch.setattr(engines, 'installed', lambda module: True)
+        engines.require_engine('openvino', 'fp32', torch.device('cuda'))
+    monkeypatch.setattr(engines, 'installed', lambda module: False)
+    refused('--engine openvino: not installed; pip install openvino', engine='openvino')
+    with pytest.raises(UserError, match='its backbone is Linear, not one of mmext'):
+        model = torch.nn.Module()
+        model.backbone = torch.nn.Linear(1, 1)
+        engines.use_engine(model, 'a.pth', 'torch', 'bf16')
+
+
+def test_in_a_test(own: dict[str, Path], shapes: Path, tmp_path: Path):
+    command = (CONFIG, own['detection'], '--backbone', 'iresnet18', '--data-root', shapes, '--classes',
+               'circle,square,triangle', '--work-dir', tmp_path)
+    metrics = {}
+    for engine in ('torch', 'onnxruntime'):
+        succeeded(here('test.py', *command, '--engine', engine, '--out', tmp_path / f'{engine}.json', '--cfg-options',
+                       'test_dataloader.num_workers=0', 'test_dataloader.persistent_workers=False'))
+        metrics[engine] = json.loads((tmp_path / f'{engine}.json').read_text())
+    assert metrics['onnxruntime'] == pytest.approx(metrics['torch'], abs=1e-3)
+    assert (own['detection'].parent / 'detection.backbone.onnx').is_file()
+    assert '--fuse: not together with --engine' in error_line(here('test.py', *command, '--fuse', '--dtype', 'bf16'))
