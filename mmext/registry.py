@@ -10,6 +10,7 @@ from mmengine.registry import MODELS as ROOT_MODELS
 from mmengine.registry import OPTIM_WRAPPERS as ROOT_OPTIM_WRAPPERS
 from mmengine.registry import PARAM_SCHEDULERS as ROOT_PARAM_SCHEDULERS
 from mmengine.registry import TRANSFORMS as ROOT_TRANSFORMS
+from mmengine.registry import VISBACKENDS as ROOT_VISBACKENDS
 from mmengine.registry import Registry
 
 TASKS = ['mmext.classification', 'mmext.detection']
@@ -24,5 +25,6 @@ PARAM_SCHEDULERS = Registry('parameter scheduler', parent=ROOT_PARAM_SCHEDULERS,
 DATASETS = Registry('dataset', parent=ROOT_DATASETS, scope='mmext', locations=TASKS)
 TRANSFORMS = Registry('transform', parent=ROOT_TRANSFORMS, scope='mmext', locations=['mmext.data.loading', *TASKS])
 METRICS = Registry('metric', parent=ROOT_METRICS, scope='mmext', locations=TASKS)
+VISBACKENDS = Registry('vis_backend', parent=ROOT_VISBACKENDS, scope='mmext', locations=['mmext.engine.visualization'])
 FUNCTIONS = Registry('function', parent=ROOT_FUNCTIONS, scope='mmext',
                      locations=['mmext.engine.hooks', 'mmext.classification'])

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 # The library in the model's type, or in the config's default_scope -> the module with its task.
 ROOMS = dict(mmdet='mmext.detection.task', mmaction='mmext.video.task', mmext='mmext.classification.task',
              mmengine='mmext.classification.task')
+ValLoss = Callable[[nn.Module, dict, Sequence], dict[str, torch.Tensor]]
 # What the size of a test's crops can be set for.
 CROPPED_FOLDERS = ('a config of class folders, whose test pipeline has a Resize of the short side and then a '
                    'CenterCrop')
@@ -201,6 +202,24 @@ class Task:
     def file_checks(self, dataset: Dataset) -> Iterator[FileCheck]:
         """Yields a check for each file of a data set that a training would read."""
         return image_checks(dataset)
+
+    # The validation of a training.
+
+    def val_loss(self, config: Config) -> ValLoss:
+        """The function that computes the losses of a batch of the validation set.
+
+        Args:
+            config: The whole config.
+
+        Returns:
+            A function of the model in eval mode, a batch of the loader, and the model's predictions for it, which
+            returns name -> loss, a mean over the samples; the name of the whole loss is ``loss``.
+
+        Raises:
+            UserError: There is no loss for this task, or the validation pipeline loads no annotations.
+        """
+        raise UserError('--val-loss: it is for detectors, recognizers and classifiers, and the model is '
+                        f'{(config.get("model") or {}).get("type")}')
 
     # The test.
 

@@ -15,6 +15,7 @@ from mmext.figures import Curve, LineStyle, curve_of, draw_curve, finish_panel, 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+VALIDATED = 'val/'  # the prefix of the losses of a validation, mmext.ValLossHook
 POSITIONS = ('iter', 'step', 'epoch', 'epochs_done', 'mode')
 
 
@@ -45,7 +46,7 @@ class Run:
     @property
     def main_metrics(self) -> list[str]:
         """The first metric of each evaluator: coco/AP, accuracy/top1."""
-        first = {key.partition('/')[0]: key for key in reversed(self.metrics)}
+        first = {key.partition('/')[0]: key for key in reversed(self.metrics) if not key.startswith(VALIDATED)}
         return [key for key in self.metrics if key in first.values()]
 
     def curve(self, key: str, position: str) -> Curve:
@@ -90,6 +91,8 @@ def choose_keys(runs: Sequence[Run], keys: Sequence[str] | None = None) -> list[
 def make_figure(runs: Sequence[Run], keys: Sequence[str], smooth: float = 0.0) -> Figure:
     """Draws a panel for each key with a line for each run, over epochs if all runs count them, else over iterations.
 
+    The panel of a loss also has that of the validations, as dots, where it was logged and is not itself a key.
+
     Args:
         runs: the runs.
         keys: of ``choose_keys``.
@@ -114,7 +117,13 @@ def make_figure(runs: Sequence[Run], keys: Sequence[str], smooth: float = 0.0) -
             metric = key in run.metrics
             draw_curve(axes, xs, ys, style, smooth=0.0 if metric or key.endswith('lr') else smooth, markers=metric)
             values += [y for y in ys if math.isfinite(y)]
-        finish_panel(axes, values, share=any(key in run.metrics for run in runs), title=key)
+        beside = validated_loss(key, keys, runs)
+        for run, style in zip(runs, styles) if beside else ():
+            xs, ys = run.curve(beside, position)
+            axes.plot(xs, ys, color=style[0], linestyle=':', linewidth=1, marker='o', markersize=3.5)
+            values += [y for y in ys if math.isfinite(y)]
+        share = any(key in run.metrics for run in runs) and not key.startswith(VALIDATED)
+        finish_panel(axes, values, share=share, title=f'{key}, and {beside} (dots)' if beside else key)
     for axes in grid.flat[len(keys):]:
         axes.remove()
     for axes in (column[(len(keys) - 1 - i) // columns] for i, column in enumerate(grid.T)):
@@ -122,6 +131,12 @@ def make_figure(runs: Sequence[Run], keys: Sequence[str], smooth: float = 0.0) -
         axes.tick_params(labelbottom=True)
     add_legend(figure, [run.name for run in runs], styles, columns)
     return figure
+
+
+def validated_loss(key: str, keys: Sequence[str], runs: Sequence[Run]) -> str:
+    """The loss of the validations that is drawn beside that of the training; '' if there is none."""
+    name = VALIDATED + key
+    return name if name not in keys and any(name in run.metrics for run in runs) else ''
 
 
 def add_legend(figure: Figure, names: Sequence[str], styles: Sequence[LineStyle], columns: int) -> None:

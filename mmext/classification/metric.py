@@ -106,3 +106,14 @@ def ranks(scores: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
     earlier = torch.arange(scores.shape[1], device=scores.device) < labels[:, None]
     before = ((scores > own) | ((scores == own) & earlier)).sum(1)
     return torch.where(scores.isnan().any(1), scores.shape[1], before)
+
+
+def log_loss(scores: torch.Tensor, labels: Sequence[int]) -> torch.Tensor:
+    """The cross entropy of predictions, a mean over samples.
+
+    Args:
+        scores: The probabilities of the classes (N, C). A score below the smallest normal number counts as that number.
+        labels: The right class of each sample.
+    """
+    own = scores.gather(1, torch.as_tensor(labels, device=scores.device).reshape(-1, 1))
+    return -own.clamp(min=torch.finfo(own.dtype).tiny).log().mean()

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import torch
 from mmengine.config import Config
 from torch import nn
 
 from mmext.classification.arrays import collate_images
 from mmext.classification.image_size import set_image_size
+from mmext.classification.metric import log_loss
 from mmext.classification.results import Classified, scores_by_name
 from mmext.config_tree import kind_of, pipeline_of_test
 from mmext.errors import UserError
-from mmext.task import Task
+from mmext.task import Task, ValLoss
 
 if TYPE_CHECKING:
     from mmext.inference import Inferencer
@@ -36,6 +38,12 @@ class Classification(Task):
 
     def set_image_size(self, config: Config, size: int | None, crop_pct: float | None) -> None:
         set_image_size(config, size, crop_pct)
+
+    def val_loss(self, config: Config) -> ValLoss:
+        def losses(model: nn.Module, batch: dict, outputs: Sequence[dict]) -> dict[str, torch.Tensor]:
+            return dict(loss=log_loss(torch.stack([output['pred_scores'] for output in outputs]),
+                                      [output['gt_label'] for output in outputs]))
+        return losses
 
     def inference_pipeline(self, config: Config) -> list[dict]:
         """The test pipeline without its first transform, which reads the file.

@@ -21,11 +21,12 @@ from mmext.data.inputs import is_video
 from mmext.data.standard import read_with_ours
 from mmext.detection import connection
 from mmext.detection.dataset import CocoDataset
+from mmext.detection.val_loss import val_loss
 from mmext.errors import UserError
 from mmext.files import require_target
 from mmext.registry import METRICS
 from mmext.results import Result
-from mmext.task import Task, metrics_of
+from mmext.task import Task, ValLoss, metrics_of
 
 if TYPE_CHECKING:
     from mmdet.models.detectors import BaseDetector, TwoStageDetector
@@ -86,6 +87,9 @@ class Detection(Task):
         if hasattr(model, 'rpn_head') and hasattr(model, 'roi_head'):
             return lambda images: forward_two_stages(cast('TwoStageDetector', model), images)
         return super().counted_forward(model)
+
+    def val_loss(self, config: Config) -> ValLoss:
+        return val_loss(config)
 
     def metric_of(self, config: Config) -> ConfigDict:
         """Also replaces mmdet's CocoMetric of boxes by ours, in place: the same metrics, unrounded, as in papers."""

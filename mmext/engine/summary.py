@@ -51,6 +51,7 @@ def summary_lines(runner: Runner) -> list[str]:
     if runner._val_loop is not None:
         lines.append(f'validation data: {data(runner.val_dataloader)}')
     lines.append(f'schedule: {schedule(runner)}')
+    lines += scaled_schedule(config)
     lines.append(f'work dir: {runner.work_dir}')
     log = os.path.join(runner._log_dir, f'{runner.timestamp}.log')
     lines.append(f'log: {log}, with the environment and the whole config')
@@ -100,3 +101,12 @@ def schedule(runner: Runner) -> str:
                  'ProcessorAmpOptimWrapper': ', bfloat16'}.get(kind_of(config.optim_wrapper), '')
     seed = f', seed {runner.seed}'
     return f'{length}, {kind_of(optimizer) or "its own optimizer"}{rate}{precision}{seed}'
+
+
+def scaled_schedule(config: Config) -> list[str]:
+    """What ``--epochs`` has changed, in a line; no line without the flag."""
+    scaled = config.get('epochs')
+    if not isinstance(scaled, dict) or scaled.get('given') != config.train_cfg.get('max_epochs'):
+        return []
+    changed = ', '.join(scaled['changed']) or 'nothing else to scale'
+    return [f'schedule scaled from {counted(scaled["recipe"], "epoch")} to {scaled["given"]}: {changed}']

@@ -13,6 +13,7 @@ from mmaction.structures import ActionDataSample
 from mmengine.config import Config
 from torch.utils.data import Dataset
 
+from mmext.classification.metric import log_loss
 from mmext.classification.results import scores_by_name
 from mmext.config_tree import kind_of, pipeline_of_test
 from mmext.data.checking import UNREADABLE, FileCheck, Trouble, infos_of
@@ -22,7 +23,11 @@ from mmext.data.video.prepare import check
 from mmext.errors import UserError
 from mmext.results import Result
 from mmext.samples import training_pipeline
+<<<<<<< HEAD
 from mmext.task import Task, require_pixels
+=======
+from mmext.task import Task, ValLoss
+>>>>>>> 712eeca (--val-loss, --early-stop, --epochs and --wandb; the loss of validations in the curves)
 from mmext.video.transforms import read_frame
 from mmext.video.views import limit_views, set_views
 
@@ -70,6 +75,14 @@ class Recognition(Task):
             yield FileCheck(info['frame_dir'], read_frames, (info['frame_dir'], info['filename_tmpl'], numbers))
         for info in infos_of(dataset, 'filename'):
             yield FileCheck(info['filename'], read_video, (info['filename'], ))
+
+    def val_loss(self, config: Config) -> ValLoss:
+        def losses(model: Any, batch: dict, outputs: Sequence[ActionDataSample]) -> dict[str, torch.Tensor]:
+            scores = torch.stack([output.pred_score for output in outputs]).float()
+            averaged = getattr(model.cls_head, 'average_clips', None) == 'prob'
+            return dict(loss=log_loss(scores if averaged else scores.softmax(-1),
+                                      [int(output.gt_label) for output in outputs]))
+        return losses
 
     def drawing_hook(self, config: Config, folder: str, score: float) -> dict:
         if self.metric_of(config).type != ACCURACY:

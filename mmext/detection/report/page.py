@@ -32,6 +32,8 @@ ERROR_MEANINGS = {
 # The training's plots: title -> mode and label of the axis, and the label of each quantity by its name in the log.
 TRAINING = {
     'Loss': ('train', 'loss', {'loss': 'total', 'loss_cls': 'classes', 'loss_bbox': 'boxes'}),
+    'Validation loss': ('val', 'validation loss', {'val/loss': 'total', 'val/loss_cls': 'classes',
+                                                   'val/loss_bbox': 'boxes'}),
     'Learning rate': ('train', 'learning rate', {'lr': 'learning rate'}),
     'Validation': ('val', 'AP', {'coco/AP': 'AP', 'coco/AP50': 'AP50', 'coco/AP75': 'AP75', 'coco/bbox_mAP': 'AP',
                                  'coco/bbox_mAP_50': 'AP50', 'coco/bbox_mAP_75': 'AP75'}),
@@ -160,8 +162,8 @@ def training_section(history: Sequence[dict]) -> list[tuple[str, Markup]]:
     """(title, plot) of loss, learning rate and AP over the training; see ``training_curves``."""
     plotted = []
     for title, curves in training_curves(history).items():
-        mode, ylabel, _ = TRAINING[title]
-        share = mode == 'val'
+        _, ylabel, _ = TRAINING[title]
+        share = ylabel == 'AP'
         last = ', '.join(f'{label} {(100 if share else 1) * y[-1]:.4g}' for label, (_, y) in curves.items())
         plotted.append((title, inline_svg(
             f'training-{ylabel.replace(" ", "-")}', f'{title} against iterations; at the end: {last}', (360, 260),

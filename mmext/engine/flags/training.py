@@ -6,9 +6,10 @@ import argparse
 import math
 from typing import TYPE_CHECKING
 
-from mmext.compat import installed
 from mmext.config_tree import add_hook
 from mmext.engine.flags.flag import Flag, apply_flags, flag, with_defaults
+from mmext.engine.flags.length import early_stop, epochs
+from mmext.engine.flags.logs import tensorboard, val_loss, wandb
 from mmext.engine.flags.shared import SHARED
 from mmext.errors import UserError
 
@@ -186,25 +187,8 @@ def sync_bn(config: Config, value: bool, given: argparse.Namespace) -> None:
     config.sync_bn = 'torch'
 
 
-@flag('--tensorboard', action='store_true', help='also write the logs for TensorBoard',
-      docs='also writes the logs as TensorBoard event files: `tensorboard --logdir work_dirs`')
-def tensorboard(config: Config, value: bool, given: argparse.Namespace) -> None:
-    """Writes every logged scalar to a TensorBoard event file in addition to ``scalars.json``.
-
-    Raises:
-        UserError: tensorboard is not installed.
-    """
-    if not installed('tensorboard'):
-        raise UserError('--tensorboard: tensorboard is not installed; pip install tensorboard')
-    if not config.get('visualizer'):
-        config.visualizer = dict(type='Visualizer', vis_backends=[dict(type='LocalVisBackend')])
-    backends = list(config.visualizer.get('vis_backends') or [])
-    if not any(backend['type'].endswith('TensorboardVisBackend') for backend in backends):
-        config.visualizer.vis_backends = [*backends, dict(type='TensorboardVisBackend')]
-
-
 TRAINING = (RESUME, RESUME_ANYWAY, save_every, OVERWRITE, seed, deterministic, auto_scale_lr, amp, compile_mode,
-            accumulate, clip_grad, ema, sync_bn, tensorboard)
+            accumulate, clip_grad, ema, sync_bn, epochs, early_stop, val_loss, tensorboard, wandb)
 FLAGS = (*SHARED, *TRAINING)
 
 

@@ -1,4 +1,4 @@
-"""Hooks for reproducibility, checks of finite numbers, checkpoints, precision, compilation and progress bars."""
+"""Hooks for reproducibility, checks of finite numbers, checkpoints, precision, compilation, losses of validations and progress."""
 
 from mmext.engine.hooks.accumulation import AccumulationHook
 from mmext.engine.hooks.checkpoint import CheckpointHook
@@ -10,7 +10,8 @@ from mmext.engine.hooks.precision import MemoryFormatHook, MixedPrecisionHook
 from mmext.engine.hooks.progress import ProgressHook
 from mmext.engine.hooks.reproducible import EpochSeedHook, seed_worker
 from mmext.engine.hooks.unreadable import UnreadableFilesHook
+from mmext.engine.hooks.val_loss import ValLossHook
 
 __all__ = ['AccumulationHook', 'CheckpointHook', 'CompileHook', 'EMAHook', 'EpochSeedHook', 'FiniteLossHook',
            'MeanLogProcessor', 'MemoryFormatHook', 'MixedPrecisionHook', 'ProgressHook', 'UnreadableFilesHook',
-           'seed_worker']
+           'ValLossHook', 'seed_worker']
