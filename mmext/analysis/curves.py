@@ -15,7 +15,7 @@ from mmext.figures import Curve, LineStyle, curve_of, draw_curve, finish_panel, 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-VALIDATED = 'val/'  # the prefix of the losses of a validation, mmext.ValLossHook
+VALIDATED = 'val_'  # the prefix of the losses of a validation, mmext.ValLossHook
 POSITIONS = ('iter', 'step', 'epoch', 'epochs_done', 'mode')
 
 

@@ -60,7 +60,7 @@ def read_metric(work_dir: Path, metric: str) -> dict[int, float]:
     values: dict[int, float] = {}
     known: set[str] = set()
     for record in read_scalars(work_dir):
-        measured = {name: value for name, value in record.items() if '/' in name}  # a validation's, not a loss
+        measured = {name: value for name, value in record.items() if '/' in name or name.startswith('val_')}
         known.update(measured)
         if metric in measured:
             values[record['step']] = measured[metric]

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from mmengine.visualization import WandbVisBackend as MMEngineWandbVisBackend
 
-from mmext.errors import UserError, reason
+from mmext.errors import UserError
 from mmext.registry import VISBACKENDS
 
 
@@ -28,10 +28,10 @@ class WandbVisBackend(MMEngineWandbVisBackend):
         super().__init__(save_dir, dict(dict(name=name), **(init_kwargs or {})), **kwargs)
 
     def _init_env(self) -> None:
-        import wandb
+        import wandb  # pyright: ignore[reportMissingImports]  optional
 
         try:
             super()._init_env()
         except (wandb.Error, ValueError) as error:
-            raise UserError(f'--wandb: {reason(error)}; set WANDB_MODE=offline in the environment to log without '
+            raise UserError(f'--wandb: {str(error).rstrip(".")}; set WANDB_MODE=offline in the environment to log without '
                             'Weights & Biases\' servers') from None

@@ -23,11 +23,7 @@ from mmext.data.video.prepare import check
 from mmext.errors import UserError
 from mmext.results import Result
 from mmext.samples import training_pipeline
-<<<<<<< HEAD
-from mmext.task import Task, require_pixels
-=======
-from mmext.task import Task, ValLoss
->>>>>>> 712eeca (--val-loss, --early-stop, --epochs and --wandb; the loss of validations in the curves)
+from mmext.task import Task, ValLoss, require_pixels
 from mmext.video.transforms import read_frame
 from mmext.video.views import limit_views, set_views
 
@@ -77,7 +73,7 @@ class Recognition(Task):
             yield FileCheck(info['filename'], read_video, (info['filename'], ))
 
     def val_loss(self, config: Config) -> ValLoss:
-        def losses(model: Any, batch: dict, outputs: Sequence[ActionDataSample]) -> dict[str, torch.Tensor]:
+        def losses(model: Any, batch: dict, outputs: Sequence[Any]) -> dict[str, torch.Tensor]:
             scores = torch.stack([output.pred_score for output in outputs]).float()
             averaged = getattr(model.cls_head, 'average_clips', None) == 'prob'
             return dict(loss=log_loss(scores if averaged else scores.softmax(-1),

@@ -75,6 +75,8 @@ def test_accumulated_batches_count_in_the_learning_rate(count: int):
     (dict(ema=0.), '--ema 0'),
     (dict(ema=1.), '--ema 1'),
     (dict(seed=-1), '--seed -1'),
+    (dict(early_stop=0), '--early-stop 0: need at least 1 validation'),
+    (dict(wandb='mine'), '--wandb: wandb is not installed; pip install wandb$'),
 ])
 @mock.patch('torch.cuda.is_available', return_value=False)
 def test_what_cannot_work_is_refused(no_gpu: mock.Mock, flags: dict, says: str):
@@ -87,6 +89,25 @@ def test_a_config_without_a_batch_is_refused():
     del config._cfg_dict['auto_scale_lr']
     with pytest.raises(UserError, match='no auto_scale_lr.base_batch_size'):
         apply_training_flags(config, auto_scale_lr=True)
+
+
+@pytest.mark.parametrize('path, monitor', [
+    (CONFIG, 'coco/AP'), ('configs/demo/iresnet3d18_motion.py', 'accuracy/top1'),
+    ('configs/classification/rir_cifar10.py', 'accuracy/top1')])
+def test_early_stopping_watches_the_metric_of_the_best_checkpoint(path: str, monitor: str):
+    hook = flagged(path, early_stop=4).custom_hooks[-1]
+    assert hook == dict(type='EarlyStoppingHook', monitor=monitor, rule='greater', patience=4, min_delta=1e-9)
+
+
+@pytest.mark.parametrize('changes, says', [
+    ({'val_cfg': None}, 'the config has no validation'),
+    ({'default_hooks.checkpoint.save_best': 'auto'}, 'names no metric to watch; give --cfg-options'),
+    ({'custom_hooks': [dict(type='EarlyStoppingHook', monitor='coco/AP')]}, 'EarlyStoppingHook already')])
+def test_what_early_stopping_cannot_watch(changes: dict, says: str):
+    config = read_config(ROOT / CONFIG)
+    config.merge_from_dict(changes)
+    with pytest.raises(UserError, match=f'--early-stop: .*{says}'):
+        apply_training_flags(config, early_stop=2)
 
 
 def test_a_second_average_is_refused():

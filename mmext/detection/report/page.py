@@ -32,8 +32,8 @@ ERROR_MEANINGS = {
 # The training's plots: title -> mode and label of the axis, and the label of each quantity by its name in the log.
 TRAINING = {
     'Loss': ('train', 'loss', {'loss': 'total', 'loss_cls': 'classes', 'loss_bbox': 'boxes'}),
-    'Validation loss': ('val', 'validation loss', {'val/loss': 'total', 'val/loss_cls': 'classes',
-                                                   'val/loss_bbox': 'boxes'}),
+    'Validation loss': ('val', 'validation loss', {'val_loss': 'total', 'val_loss_cls': 'classes',
+                                                   'val_loss_bbox': 'boxes'}),
     'Learning rate': ('train', 'learning rate', {'lr': 'learning rate'}),
     'Validation': ('val', 'AP', {'coco/AP': 'AP', 'coco/AP50': 'AP50', 'coco/AP75': 'AP75', 'coco/bbox_mAP': 'AP',
                                  'coco/bbox_mAP_50': 'AP50', 'coco/bbox_mAP_75': 'AP75'}),

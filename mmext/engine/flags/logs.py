@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from mmengine.config import Config
 
 @flag('--val-loss', action='store_true',
-      help='also log the loss of the validation set, as val/loss',
-      docs='also logs the loss of the validation set, as `val/loss` and its parts. It is free for a classifier or '
+      help='also log the loss of the validation set, as val_loss',
+      docs='also logs the loss of the validation set, as `val_loss` and its parts. It is free for a classifier or '
       'recognizer (the cross entropy of its predictions), and takes a detector one more forward pass of each '
       'validation batch. The weights are the same as without the flag, bit for bit')
 def val_loss(config: Config, value: bool, given: argparse.Namespace) -> None:

@@ -1,4 +1,4 @@
-"""Hooks for reproducibility, checks of finite numbers, checkpoints, precision, compilation, losses of validations and progress."""
+"""Hooks for reproducibility, finite numbers, checkpoints, precision, compilation, validation loss and progress."""
 
 from mmext.engine.hooks.accumulation import AccumulationHook
 from mmext.engine.hooks.checkpoint import CheckpointHook

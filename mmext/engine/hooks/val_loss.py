@@ -13,12 +13,12 @@ from mmext.engine.wrapper import unwrap_model
 from mmext.registry import HOOKS
 from mmext.task import task_of
 
-PREFIX = 'val/'  # TensorBoard has one name space for training and validation
+PREFIX = 'val_'  # of the names in the log, which are those of the training too
 
 
 @HOOKS.register_module()
 class ValLossHook(Hook):
-    """Adds the losses of the validation set to the metrics of a validation: ``val/loss`` and its parts.
+    """Adds the losses of the validation set to the metrics of a validation: ``val_loss`` and its parts.
 
     The loss is that of ``Task.val_loss``, with the model in eval mode and without gradients, as a mean over samples of
     all processes. Neither the weights nor the batch norm statistics nor the random numbers of the training change. A

@@ -14,6 +14,7 @@ import torch
 from mmengine.runner import ValLoop
 
 from mmext.checkpoints import read_checkpoint
+from mmext.classification.metric import Accuracy
 from mmext.engine.resume.changes import differences, parse_config, settings
 from mmext.engine.resume.interrupts import Signals, parse_interval
 from mmext.errors import Interrupted
@@ -93,6 +94,16 @@ def test_early_stopping_counts_on(train: Callable, tmp_path: Path):
     assert told_apart(once, twice) == [] and not (tmp_path / 'w' / 'epoch_4.pth').exists()
     told = succeeded(train(tmp_path / 'w', 9, '--resume', config=tmp_path / 'config.py'))
     assert told.count('\n') == 1 and 'early stopping ended this training after epoch 3, iteration 24' in told
+
+
+def test_patience_survives_an_interruption(train: Callable, tmp_path: Path):
+    """An equal value is not better: the first validation sets the best score, the third ends the training."""
+    flags = ('--early-stop', 2)
+    with stopped_after(18), mock.patch.object(Accuracy, 'shares', lambda self, found: dict(top1=0.5, top5=1.)):
+        assert train(tmp_path / 'w', 9, '--seed', 0, *flags).returncode == 75
+        told = succeeded(train(tmp_path / 'w', 9, '--resume', *flags))
+    assert 'did not improve in the last 2 records' in told and len(metrics(tmp_path / 'w')) == 3
+    assert (tmp_path / 'w' / 'epoch_3.pth').is_file() and not (tmp_path / 'w' / 'epoch_4.pth').exists()
 
 
 def test_a_finished_training_is_told_in_one_line(train: Callable, tmp_path: Path):
