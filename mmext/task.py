@@ -283,6 +283,18 @@ class Task:
         """
         raise UserError(f'{"--crop-pct" if size is None else "--img-size"}: needs {CROPPED_FOLDERS}')
 
+    def augment_test(self, config: Config, scales: Sequence[float]) -> None:
+        """Makes a test classify or detect in several views of each image: flipped, and in several sizes.
+
+        Args:
+            config: The whole config, changed in place.
+            scales: Factors of the size of the images.
+
+        Raises:
+            UserError: There are no such views for this task, or the test pipeline does not resize.
+        """
+        raise UserError('--tta: needs a detector or a classifier')
+
     def keep_detections(self, config: Config, path: str | None, default: str) -> str | None:
         """Makes the test of a detector write its detections to a file.
 

@@ -8,9 +8,10 @@ from mmext.classification.datasets import CIFAR10, CIFAR100, MNIST, SVHN, Fashio
 from mmext.classification.folders import ImageFolder
 from mmext.classification.image_transforms import PackClassInputs, RandomResizedCrop
 from mmext.classification.metric import Accuracy
+from mmext.classification.tta import FlippedClassifier
 
 __all__ = [
     'Accuracy', 'BatchCenterPad', 'BatchRandomCrop', 'BatchRandomFlip', 'CIFAR10', 'CIFAR100', 'Caltech101',
-    'Classifier', 'FashionMNIST', 'ImageFolder', 'ImagePreprocessor', 'MNIST', 'PackClassInputs', 'RandomResizedCrop',
-    'SVHN', 'collate_images', 'create_classifier'
+    'Classifier', 'FashionMNIST', 'FlippedClassifier', 'ImageFolder', 'ImagePreprocessor', 'MNIST', 'PackClassInputs',
+    'RandomResizedCrop', 'SVHN', 'collate_images', 'create_classifier'
 ]

@@ -14,7 +14,7 @@ from mmext.classification.arrays import collate_images
 from mmext.classification.image_size import set_image_size
 from mmext.classification.metric import log_loss
 from mmext.classification.results import Classified, scores_by_name
-from mmext.config_tree import kind_of, pipeline_of_test
+from mmext.config_tree import add_hook, kind_of, pipeline_of_test
 from mmext.errors import UserError
 from mmext.task import Task, ValLoss
 
@@ -38,6 +38,13 @@ class Classification(Task):
 
     def set_image_size(self, config: Config, size: int | None, crop_pct: float | None) -> None:
         set_image_size(config, size, crop_pct)
+
+    def augment_test(self, config: Config, scales: Sequence[float]) -> None:
+        """Adds the mirror image of each image."""
+        if list(scales) != [1]:
+            raise UserError('--tta: the views of a classifier are an image and its mirror image; give --tta without '
+                            'sizes, or --img-size for another size')
+        add_hook(config, dict(type='PrepareTTAHook', tta_cfg=dict(type='mmext.FlippedClassifier')))
 
     def val_loss(self, config: Config) -> ValLoss:
         def losses(model: nn.Module, batch: dict, outputs: Sequence[dict]) -> dict[str, torch.Tensor]:

@@ -21,6 +21,7 @@ from mmext.data.inputs import is_video
 from mmext.data.standard import read_with_ours
 from mmext.detection import connection
 from mmext.detection.dataset import CocoDataset
+from mmext.detection.tta import augment_test
 from mmext.detection.val_loss import val_loss
 from mmext.errors import UserError
 from mmext.files import require_target
@@ -107,6 +108,9 @@ class Detection(Task):
         if self.metric_of(config).type != BOXES:
             return super().drawing_hook(config, folder, score)
         return dict(type='mmext.ShowDetectionsHook', out_dir=os.path.abspath(folder), score_thr=score)
+
+    def augment_test(self, config: Config, scales: Sequence[float]) -> None:
+        augment_test(config, scales)
 
     def keep_detections(self, config: Config, path: str | None, default: str) -> str | None:
         """Writes detections to ``path``, to the config's ``outfile_prefix``, or else to ``default``.

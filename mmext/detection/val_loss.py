@@ -62,6 +62,7 @@ def losses_of(model: Any, batch: dict, original: bool) -> dict[str, torch.Tensor
 def resize_boxes(sample: DetDataSample) -> None:
     """Converts the annotated boxes from the original image to the resized one, in place."""
     scale = sample.metainfo.get('scale_factor', (1., 1.))
-    for objects in (sample.gt_instances, sample.get('ignored_instances')):
+    parts: tuple[Any, ...] = (sample.gt_instances, sample.get('ignored_instances'))
+    for objects in parts:
         if objects is not None and 'bboxes' in objects:
             objects.bboxes = objects.bboxes * objects.bboxes.new_tensor(scale[:2]).repeat(2)

@@ -33,5 +33,5 @@ class WandbVisBackend(MMEngineWandbVisBackend):
         try:
             super()._init_env()
         except (wandb.Error, ValueError) as error:
-            raise UserError(f'--wandb: {str(error).rstrip(".")}; set WANDB_MODE=offline in the environment to log without '
-                            'Weights & Biases\' servers') from None
+            raise UserError(f'--wandb: {str(error).rstrip(".")}; set WANDB_MODE=offline in the environment to log '
+                            "without Weights & Biases' servers") from None

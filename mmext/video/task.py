@@ -88,6 +88,9 @@ class Recognition(Task):
     def set_views(self, config: Config, views: str) -> None:
         set_views(config, views)
 
+    def augment_test(self, config: Config, scales: Sequence[float]) -> None:
+        raise UserError('--tta: the views of a video are clips and crops; give --views, such as 10x3')
+
     def limit_views(self, config: Config, at_once: int) -> None:
         limit_views(config, at_once)
 

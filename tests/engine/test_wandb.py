@@ -1,4 +1,4 @@
-"""``--wandb``: the logs reach Weights & Biases; a stand-in takes its place, and the package itself where it is there."""
+"""``--wandb``: the logs reach Weights & Biases, which a stand-in replaces where it is not installed."""
 
 from __future__ import annotations
 

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from mmext.task import Task
 
 VIEWS_AT_ONCE = 10
+LEAST_SCALE = 0.1
 DETECTIONS = Flag('--detections',
                   dict(metavar='FILE', help="evaluate this file in COCO's result format, without a model"),
                   docs='instead of a checkpoint: evaluates a file of detections, without the model')
@@ -108,6 +109,26 @@ def views_at_once(config: Config, value: int, given: argparse.Namespace) -> None
     task_of(config).limit_views(config, value)
 
 
+@flag('--tta', nargs='?', const='1', metavar='SCALES', shown='--tta [SCALES]', needs_model=True,
+      help='test-time augmentation: the mean of an image and its mirror image, for a detector also in several sizes, '
+      "such as 0.8,1,1.2 times the config's",
+      docs='test-time augmentation. A detector sees each image and its mirror image, with `0.8,1,1.2` in three sizes, '
+      'as factors of the size in the config; a classifier averages an image and its mirror image. For videos there is '
+      '`--views`')
+def tta(config: Config, scales: str, given: argparse.Namespace) -> None:
+    """See ``Task.augment_test``. Raises a UserError for unusable factors, and together with --fuse."""
+    try:
+        factors = [float(word) for word in scales.split(',')]
+    except ValueError:
+        factors = []
+    if not factors or not all(LEAST_SCALE <= factor <= 1 / LEAST_SCALE for factor in factors):
+        raise UserError(f'--tta {scales}: need factors of the image size from {LEAST_SCALE:g} to {1 / LEAST_SCALE:g}, '
+                        'such as 0.8,1,1.2')
+    if given.fuse:
+        raise UserError('--tta: does not work together with --fuse')
+    task_of(config).augment_test(config, factors)
+
+
 def set_image_size(config: Config, value: float, given: argparse.Namespace) -> None:
     """Applies --img-size and --crop-pct together, see ``Task.set_image_size``."""
     task_of(config).set_image_size(config, given.img_size, given.crop_pct)
@@ -122,7 +143,7 @@ CROP_PCT = Flag('--crop-pct', dict(
     effect=set_image_size, needs_model=True)
 
 TESTING = (DETECTIONS, OUT, per_class, reference, SAVE_DETECTIONS, report, FUSE, ENGINE, DTYPE, show_dir, SHOW_SCORE,
-           views, views_at_once, IMG_SIZE, CROP_PCT, SKIP_UNREADABLE)
+           views, views_at_once, IMG_SIZE, CROP_PCT, tta, SKIP_UNREADABLE)
 FLAGS = (*SHARED, *TESTING)
 
 

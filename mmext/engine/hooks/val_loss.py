@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from mmengine.dist import all_reduce
 from mmengine.hooks import Hook
@@ -35,8 +37,9 @@ class ValLossHook(Hook):
         self.samples = 0
 
     @torch.no_grad()
-    def after_val_iter(self, runner: Runner, batch_idx: int, data_batch: dict | None = None, outputs=None) -> None:
-        if not hasattr(self, 'losses_of'):  # a validation without a training
+    def after_val_iter(self, runner: Runner, batch_idx: int, data_batch: dict | None = None,
+                       outputs: Sequence | None = None) -> None:
+        if data_batch is None or outputs is None or not hasattr(self, 'losses_of'):  # a validation without a training
             return
         states = generator_states()
         seed_everything(seed_for(0, batch_idx))
