@@ -23,7 +23,8 @@ NESTED = dict(optimizer='OPTIMIZERS', vis_backends='VISBACKENDS', dataset='DATAS
               worker_init_fn='FUNCTIONS', metrics='METRICS', backbone='MODELS', neck='MODELS', bbox_head='MODELS',
               mask_head='MODELS', rpn_head='MODELS', roi_head='MODELS', cls_head='MODELS', data_preprocessor='MODELS',
               bbox_roi_extractor='MODELS', loss_cls='MODELS', loss_bbox='MODELS', anchor_generator='TASK_UTILS',
-              bbox_coder='TASK_UTILS', assigner='TASK_UTILS', init_cfg='WEIGHT_INITIALIZERS')
+              bbox_coder='TASK_UTILS', assigner='TASK_UTILS', init_cfg='WEIGHT_INITIALIZERS',
+              blending='MODELS', augments='MODELS')
 READ_BY_OTHERS = ('loss_cls', 'loss_bbox', 'init_cfg')  # their owners remove some arguments before building them
 PLAIN = ('paramwise_cfg', 'nms', 'roi_layer', 'dist_cfg', 'mp_cfg', 'backend_args', 'metainfo', 'meta')
 BUILDER_READS = ('type', '_scope_', 'priority')

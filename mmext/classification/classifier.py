@@ -32,12 +32,16 @@ class ImagePreprocessor(BaseDataPreprocessor):
     Args:
         mean: Mean of each channel (RGB), for pixel values from 0 to 255.
         std: Standard deviation of each channel, likewise; above 0.
+        blending: The config of a class with ``do_blending(inputs, one_hot_labels)``, which mixes the images of a
+            training batch and their labels: ``mmaction.MixupBlending``, ``mmaction.CutmixBlending`` or
+            ``mmaction.RandomBatchAugment``.
 
     Raises:
         UserError: ``mean`` or ``std`` is not a list of such numbers, or their lengths differ.
     """
 
-    def __init__(self, mean: Sequence[float] = (0., 0., 0.), std: Sequence[float] = (255., 255., 255.)) -> None:
+    def __init__(self, mean: Sequence[float] = (0., 0., 0.), std: Sequence[float] = (255., 255., 255.),
+                 blending: dict | None = None) -> None:
         super().__init__()
         for name, values in (('mean', mean), ('std', std)):
             if not isinstance(values, (list, tuple)) or not values or not all(
@@ -46,17 +50,23 @@ class ImagePreprocessor(BaseDataPreprocessor):
                                 f'{" above 0" if name == "std" else ""}, one for each channel')
         if len(mean) != len(std):
             raise UserError(f'ImagePreprocessor: mean={mean!r} and std={std!r} are of different lengths')
+        self.blending = MODELS.build(blending) if blending else None
         self.register_buffer('mean', torch.tensor(mean).reshape(-1, 1, 1), persistent=False)
         self.register_buffer('std', torch.tensor(std).reshape(-1, 1, 1), persistent=False)
 
     def forward(self, data: dict, training: bool = False) -> dict:
         """dict(inputs=(N, C, H, W) from 0 to 255, labels=(N,)) -> the same with normalised float32 inputs.
 
-        ``names``, which only serve messages about a batch, are removed.
+        ``names``, which only serve messages about a batch, are removed. With ``blending``, the images of a training
+        batch are mixed, and their labels are the shares of the classes, float32 (N, num_classes).
         """
         moved = self.cast_data({key: value for key, value in data.items() if key != 'names'})
         assert isinstance(moved, dict)
-        return dict(moved, inputs=(moved['inputs'].float() - self.mean) / self.std)
+        batch = dict(moved, inputs=(moved['inputs'].float() - self.mean) / self.std)
+        if training and self.blending is not None:
+            shares = F.one_hot(batch['labels'], self.blending.num_classes).float()
+            batch['inputs'], batch['labels'] = self.blending.do_blending(batch['inputs'], shares)
+        return batch
 
 
 @MODELS.register_module()
@@ -72,13 +82,15 @@ class Classifier(BaseModel):
         data_preprocessor: Config of the module that normalises the batches of a data loader. A plain call of the model
             takes normalised inputs.
         init_cfg: Initialisation, as for every model of mmengine.
+        label_smoothing: The share of each label that is spread over all classes in the training's loss.
 
     Raises:
-        UserError: ``num_classes`` is not a positive integer, or ``backbone`` is not one of mmext's.
+        UserError: ``num_classes`` is not a positive integer or not that of ``blending``, ``label_smoothing`` is not
+            from 0 to 1, or ``backbone`` is not one of mmext's.
     """
 
     def __init__(self, backbone: Backbone | dict, num_classes: int, data_preprocessor: dict | None = None,
-                 init_cfg: dict | None = None) -> None:
+                 init_cfg: dict | None = None, label_smoothing: float = 0.) -> None:
         super().__init__(data_preprocessor, init_cfg)
         if not is_whole(num_classes) or not 0 < num_classes <= MOST_CLASSES:
             raise UserError(f'num_classes={num_classes!r}: need a positive number')
@@ -86,7 +98,14 @@ class Classifier(BaseModel):
         if not isinstance(self.backbone, Backbone):
             raise UserError(f"backbone={backbone!r}: need one of mmext's, or its config, such as "
                             "dict(type='mmext.IResNet', depth=50)")
+        if not is_number(label_smoothing) or not 0 <= label_smoothing < 1:
+            raise UserError(f'label_smoothing={label_smoothing!r}: need a number from 0 to 1')
+        blending = getattr(self.data_preprocessor, 'blending', None)
+        if blending is not None and blending.num_classes != num_classes:
+            raise UserError(f'data_preprocessor.blending: its num_classes are {blending.num_classes}, those of the '
+                            f'classifier {num_classes}')
         self.num_classes = num_classes
+        self.label_smoothing = label_smoothing
         self.pool = Layers(self.backbone.dims).global_pool()
         self.fc = nn.Linear(self.backbone.feature_info.channels()[-1], num_classes)
 
@@ -95,9 +114,11 @@ class Classifier(BaseModel):
 
         Args:
             inputs: (N, C, H, W) or (N, C, T, H, W).
-            labels: (N,); required for the mode 'loss', and included in the results of 'predict'.
+            labels: (N,), or the shares of the classes (N, num_classes) for the mode 'loss', which requires labels. They
+                are included in the results of 'predict'.
             mode: 'tensor' returns logits (N, num_classes); 'loss' a dict with ``loss`` (cross entropy) and ``accuracy``
-                of the batch; 'predict' one dict per sample with ``pred_scores`` (num_classes,) and ``gt_label``.
+                of the batch, for shares that of the largest one; 'predict' one dict per sample with ``pred_scores``
+                (num_classes,) and ``gt_label``.
         """
         x = self.backbone(inputs)[-1]
         logits = self.fc(self.pool(x).flatten(1))
@@ -105,7 +126,9 @@ class Classifier(BaseModel):
             return logits
         if mode == 'loss':
             assert labels is not None
-            return dict(loss=F.cross_entropy(logits, labels), accuracy=(logits.argmax(1) == labels).float().mean())
+            right = labels if labels.dim() == 1 else labels.argmax(1)
+            return dict(loss=F.cross_entropy(logits, labels, label_smoothing=self.label_smoothing),
+                        accuracy=(logits.argmax(1) == right).float().mean())
         known = labels.tolist() if labels is not None else [None] * len(logits)
         return [dict(pred_scores=scores, gt_label=label) for scores, label in zip(logits.float().softmax(1), known)]
 

@@ -18,9 +18,16 @@ def augment_test(config: Config, scales: Sequence[float]) -> None:
     """Makes a test use mmdet's ``DetTTAModel`` with each size, flipped and not; see ``Task.augment_test``.
 
     The boxes of all views are joined by the non-maximum suppression of the detector's own ``test_cfg``.
+
+    Raises:
+        UserError: the detector predicts masks or does not take a size, or the test has no pipeline with a ``Resize``.
     """
     if any(key.endswith('mask_head') for key in config.model.get('roi_head') or {}):
         raise UserError("--tta: mmdet's DetTTAModel joins boxes only, and this model has a mask head")
+    neck = config.model.get('neck')
+    if isinstance(neck, dict) and kind_of(neck) == 'SSDNeck' and min(scales) < 1:
+        raise UserError(f'--tta {min(scales):g}: the last feature map of SSD is one cell at its own size, so it takes '
+                        'no smaller images; give factors from 1, such as 1,1.5')
     datasets = datasets_of(config, 'test_dataloader')
     if not datasets:
         raise UserError('--tta: the config has no test set (test_dataloader)')
@@ -29,7 +36,7 @@ def augment_test(config: Config, scales: Sequence[float]) -> None:
     given = config.model.get('test_cfg') or {}
     given = given.get('rcnn') or given
     joined = {key: given.get(key) or usual for key, usual in USUAL.items()}
-    add_hook(config, dict(type='PrepareTTAHook', tta_cfg=dict(type='mmdet.DetTTAModel', tta_cfg=joined)))
+    add_hook(config, dict(type='PrepareTTAHook', tta_cfg=dict(type='DetTTAModel', tta_cfg=joined)))
 
 
 def views_of(pipeline: Sequence[dict], scales: Sequence[float]) -> list[dict]:
