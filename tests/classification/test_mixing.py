@@ -77,7 +77,8 @@ def test_the_loss_of_shares_and_of_smoothed_labels():
 
 @pytest.mark.parametrize('options, says', [
     (dict(label_smoothing=1.), r'label_smoothing=1.0: need a number from 0 to 1'),
-    (dict(label_smoothing='much'), "label_smoothing='much'"), (dict(label_smoothing=float('nan')), 'label_smoothing=nan'),
+    (dict(label_smoothing='much'), "label_smoothing='much'"),
+    (dict(label_smoothing=float('nan')), 'label_smoothing=nan'),
     (dict(data_preprocessor=dict(type='mmext.ImagePreprocessor', blending=dict(
         type='mmaction.MixupBlending', num_classes=9))), 'its num_classes are 9, those of the classifier 4')])
 def test_unusable_settings(options: dict, says: str):
