@@ -76,7 +76,6 @@ def test_accumulated_batches_count_in_the_learning_rate(count: int):
     (dict(ema=1.), '--ema 1'),
     (dict(seed=-1), '--seed -1'),
     (dict(early_stop=0), '--early-stop 0: need at least 1 validation'),
-    (dict(wandb='mine'), '--wandb: wandb is not installed; pip install wandb$'),
 ])
 @mock.patch('torch.cuda.is_available', return_value=False)
 def test_what_cannot_work_is_refused(no_gpu: mock.Mock, flags: dict, says: str):
@@ -184,10 +183,13 @@ def test_tensorboard_is_added_once(path: str, scope: str, tmp_path: Path):
     assert list(tmp_path.rglob('events.out.tfevents.*')) and list(tmp_path.rglob('scalars.json'))
 
 
-def test_tensorboard_that_is_not_installed():
-    absent = mock.patch('mmext.engine.flags.training.installed', return_value=False)
-    with absent, pytest.raises(UserError, match='pip install'):
-        flagged(tensorboard=True)
+@pytest.mark.parametrize('flags, says', [
+    (dict(tensorboard=True), '--tensorboard: tensorboard is not installed; pip install tensorboard$'),
+    (dict(wandb='mine'), '--wandb: wandb is not installed; pip install wandb$')])
+def test_a_log_whose_package_is_not_installed(flags: dict, says: str):
+    absent = mock.patch('mmext.engine.flags.logs.installed', return_value=False)
+    with absent, pytest.raises(UserError, match=says):
+        flagged(**flags)
 
 
 @pytest.mark.parametrize('terminal, main, shown', [(True, True, True), (False, True, False), (True, False, False)])
