@@ -32,6 +32,11 @@ def printable(text: str) -> str:
                    for character in text)
 
 
+def cut(name: str, limit: int = 18) -> str:
+    """A name, shortened to ``limit`` characters."""
+    return name if len(name) <= limit else name[:limit - 1] + '…'
+
+
 def markdown_text(text: str) -> str:
     """Text escaped for Markdown, except ``|``, which only matters in tables."""
     return re.sub(r'([\\`*\[\]<>&~$]|(?<![^\W_])_|_(?![^\W_]))', r'\\\1', printable(text))

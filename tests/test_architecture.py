@@ -16,7 +16,7 @@ LAYERS = (
     ('text', 'files', 'workers', 'screen', 'figures'),
     ('checkpoints', 'compat', 'config_tree', 'components'),
     ('backbones', 'samples', 'results'),
-    ('data', ),
+    ('data', 'report'),
     ('task', 'inference'),
     ('classification', ),
     ('detection', 'video'),

@@ -14,8 +14,8 @@ from pycocotools.cocoeval import COCOeval
 
 from mmext.detection.evaluation import NAMES
 from mmext.detection.report.analysis import Analysis, analyse
-from mmext.detection.report.confusion import most_confused, submatrix, top_confusions
 from mmext.errors import UserError
+from mmext.report.confusion import most_confused, submatrix, top_confusions
 
 CAT, DOG = 5, 2
 A, FAR = [10, 10, 50, 50], [120, 120, 50, 50]
@@ -231,5 +231,5 @@ def test_top_confusions():
 
 def test_classes_of_a_large_heat_map():
     counts = np.array([[9, 1, 1, 0], [0, 9, 0, 0], [0, 4, 9, 9], [9, 9, 9, 0]])
-    assert most_confused(counts, 2) == [1, 2] and most_confused(counts, 9) == [0, 1, 2]
-    assert submatrix(counts, [0, 2]).tolist() == [[9, 1, 0], [0, 9, 9], [9, 9, 0]]
+    assert most_confused(counts, 3, 2) == [1, 2] and most_confused(counts, 3, 9) == [0, 1, 2]
+    assert submatrix(counts, 3, [0, 2]).tolist() == [[9, 1, 0], [0, 9, 9], [9, 9, 0]]

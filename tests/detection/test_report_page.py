@@ -17,8 +17,9 @@ from PIL import Image
 from mmext.detection.evaluation import NAMES as METRICS
 from mmext.detection.report import write_report
 from mmext.detection.report.analysis import analyse
-from mmext.detection.report.page import metric_rows, percent, points
+from mmext.detection.report.page import metric_rows
 from mmext.errors import UserError
+from mmext.report.page import percent, points
 
 NAMES = ['cat', '<b>dog</b> & "co" $x_', 'a_name_of_no_less_than_' * 4]
 TITLE = 'A <model> & more'
@@ -197,7 +198,7 @@ def test_metrics_of_something_else_are_refused_and_nothing_is_left(data: dict, a
 
 
 def test_a_missing_library_is_named(data: dict, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr('mmext.detection.report.write.installed', lambda name: name != 'hotcoco')
+    monkeypatch.setattr('mmext.report.page.installed', lambda name: name != 'hotcoco')
     with pytest.raises(UserError, match='pip install hotcoco$'):
         write_report(tmp_path, 'x', **data)
 

@@ -10,8 +10,9 @@ import numpy as np
 from PIL import Image
 
 from mmext.detection.report.analysis import Box, ImageResult
-from mmext.detection.report.page import training_curves
+from mmext.detection.report.page import TRAINING
 from mmext.detection.report.pictures import choose, describe_boxes, draw_pair, draw_results
+from mmext.report.sections import training_curves
 
 FOUND, WRONG, CROWD = (0, 0x72, 0xb2), (0xd5, 0x5e, 0), (0x6b, 0x72, 0x80)
 
@@ -73,7 +74,7 @@ def test_training_curves():
                dict(mode='train', iter=20, loss=float('nan'), loss_cls=2.0, lr=0.1),
                dict(mode='val', iter=20, **{'coco/bbox_mAP': 0.3, 'coco/AR1': 0.2}),
                dict(mode='train', iter=30, loss=4.0, loss_cls=1.0, lr=0.01)]
-    assert training_curves(records) == {
+    assert training_curves(records, TRAINING) == {
         'Loss': dict(total=([10, 30], [5.0, 4.0]), classes=([10, 20, 30], [3.0, 2.0, 1.0])),
         'Learning rate': {'learning rate': ([10, 20, 30], [0.1, 0.1, 0.01])}, 'Validation': dict(AP=([20], [0.3]))}
-    assert training_curves([]) == {}
+    assert training_curves([], TRAINING) == {}

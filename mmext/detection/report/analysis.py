@@ -40,11 +40,6 @@ class ClassResult:
     ap75: float
 
 
-def cut(name: str, limit: int = 18) -> str:
-    """A name, shortened to ``limit`` characters."""
-    return name if len(name) <= limit else name[:limit - 1] + '…'
-
-
 @dataclass(frozen=True)
 class Box:
     """One box of an image, in pixels.

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import io
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,12 +12,12 @@ from PIL import Image, ImageColor, ImageDraw
 from mmext.data.decoding import NoImage, read_picture
 from mmext.data.sizes import picture_of_size
 from mmext.detection.drawing import plate
-from mmext.detection.report.analysis import Box, ImageResult, cut
-from mmext.detection.report.svg import BLUE, GREY, ORANGE
+from mmext.detection.report.analysis import Box, ImageResult
 from mmext.font import font
-from mmext.text import printable
+from mmext.report.pictures import data_uri, shrunk
+from mmext.report.svg import BLUE, GREY, ORANGE
+from mmext.text import cut, printable
 
-SIDE = 400
 FONT_SIZE = 15
 COLORS = {True: BLUE, False: ORANGE, None: GREY}
 MARKS = {True: '', False: '✗ ', None: '– '}
@@ -55,8 +53,7 @@ def draw_pair(image_root: Path, result: ImageResult) -> Pair:
     except NoImage as error:
         return Pair(result, problem=f'{name}: {error}')
     picture = Image.fromarray(image[..., ::-1])
-    scale = min(1.0, SIDE / max(picture.size))
-    small = picture.resize([max(1, round(side * scale)) for side in picture.size], Image.Resampling.LANCZOS)
+    small, scale = shrunk(picture)
     return Pair(result, data_uri(draw_results(small, result.objects, scale)),
                 data_uri(draw_results(small, result.detections, scale)),
                 f'{name} with its objects: {describe_boxes(result.objects, "missed")}',
@@ -103,10 +100,3 @@ def draw_labels(draw: ImageDraw.ImageDraw, size: tuple[int, int], boxes: Sequenc
                                                    and abs(top - other[2]) < height for other in taken)), above)
         taken.append((left, left + width, top))
         plate(draw, size, text, (left, top + height), ImageColor.getrgb(COLORS[box.good])[:3], FONT_SIZE)
-
-
-def data_uri(image: Image.Image) -> str:
-    """An image as a JPEG inside a data URI."""
-    buffer = io.BytesIO()
-    image.save(buffer, 'JPEG', quality=80, optimize=True)
-    return 'data:image/jpeg;base64,' + base64.b64encode(buffer.getvalue()).decode()

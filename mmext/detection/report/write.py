@@ -5,22 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from mmext.compat import installed
 from mmext.detection.annotations import category_names, read_annotations
-from mmext.errors import UserError
-from mmext.files import require_writable, write_text
+from mmext.report import page
 from mmext.text import require_inside
 
-FILE_NAME = 'index.html'
 VAL2017_IMAGES = 5000
 
 
-def require_report(folder: str | Path, option: str = '--report') -> None:
+def require_report(folder: str | Path) -> None:
     """Raises a UserError if a report can't be written to the folder, or a library that it needs is not installed."""
-    absent = [name for name in ('hotcoco', 'jinja2', 'matplotlib') if not installed(name)]
-    if absent:
-        raise UserError(f'{option}: needs {" and ".join(absent)}; pip install {" ".join(absent)}')
-    require_writable(folder, option)
+    page.require_report(folder, ('hotcoco', ))
 
 
 def write_report(folder: str | Path, title: str, annotations: str | Path, image_root: str | Path,
@@ -65,10 +59,7 @@ def write_report(folder: str | Path, title: str, annotations: str | Path, image_
         if metrics and name in metrics and abs(metrics[name] - value) > 1e-6:
             raise ValueError(f'{name} is {value} of these detections, not {metrics[name]}')
     row, note = comparison(content, paper)
-    page = render(title, analysis, Path(image_root), row, note, history)
-    path = Path(folder) / FILE_NAME
-    write_text(path, page)
-    return path
+    return page.write_page(folder, render(title, analysis, Path(image_root), row, note, history))
 
 
 def comparison(content: dict, paper: dict | None) -> tuple[dict | None, str]:

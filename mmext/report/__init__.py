@@ -1,0 +1,4 @@
+"""What the HTML pages of ``--report`` have in common: the frame, plots, tables and training curves.
+
+Each task has a page of its own beside it: ``mmext.detection.report`` and ``mmext.classification.report``.
+"""
