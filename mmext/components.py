@@ -132,6 +132,11 @@ def arguments(component: Callable | None) -> set[str]:
     return names - {'self'}
 
 
+def accepts(part: dict, argument: str, scope: str | None) -> bool:
+    """Whether the component of a dict in a config is one of mmext and has an argument."""
+    return part['type'].startswith('mmext.') and argument in arguments(find_component(part['type'], scope))
+
+
 def takes_any(component: Callable) -> bool:
     """Whether a component from outside mmext takes ``**kwargs``, so that its valid arguments are unknown."""
     called = component.__init__ if inspect.isclass(component) else component

@@ -35,6 +35,8 @@ if TYPE_CHECKING:
 ROOMS = dict(mmdet='mmext.detection.task', mmaction='mmext.video.task', mmext='mmext.classification.task',
              mmengine='mmext.classification.task')
 ValLoss = Callable[[nn.Module, dict, Sequence], dict[str, torch.Tensor]]
+# The metrics whose results can be kept in a file.
+RESULTS = 'mmext.CocoMetric, mmext.Accuracy or mmext.ActionAccuracy'
 # What the size of a test's crops can be set for.
 CROPPED_FOLDERS = ('a config of class folders, whose test pipeline has a Resize of the short side and then a '
                    'CenterCrop')
@@ -295,45 +297,51 @@ class Task:
         """
         raise UserError('--tta: needs a detector or a classifier')
 
-    def keep_detections(self, config: Config, path: str | None, default: str) -> str | None:
-        """Makes the test of a detector write its detections to a file.
+    def results_file(self, config: Config, path: str | None, folder: str, report: bool) -> str | None:
+        """The file to which a test writes the detections, or the scores of all classes.
 
         Args:
-            config: The whole config, changed in place.
-            path: The file from ``--save-detections``.
-            default: The file to use if ``path`` is None.
+            config: The whole config.
+            path: The file from ``--save-detections`` or ``--save-scores``.
+            folder: The folder to use if ``path`` is None.
+            report: Whether a report is made from the file.
 
         Returns:
-            The path of the file; None if the model is not a detector.
+            The path of the file; None for no such file.
 
         Raises:
-            UserError: A path is given but the model is not a detector, or the file can't be written.
+            UserError: A path is given but there is nothing to write, or the file can't be written.
         """
         if path:
-            self.detection_metric(config, '--save-detections')
+            self.require_results(config, '--save-detections')
         return None
 
+    def require_results(self, config: Config, option: str) -> None:
+        """Raises UserError if no detections or scores result from a test of the config, which an option needs."""
+        raise UserError(f'{option}: it needs a test_evaluator of {RESULTS}, but this config has '
+                        f'{self.metric_of(config).type}')
+
     def evaluate_file(self, config: Config, path: str) -> dict[str, float]:
-        """Evaluates a file of detections in COCO's result format, without building the model.
+        """Evaluates a file of detections in COCO's result format, or of scores, without building the model.
 
         Args:
             config: The whole config; its annotation file and classes are used.
-            path: The file of detections.
+            path: The file.
 
         Returns:
             The metrics, under the same names as from ``engine.run.test``.
 
         Raises:
-            UserError: The config is not one of a detector, or the file is missing or malformed.
+            UserError: The config has no metric for such a file, or the file is missing or malformed.
         """
-        self.detection_metric(config, '--detections')
+        self.require_results(config, '--detections')
         return {}
 
     def require_report(self, config: Config, folder: str) -> None:
         """Raises UserError if ``write_report`` can't write a report on the test of this config into the folder."""
-        self.detection_metric(config, '--report')
+        self.require_results(config, '--report')
 
-    def write_report(self, config: Config, folder: str, title: str, detections: str, metrics: Mapping[str, float],
+    def write_report(self, config: Config, folder: str, title: str, results: str, metrics: Mapping[str, float],
                      history: Sequence[dict], score: float) -> Path:
         """Writes the HTML page of ``--report`` from the results of a test.
 
@@ -341,7 +349,7 @@ class Task:
             config: The whole config.
             folder: The folder for the page.
             title: The heading of the page.
-            detections: The file of detections.
+            results: The file of detections or scores.
             metrics: The metrics of the test.
             history: The records of the training, as returned by ``read_scalars``.
             score: The smallest score of detections in images and in the confusion matrix.

@@ -8,15 +8,19 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 from mmengine.config import Config
+from PIL import Image
 from torch import nn
 
-from mmext.classification.arrays import collate_images
+from mmext.classification.arrays import ArrayDataset, collate_images
 from mmext.classification.image_size import set_image_size
 from mmext.classification.metric import log_loss
 from mmext.classification.results import Classified, scores_by_name
+from mmext.classification.scored import Scored
 from mmext.config_tree import add_hook, kind_of, pipeline_of_test
+from mmext.data.decoding import NoImage, read_picture
 from mmext.errors import UserError
-from mmext.task import Task, ValLoss
+from mmext.report.pictures import shrunk
+from mmext.task import ValLoss
 
 if TYPE_CHECKING:
     from mmext.inference import Inferencer
@@ -25,12 +29,14 @@ IMAGE_READERS = ('LoadImage', 'LoadImageFromFile')
 ARRAY_STEPS = ('BatchCenterPad', 'BatchResize')  # of data sets of small images in memory, which are all of that size
 
 
-class Classification(Task):
+class Classification(Scored):
     """Classification of images with ``mmext.Classifier``."""
 
     name = 'classification'
     model_kind = 'classifier'
     base = 'Classifier'
+    accuracy = 'mmext.Accuracy'
+    samples = 'images'
     collate = staticmethod(collate_images)
 
     def counted_forward(self, model: nn.Module) -> Callable:
@@ -51,6 +57,23 @@ class Classification(Task):
             return dict(loss=log_loss(torch.stack([output['pred_scores'] for output in outputs]),
                                       [output['gt_label'] for output in outputs]))
         return losses
+
+    def source_of(self, dataset: Any, index: int) -> tuple[int, str | None]:
+        if isinstance(dataset, ArrayDataset):
+            return int(dataset.labels[index]), None
+        info = dataset.get_data_info(index)
+        return int(info['gt_label']), info['img_path']
+
+    def picture_of(self, dataset: Any, index: int) -> np.ndarray:
+        """The whole image, shrunk if it is large."""
+        if isinstance(dataset, ArrayDataset):
+            return np.ascontiguousarray(dataset.images[index].expand(3, -1, -1).permute(1, 2, 0).numpy())
+        path = dataset.get_data_info(index)['img_path']
+        try:
+            picture = read_picture(path)
+        except NoImage as error:
+            raise UserError(f'{path}: {error}') from None
+        return np.asarray(shrunk(Image.fromarray(picture[..., ::-1]))[0])
 
     def inference_pipeline(self, config: Config) -> list[dict]:
         """The test pipeline without its first transform, which reads the file.

@@ -1,4 +1,4 @@
-"""Evaluates a checkpoint, or a file of detections.
+"""Evaluates a checkpoint, or a file of detections or scores.
 
     mmext test configs/ssd300_iresnet50_coco.py work_dirs/.../epoch_130.pth --per-class --out metrics.json table.md
     mmext test configs/ssd300_iresnet50_coco.py --detections work_dirs/.../detections.json
@@ -7,7 +7,6 @@
 from __future__ import annotations
 
 import argparse
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,7 +23,7 @@ if TYPE_CHECKING:
 
 def build_parser(prog: str | None = None) -> argparse.ArgumentParser:
     parser = cli.IntermixedParser(
-        prog, description='Evaluate a checkpoint, or a file of detections, on the test set of a config.')
+        prog, description='Evaluate a checkpoint, or a file of detections or scores, on the test set of a config.')
     parser.add_argument('config', help='a file of configs/, or the config that training wrote to its work dir')
     parser.add_argument('checkpoint', nargs='?')
     add_flags(parser, FLAGS)
@@ -38,7 +37,7 @@ def check_args(args: argparse.Namespace) -> None:
                         f'{", not both" if args.checkpoint else " to evaluate"}')
     for one in TESTING if args.detections else ():
         if one.needs_model and one.is_given(getattr(args, one.dest)):
-            raise UserError(f'{one.name}: needs a checkpoint, and does not work with a file of detections')
+            raise UserError(f'{one.name}: needs a checkpoint, and does not work with a file of results')
     if args.fuse and (args.engine, args.dtype) != ('torch', 'fp32'):
         raise UserError('--fuse: not together with --engine or --dtype; the other engines fold batch norms themselves')
     if args.detections and args.launcher != 'none':
@@ -82,12 +81,13 @@ def main(args: argparse.Namespace) -> None:
         metrics = task.evaluate_file(config, kept)
     else:
         run.set_up(config, args.work_dir, cli.run_name(args.config, args.backbone), args.launcher)
-        kept = task.keep_detections(config, args.save_detections, os.path.join(config.work_dir, 'detections.json'))
+        kept = task.results_file(config, args.save_detections, config.work_dir, bool(args.report))
         if args.fuse:
             from mmext.engine.fusion import FuseHook
             fusing = FuseHook()
         hooks = [fusing] if fusing else engine_hooks(args)
-        metrics = run.test(config, args.checkpoint, skip_unreadable=args.skip_unreadable, hooks=hooks)
+        metrics = run.test(config, args.checkpoint, skip_unreadable=args.skip_unreadable, hooks=hooks,
+                           results_file=kept)
     if not is_main_process():
         return
     overall, classes = metric_tables.split_metrics(metrics)
@@ -98,9 +98,9 @@ def main(args: argparse.Namespace) -> None:
         print(f'metrics: {path}')
     if fusing and fusing.fused:
         print('fused:', describe_fusion(fusing.fused))
-    if args.report:
+    if args.report and kept:
         tested = Path(args.checkpoint or args.detections)
-        page = task.write_report(config, args.report, f'{Path(args.config).stem}: {tested}', kept or '', overall,
+        page = task.write_report(config, args.report, f'{Path(args.config).stem}: {tested}', kept, overall,
                                  scalars_if_any(tested.parent), args.show_score)
         print('report:', page)
     if args.show_dir:

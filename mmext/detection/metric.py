@@ -23,7 +23,8 @@ class CocoMetric(MMDetCocoMetric):
         ann_file: the ground truth, a COCO annotation file.
         per_class: add ``<class>/AP``, ``/AP50``, ``/AP75``, ``/images`` and ``/objects`` for each class.
         reference: use pycocotools even if hotcoco is installed.
-        detections_file: the file to which the detections are written in COCO's result format.
+        detections_file: the file to which the detections are written in COCO's result format. ``mmext test`` sets the
+            attribute ``results_file`` instead, so that no kept config names the file of another test.
         outfile_prefix: mmdet's name for the same; the file is ``<prefix>.bbox.json``.
         kwargs: the arguments of mmdet's ``CocoMetric``, except for those that select other metrics.
 
@@ -45,7 +46,7 @@ class CocoMetric(MMDetCocoMetric):
         self.truth = read_ground_truth(ann_file)
         self.per_class = per_class
         self.reference = reference
-        self.detections_file = detections_file or (f'{outfile_prefix}.bbox.json' if outfile_prefix else None)
+        self.results_file = detections_file or (f'{outfile_prefix}.bbox.json' if outfile_prefix else None)
 
     @BaseMetric.dataset_meta.setter
     def dataset_meta(self, dataset_meta: dict | None) -> None:
@@ -79,8 +80,8 @@ class CocoMetric(MMDetCocoMetric):
             print_log(f'{unseen} of the {len(self.truth.images)} images of {self.truth.path} are not in the data set '
                       '(indices, filter_cfg); they count as images without detections', 'current',
                       logging.WARNING)
-        if self.detections_file:
-            self.save_detections(self.detections_file, detections)
+        if self.results_file:
+            self.save_detections(self.results_file, detections)
         return evaluate(self.truth, detections, reference=self.reference, per_class=self.per_class)
 
     @staticmethod

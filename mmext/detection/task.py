@@ -112,18 +112,15 @@ class Detection(Task):
     def augment_test(self, config: Config, scales: Sequence[float]) -> None:
         augment_test(config, scales)
 
-    def keep_detections(self, config: Config, path: str | None, default: str) -> str | None:
-        """Writes detections to ``path``, to the config's ``outfile_prefix``, or else to ``default``.
-
-        A ``detections_file`` in the config comes from an earlier test and is replaced.
-        """
+    def results_file(self, config: Config, path: str | None, folder: str, report: bool) -> str | None:
+        """``path``, the file of the config's ``outfile_prefix``, or else ``detections.json`` in the folder."""
         metric = self.detection_metric(config, '--save-detections') if path else self.metric_of(config)
         if metric.type != BOXES:
             return None
         prefix = metric.get('outfile_prefix')
-        metric.detections_file = path or (f'{prefix}.bbox.json' if prefix else default)
-        require_target(metric.detections_file, '--save-detections')
-        return metric.detections_file
+        path = path or (f'{prefix}.bbox.json' if prefix else os.path.join(folder, 'detections.json'))
+        require_target(path, '--save-detections')
+        return path
 
     def evaluate_file(self, config: Config, path: str) -> dict[str, float]:
         metric = METRICS.build(self.detection_metric(config, '--detections'))
@@ -136,7 +133,7 @@ class Detection(Task):
         self.detection_metric(config, '--report')
         require_report(folder)
 
-    def write_report(self, config: Config, folder: str, title: str, detections: str, metrics: Mapping[str, float],
+    def write_report(self, config: Config, folder: str, title: str, results: str, metrics: Mapping[str, float],
                      history: Sequence[dict], score: float) -> Path:
         from mmext.detection.detections import read_detections
         from mmext.detection.evaluation import read_ground_truth
@@ -146,7 +143,7 @@ class Detection(Task):
         truth = read_ground_truth(annotations).of_classes(self.classes_of_test(config))
         dataset = datasets_of(config, 'test_dataloader')[0]
         images = os.path.join(dataset.get('data_root') or '', dataset.get('data_prefix', {}).get('img', ''))
-        return write_report(folder, title, annotations, images, read_detections(detections, truth), metrics=metrics,
+        return write_report(folder, title, annotations, images, read_detections(results, truth), metrics=metrics,
                             category_ids=truth.category_ids, paper=paper_row(config.get('model', {})), history=history,
                             score=score, data_root=dataset.get('data_root') or '')
 

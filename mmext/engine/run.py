@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
+from typing import Any
 
 import torch
 from mmengine.config import Config
@@ -19,7 +20,7 @@ from mmengine.runner import Runner
 from mmext.backbones.trained import AS_IN_TRAINING
 from mmext.backbones.weights import fitting_weights, require_match
 from mmext.checkpoints import read_checkpoint, weights_of
-from mmext.components import arguments, find_component
+from mmext.components import accepts
 from mmext.config_tree import datasets_of
 from mmext.data.once import forget
 from mmext.engine.batch import log_batch_size, scale_for_accumulation
@@ -71,11 +72,6 @@ def set_unreadable_log(config: Config, loader: str, log_name: str, on_error: str
                 part['log_file'] = os.path.join(config.work_dir, log_name)
                 if on_error:
                     part['on_error'] = on_error
-
-
-def accepts(part: dict, argument: str, scope: str | None) -> bool:
-    """Whether a component is one of mmext and has an argument."""
-    return part['type'].startswith('mmext.') and argument in arguments(find_component(part['type'], scope))
 
 
 def train(config: Config, *, resume: str | None = None, overwrite: bool = False,
@@ -198,7 +194,7 @@ def require_any_weights(model: torch.nn.Module, path: str) -> None:
 
 
 def test(config: Config, checkpoint: str, *, skip_unreadable: bool = False,
-         hooks: Sequence[Hook] = ()) -> dict[str, float]:
+         hooks: Sequence[Hook] = (), results_file: str | None = None) -> dict[str, float]:
     """Evaluates a checkpoint on the test set of a config that ``set_up`` has prepared.
 
     Args:
@@ -206,6 +202,7 @@ def test(config: Config, checkpoint: str, *, skip_unreadable: bool = False,
         checkpoint: a file with exactly the weights of the model.
         skip_unreadable: replace unreadable images or videos by black ones instead of failing.
         hooks: hooks in addition to those of the config.
+        results_file: the file for detections or scores, see ``Task.results_file``; None for none.
 
     Returns:
         The metrics by name.
@@ -214,10 +211,11 @@ def test(config: Config, checkpoint: str, *, skip_unreadable: bool = False,
         UserError: the checkpoint does not fit the model, or the data can't be used.
     """
     with disk_full_told(config.work_dir), failing_on_log_errors():
-        return run_test(config, checkpoint, skip_unreadable, hooks)
+        return run_test(config, checkpoint, skip_unreadable, hooks, results_file)
 
 
-def run_test(config: Config, checkpoint: str, skip_unreadable: bool, hooks: Sequence[Hook]) -> dict[str, float]:
+def run_test(config: Config, checkpoint: str, skip_unreadable: bool, hooks: Sequence[Hook],
+             results_file: str | None) -> dict[str, float]:
     """See ``test``."""
     weights = weights_of(read_checkpoint(checkpoint))
     config.load_from, config.resume = checkpoint, False
@@ -233,5 +231,8 @@ def run_test(config: Config, checkpoint: str, skip_unreadable: bool, hooks: Sequ
     build_testing(runner)
     for hook in hooks:
         runner.register_hook(hook)
+    if results_file:
+        loop: Any = runner.test_loop
+        next(metric for metric in loop.evaluator.metrics if hasattr(metric, 'results_file')).results_file = results_file
     forget()
     return runner.test()

@@ -42,8 +42,9 @@ def top_confusions(counts: np.ndarray, names: Sequence[str], limit: int = 15) ->
     pairs = np.argwhere(confused)
     order = np.lexsort((pairs[:, 1], pairs[:, 0], -confused[tuple(pairs.T)] / totals[pairs[:, 0]],
                         -confused[tuple(pairs.T)]))
+    chosen: list[tuple[int, int]] = [tuple(pair) for pair in pairs[order[:limit]].tolist()]
     return [Confusion(names[row], names[column], int(counts[row, column]), float(counts[row, column] / totals[row]))
-            for row, column in pairs[order[:limit]].tolist()]
+            for row, column in chosen]
 
 
 def most_confused(counts: np.ndarray, classes: int, limit: int) -> list[int]:

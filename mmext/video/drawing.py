@@ -111,6 +111,23 @@ def animation(videos: Sequence[Shown], title: str, columns: int = 4) -> list[Ima
     return pictures
 
 
+def frame_grid(frames: np.ndarray, count: int = 8, columns: int = 4) -> Image.Image:
+    """Draws some frames of a video in rows, in the order of time.
+
+    Args:
+        frames: RGB, uint8, (T, height, width, 3).
+        count: the greatest number of frames, evenly spread over the video.
+        columns: frames in a row.
+    """
+    images = [fitted(frame, THUMB) for frame in evenly_spread(frames, count)]
+    wide, high = images[0].width + GAP // 2, images[0].height + GAP // 2
+    columns = min(columns, len(images))
+    grid = Image.new('RGB', (columns * wide - GAP // 2, -(-len(images) // columns) * high - GAP // 2), 'white')
+    for i, image in enumerate(images):
+        grid.paste(image, (i % columns * wide, i // columns * high))
+    return grid
+
+
 def write_pictures(folder: str | Path, videos: Sequence[Shown], title: str) -> None:
     """Writes ``sheet.png`` and ``clips.gif`` into a folder, each completely or not at all."""
     sheet = contact_sheet(videos, title)

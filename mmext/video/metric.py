@@ -28,19 +28,14 @@ class ActionAccuracy(Accuracy):
 
         Args:
             data_batch: not used.
-            data_samples: dicts with pred_score (num_classes,) and gt_label (1,).
+            data_samples: dicts with pred_score (num_classes,) and gt_label (1,), and filename if the pipeline keeps it.
         """
-        super().process(data_batch, [dict(pred_scores=sample['pred_score'], gt_label=sample['gt_label'])
-                                     for sample in data_samples])
+        names = [sample.get('filename', '') for sample in data_samples]
+        super().process(dict(names=names), [dict(pred_scores=sample['pred_score'], gt_label=sample['gt_label'])
+                                            for sample in data_samples])
 
-    def compute_metrics(self, results: list[tuple[int, int]]) -> dict[str, float]:
-        """Computes the metrics, from 0 to 1, by their names without prefix.
-
-        Args:
-            results: (label, rank of the label's score) of all videos.
-        """
-        metrics = super().compute_metrics(results)
-        labels, found = np.array(results).reshape(-1, 2).T
+    def metrics_of(self, labels: np.ndarray, found: np.ndarray) -> dict[str, float]:
+        metrics = super().metrics_of(labels, found)
         metrics.update({f'error{k}': 1 - metrics[f'top{k}'] for k in self.topk})
         metrics['mean_class'] = float(np.mean([np.mean(found[labels == label] == 0) for label in np.unique(labels)]))
         return {name.replace('/images', '/videos'): value for name, value in metrics.items()}

@@ -15,6 +15,7 @@ from torch.utils.data import Dataset
 
 from mmext.classification.metric import log_loss
 from mmext.classification.results import scores_by_name
+from mmext.classification.scored import Scored
 from mmext.config_tree import kind_of, pipeline_of_test
 from mmext.data.checking import UNREADABLE, FileCheck, Trouble, infos_of
 from mmext.data.standard import read_with_ours
@@ -23,22 +24,22 @@ from mmext.data.video.prepare import check
 from mmext.errors import UserError
 from mmext.results import Result
 from mmext.samples import training_pipeline
-from mmext.task import Task, ValLoss, require_pixels
+from mmext.task import ValLoss, require_pixels
 from mmext.video.transforms import read_frame
 from mmext.video.views import limit_views, set_views
 
 if TYPE_CHECKING:
     from mmext.inference import Inferencer
 
-ACCURACY = 'mmext.ActionAccuracy'
 
-
-class Recognition(Task):
+class Recognition(Scored):
     """One action of each video, with mmaction2's recognizers."""
 
     name = 'recognition'
     model_kind = 'recognizer'
     base = 'BaseRecognizer'
+    accuracy = 'mmext.ActionAccuracy'
+    samples = 'videos'
     heads = ('cls_head', )
     resize_keeps_ratio = True
     head_arguments = dict(stage='head')
@@ -81,9 +82,24 @@ class Recognition(Task):
         return losses
 
     def drawing_hook(self, config: Config, folder: str, score: float) -> dict:
-        if self.metric_of(config).type != ACCURACY:
+        if self.metric_of(config).type != self.accuracy:
             return super().drawing_hook(config, folder, score)
         return dict(type='mmext.ShowVideosHook', out_dir=os.path.abspath(folder))
+
+    def source_of(self, dataset: Any, index: int) -> tuple[int, str | None]:
+        info = dataset.get_data_info(index)
+        return int(info['label']), info.get('filename') or info.get('frame_dir')
+
+    def picture_of(self, dataset: Any, index: int) -> np.ndarray:
+        """Frames of one view of the video, as the network sees it."""
+        from mmext.video.drawing import frame_grid
+        from mmext.video.hooks import frames_of
+
+        try:
+            inputs = dataset[index]['inputs']
+        except UserError as error:
+            raise UserError(str(error).partition('; mend')[0]) from None  # the advice is for a test
+        return np.asarray(frame_grid(frames_of(inputs)))
 
     def set_views(self, config: Config, views: str) -> None:
         set_views(config, views)

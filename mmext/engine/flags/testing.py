@@ -16,16 +16,22 @@ if TYPE_CHECKING:
 
 VIEWS_AT_ONCE = 10
 LEAST_SCALE = 0.1
-DETECTIONS = Flag('--detections',
-                  dict(metavar='FILE', help="evaluate this file in COCO's result format, without a model"),
-                  docs='instead of a checkpoint: evaluates a file of detections, without the model')
+DETECTIONS = Flag(
+    '--detections', dict(metavar='FILE', help="evaluate this file of detections in COCO's result format, or of scores "
+                         'that --save-scores has written, without a model'), also=('--scores', ),
+    shown='--detections FILE, --scores FILE',
+    docs='instead of a checkpoint: evaluates a file of detections, or of a classifier\'s or recognizer\'s scores, '
+    'without the model')
 OUT = Flag('--out', dict(nargs='+', action='extend', default=[], metavar='FILE',
                          help='write the metrics to these files: *.json, *.md or both'), shown='--out FILE ...',
            docs='writes the metrics as `.json` (unrounded fractions of 1, -1 for undefined metrics) and as `.md`, a '
            'table for a paper')
 SAVE_DETECTIONS = Flag('--save-detections', dict(
-    metavar='FILE', help='write the detections to this file (default: <work dir>/detections.json)'), needs_model=True,
-    docs='the file for the detections; by default `<work dir>/detections.json`')
+    metavar='FILE', help='write the detections, or the scores of all classes, to this file (default: <work '
+    'dir>/detections.json; with --report, <work dir>/scores.npz)'), needs_model=True, also=('--save-scores', ),
+    shown='--save-detections FILE, --save-scores FILE',
+    docs='the file for the detections, by default `<work dir>/detections.json`; for a classifier or recognizer the '
+    'file for the scores of all classes, with `--report` by default `<work dir>/scores.npz`')
 FUSE = Flag('--fuse', dict(
     action='store_true', help='fold batch norms into convolutions, compare the outputs, and print the speed-up'),
     needs_model=True)
@@ -76,8 +82,8 @@ def reference(config: Config, value: bool, given: argparse.Namespace) -> None:
     task_of(config).detection_metric(config, '--reference').reference = True
 
 
-@flag('--report', metavar='DIR', help='write DIR/index.html about a detector: metrics, curves, errors, confusion, '
-      'calibration, pictures', docs='writes `DIR/index.html`, a self-contained page about a detector')
+@flag('--report', metavar='DIR', help='write DIR/index.html about the model: metrics, errors, confusion, calibration, '
+      'pictures, curves', docs='writes `DIR/index.html`, a self-contained page about the model')
 def report(config: Config, folder: str, given: argparse.Namespace) -> None:
     """Raises a UserError if there is no report for the config's task, or the folder is not writable."""
     task_of(config).require_report(config, folder)

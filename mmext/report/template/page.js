@@ -14,7 +14,7 @@ for (const table of document.querySelectorAll('table.sortable')) {
       for (const other of table.tHead.rows[0].cells) other.removeAttribute('aria-sort');
       head.setAttribute('aria-sort', rising ? 'ascending' : 'descending');
       const sign = rising ? 1 : -1;
-      const compare = (a, b) => typeof a === 'string' ? a.localeCompare(b) : a - b;
+      const compare = (a, b) => typeof a === 'number' && typeof b === 'number' ? a - b : String(a).localeCompare(String(b));
       body.append(...[...body.rows].sort((a, b) => sign * compare(value(a, column), value(b, column))));
     });
   });
