@@ -50,7 +50,12 @@ def condensed_plot(counts: np.ndarray, classes: int) -> Markup | None:
 
 
 def calibration_section(bins: Sequence[dict], error: float, what: str) -> dict:
-    """The reliability diagram; see ``plots.reliability``. ``error`` is the expected calibration error."""
+    """The reliability diagram; see ``plots.reliability``. ``error`` is the expected calibration error.
+
+    Without bins there is no diagram.
+    """
+    if not bins:
+        return dict(reliability=None)
     alt = (f'Reliability diagram: of {what} with a score, the share that is right; expected calibration error '
            f'{percent(error)} %')
     return dict(reliability=inline_svg('reliability', alt, (380, 330), lambda figure: plots.reliability(

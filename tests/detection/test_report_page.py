@@ -5,8 +5,6 @@ from __future__ import annotations
 import base64
 import io
 import json
-import re
-from html.parser import HTMLParser
 from pathlib import Path
 
 import numpy as np
@@ -20,57 +18,12 @@ from mmext.detection.report.analysis import analyse
 from mmext.detection.report.page import metric_rows
 from mmext.errors import UserError
 from mmext.report.page import percent, points
+from tests.html_page import Page
 
 NAMES = ['cat', '<b>dog</b> & "co" $x_', 'a_name_of_no_less_than_' * 4]
 TITLE = 'A <model> & more'
 HISTORY = [dict(mode='train', iter=i, epoch=1, loss=9 - i, loss_cls=5 - i, loss_bbox=4.0, lr=0.1) for i in range(4)]
 HISTORY += [dict(mode='val', iter=3, epoch=1, **{'coco/AP': 0.25, 'coco/AP50': 0.5, 'coco/APs': -1.0})]
-VOID = {'meta', 'img', 'path', 'use', 'image', 'link', 'br', 'rect'}
-
-
-class Page(HTMLParser):
-    """Tables by their id as rows of cells, every tag with its attributes, the text outside of style and script."""
-
-    def __init__(self, text: str) -> None:
-        super().__init__()
-        self.tables: dict[str, list[list[str]]] = {}
-        self.tags: list[tuple[str, dict]] = []
-        self.open: list[str] = []
-        self.table = self.cell = None
-        self.text = ''
-        self.feed(text)
-        self.close()
-
-    def handle_starttag(self, tag: str, attributes: list) -> None:
-        attributes = dict(attributes)
-        self.tags.append((tag, attributes))
-        if tag not in VOID:
-            self.open.append(tag)
-        if tag == 'table':
-            self.table = self.tables.setdefault(attributes['id'], [])
-        elif tag == 'tr':
-            self.table.append([])
-        elif tag in ('td', 'th'):
-            self.table[-1].append('')
-
-    def handle_startendtag(self, tag: str, attributes: list) -> None:
-        self.tags.append((tag, dict(attributes)))
-
-    def handle_endtag(self, tag: str) -> None:
-        if tag not in VOID:
-            assert self.open.pop() == tag
-        if tag == 'table':
-            self.table = None
-
-    def handle_data(self, data: str) -> None:
-        if self.open and self.open[-1] not in ('style', 'script'):
-            self.text += data
-        if self.table and self.table[-1] and {'td', 'th'} & set(self.open):
-            self.table[-1][-1] += data
-
-    def rows(self, table: str) -> list[list[str]]:
-        """Without the head."""
-        return self.tables[table][1:]
 
 
 @pytest.fixture(scope='module')
@@ -110,15 +63,7 @@ def analysis(data: dict):
 
 def test_page_needs_nothing_else(page: Page, report: Path):
     assert [path.name for path in report.parent.iterdir()] == ['index.html']
-    assert not page.open
-    for tag, attributes in page.tags:
-        assert tag not in ('link', 'iframe', 'object', 'embed', 'base'), tag
-        for name in ('src', 'href', 'xlink:href', 'srcset', 'data', 'action', 'poster'):
-            assert attributes.get(name, '#').startswith(('#', 'data:image/')), (tag, name, attributes[name][:80])
-    assert not [attributes for tag, attributes in page.tags if tag == 'script' and attributes]
-    text = report.read_text()
-    assert '@import' not in text and not re.search(r'url\((?!#)', text) and 'http://' not in text
-    assert any("default-src 'none'" in attributes.get('content', '') for tag, attributes in page.tags if tag == 'meta')
+    page.assert_self_contained()
 
 
 def test_every_picture_has_a_text_and_every_reference_a_target(page: Page):
@@ -127,13 +72,7 @@ def test_every_picture_has_a_text_and_every_reference_a_target(page: Page):
     assert len(pictures) == 4 and all(len(attributes['alt']) > 20 for attributes in pictures)
     assert len(plots) == 4 + 3 + 3
     assert all(attributes['role'] == 'img' and len(attributes['aria-label']) > 20 for attributes in plots)
-    ids = [attributes['id'] for _, attributes in page.tags if 'id' in attributes]
-    assert len(set(ids)) == len(ids)
-    used = {value[1:] for _, attributes in page.tags for name, value in attributes.items() if name.endswith('href')
-            and value.startswith('#')}
-    used |= {match for _, attributes in page.tags for value in attributes.values()
-             for match in re.findall(r'url\(#([^)]+)\)', value or '')}
-    assert used <= set(ids)
+    page.assert_references()
 
 
 def test_names_are_text(page: Page):

@@ -12,6 +12,7 @@ import torch
 from mmext.classification import Classifier
 from tests.classification.helpers import write_folders
 from tests.conftest import ROOT, error_line
+from tests.html_page import Page
 from tests.tools.helpers import here, succeeded
 
 CONFIG = ROOT / 'configs' / 'classification' / 'iresnet_imagenet.py'
@@ -35,6 +36,9 @@ def test_a_few_classes(classes: int, flags: tuple, told: str, tmp_path_factory: 
 
     for size in ((), ('--img-size', 320)):
         metrics, shapes = measured(place, size)
+        again = ('--scores', place / 'test' / 'scores.npz', '--per-class', '--out', place / 'again.json')
+        succeeded(here('test.py', CONFIG, *again, '--report', place / 'again'))
+        assert json.loads((place / 'again.json').read_text()) == metrics
         assert set(metrics) == {'top1', 'error1', 'per_class'} and set(metrics['per_class']) == set(names)
         assert metrics['top1'] * 2 * classes in range(2 * classes + 1)
         assert shapes == {(3, *[320 if size else 224] * 2)}
@@ -50,9 +54,16 @@ def measured(place: Path, size: tuple) -> tuple[dict, set[tuple[int, ...]]]:
 
     with mock.patch.object(Classifier, 'forward', seen):
         succeeded(here('test.py', CONFIG, place / 'run' / 'epoch_1.pth', '--data-root', place, '--classes', 'auto',
-                       '--work-dir', place / 'test', '--out', place / 'metrics.json', '--per-class', *size,
-                       '--cfg-options', IN_THIS_PROCESS[2]))
+                       '--work-dir', place / 'test', '--out', place / 'metrics.json', '--per-class', '--report',
+                       place / 'page', *size, '--cfg-options', IN_THIS_PROCESS[2]))
+    page = Page((place / 'page' / 'index.html').read_text())
+    assert len([tag for tag, _ in page.tags if tag == 'img']) == sum(images_of_classes(page)) > 0
     return json.loads((place / 'metrics.json').read_text()), shapes
+
+
+def images_of_classes(page: Page) -> list[int]:
+    """The number of images of each class in the table of classes."""
+    return [int(row[2]) for row in page.rows('class-table')]
 
 
 def test_sizes_that_there_are_not(tmp_path: Path):

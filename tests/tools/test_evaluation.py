@@ -160,12 +160,20 @@ def test_options_may_stand_before_the_checkpoint(data: Path):
     assert 'not both' in line, 'the argument after the options is seen'
 
 
+def test_what_only_detectors_have(tmp_path: Path):
+    line = error_line(here('test.py', ROOT / CLASSIFIER, 'x.pth', '--reference', '--work-dir', tmp_path))
+    assert '--reference: it is for detections of boxes' in line and 'mmext.Accuracy' in line
+
+
 @pytest.mark.parametrize('option, flags', [
-    ('--detections', ('--detections', 'x')), ('--save-detections', ('x.pth', '--save-detections', 'x')),
-    ('--reference', ('x.pth', '--reference')), ('--report', ('x.pth', '--report', 'page'))])
-def test_what_only_detectors_have(tmp_path: Path, option: str, flags: tuple):
-    done = here('test.py', ROOT / CLASSIFIER, *flags, '--work-dir', tmp_path)
-    assert f'{option}: it is for detections of boxes' in error_line(done) and 'mmext.Accuracy' in error_line(done)
+    ('--scores', ('--scores', 'x')), ('--save-scores', ('x.pth', '--save-scores', 'x')),
+    ('--report', ('x.pth', '--report', 'page'))])
+def test_what_needs_the_scores_of_our_metric(tmp_path: Path, option: str, flags: tuple):
+    (tmp_path / 'c.py').write_text(f"_base_ = '{ROOT / CLASSIFIER}'\n"
+                                   "test_evaluator = dict(_delete_=True, type='DumpResults', out_file_path='x.pkl')\n")
+    line = error_line(here('test.py', tmp_path / 'c.py', *flags, '--work-dir', tmp_path))
+    assert f'{option}: it needs the scores that mmext.Accuracy collects' in line and 'DumpResults' in line
+
 
 
 def test_metrics_of_masks_stay_mmdets():

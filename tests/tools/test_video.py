@@ -13,6 +13,7 @@ from PIL import Image
 
 from mmext import create_classifier
 from tests.conftest import ROOT, error_line
+from tests.html_page import Page
 from tests.tools.helpers import here, succeeded
 from tests.video.clips import number_of, whole, write, write_sound
 
@@ -92,8 +93,14 @@ def test_testing_names_them_and_fails(trained: tuple[Path, str], configs: Path, 
     test = ('test.py', trained[0] / 'iresnet3d50_kinetics400.py', trained[0] / 'epoch_1.pth', '--work-dir', tmp_path)
     line = error_line(here(*test))
     assert 'v 2.mp4: unreadable video' in line and '--skip-unreadable' in line
-    printed = succeeded(here(*test, '--skip-unreadable', '--per-class', '--out', tmp_path / 'metrics.json'))
+    printed = succeeded(here(*test, '--skip-unreadable', '--per-class', '--out', tmp_path / 'metrics.json', '--report',
+                             tmp_path / 'page'))
     assert '1 unreadable file(s)' in printed
+    page = Page((tmp_path / 'page' / 'index.html').read_text())
+    page.assert_self_contained()
+    assert len([tag for tag, _ in page.tags if tag == 'img']) == 3
+    assert '1 of these videos could not be read' in page.text and 'v 2.mp4: unreadable video' in page.text
+    assert 'Accuracy of training batches' in page.text and 'running' in page.text
     metrics = json.loads((tmp_path / 'metrics.json').read_text())
     assert {name: row['videos'] for name, row in metrics.pop('per_class').items()} == dict(running=2, jumping=1,
                                                                                           sleeping=1)
@@ -107,8 +114,10 @@ def test_a_missing_held_out_video(trained: tuple[Path, str], kinetics: Path, tmp
     test = ('test.py', trained[0] / 'iresnet3d50_kinetics400.py', trained[0] / 'epoch_1.pth', '--work-dir',
             tmp_path / 'w', '--data-root', data)
     assert '1 of the 4 videos' in error_line(here(*test))
-    printed = succeeded(here(*test, '--skip-unreadable', '--views', '1x1', '--out', tmp_path / 'm.json'))
+    printed = succeeded(here(*test, '--skip-unreadable', '--views', '1x1', '--out', tmp_path / 'm.json', '--report',
+                             tmp_path / 'page'))
     assert '2 unreadable file(s)' in printed and (tmp_path / 'm.json').is_file()
+    assert '2 of these videos could not be read' in (tmp_path / 'page' / 'index.html').read_text()
 
 
 def test_resumed_training_is_the_uninterrupted_one(configs: Path, kinetics: Path, tmp_path: Path) -> None:
