@@ -86,6 +86,8 @@ def main(args: argparse.Namespace) -> None:
             from mmext.engine.fusion import FuseHook
             fusing = FuseHook()
         hooks = [fusing] if fusing else engine_hooks(args)
+        if args.show_dir:
+            hooks = [*hooks, task.drawing_hook(config, args.show_dir, args.show_score)]
         metrics = run.test(config, args.checkpoint, skip_unreadable=args.skip_unreadable, hooks=hooks,
                            results_file=kept)
     if not is_main_process():

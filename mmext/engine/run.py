@@ -16,6 +16,7 @@ from mmengine.dist import all_gather_object
 from mmengine.hooks import Hook
 from mmengine.logging import print_log
 from mmengine.runner import Runner
+from torch.utils.data import DataLoader
 
 from mmext.backbones.trained import AS_IN_TRAINING
 from mmext.backbones.weights import fitting_weights, require_match
@@ -23,11 +24,14 @@ from mmext.checkpoints import read_checkpoint, weights_of
 from mmext.components import accepts
 from mmext.config_tree import datasets_of
 from mmext.data.once import forget
+from mmext.data.unreadable import Reader
+from mmext.engine.agreement import leaves
 from mmext.engine.batch import log_batch_size, scale_for_accumulation
 from mmext.engine.build import build_runner, build_testing, build_training, explained_build_errors
 from mmext.engine.data_checks import require_test_data, require_training_data
 from mmext.engine.hooks.history import HistoryHook
 from mmext.engine.hooks.unreadable import TEST_LOG, TRAIN_LOG
+from mmext.engine.kept_config import keep_config
 from mmext.engine.launch import prepare_processes
 from mmext.engine.resume.interrupts import Signals
 from mmext.engine.resume.position import ResumableLoop
@@ -63,15 +67,20 @@ def set_up(config: Config, work_dir: str | None, default_name: str, launcher: st
     require_writable(config.work_dir)
 
 
-def set_unreadable_log(config: Config, loader: str, log_name: str, on_error: str | None = None) -> None:
-    """Sets the log of a loader's unreadable files in the work dir, and their handling if ``on_error`` is given."""
-    scope = config.get('default_scope')
+def set_on_error(config: Config, loader: str, on_error: str) -> None:
+    """Sets what happens with the unreadable files of a loader: 'raise' or 'blank'."""
     for dataset in datasets_of(config, loader):
         for part in (dataset, *dataset['pipeline']):
-            if accepts(part, 'log_file', scope):
-                part['log_file'] = os.path.join(config.work_dir, log_name)
-                if on_error:
-                    part['on_error'] = on_error
+            if accepts(part, 'log_file', config.get('default_scope')):
+                part['on_error'] = on_error
+
+
+def log_unreadable(loader: DataLoader, path: str | Path) -> None:
+    """Has the data sets of a loader, which has not been iterated over yet, record their unreadable files in a log."""
+    for dataset in leaves(loader.dataset):
+        for step in getattr(getattr(dataset, 'pipeline', None), 'transforms', ()):
+            if isinstance(step, Reader):
+                step.log_file = str(path)
 
 
 def train(config: Config, *, resume: str | None = None, overwrite: bool = False,
@@ -100,6 +109,7 @@ def train(config: Config, *, resume: str | None = None, overwrite: bool = False,
         if is_first(config):
             for place in {config.work_dir, folder}:
                 remove_unfinished_files(place)
+        load_from = initial_checkpoint(config)
         choose_checkpoint(config, folder, resume, overwrite)
         saved = None
         if config.get('resume'):
@@ -108,7 +118,7 @@ def train(config: Config, *, resume: str | None = None, overwrite: bool = False,
                 if is_first(config):
                     print_log(f'{config.load_from}: {saved.finished}; nothing is trained', 'current')
                 return None
-        return run_training(config, folder, saved, overwrite and not config.resume, signals)
+        return run_training(config, folder, saved, overwrite and not config.resume, signals, load_from)
 
 
 def is_first(config: Config) -> bool:
@@ -131,17 +141,25 @@ def choose_checkpoint(config: Config, folder: str, resume: str | None, overwrite
         require_unused(folder)
 
 
-def run_training(config: Config, folder: str, saved: ResumePoint | None, start_anew: bool, signals: Signals) -> Runner:
+def initial_checkpoint(config: Config) -> str | None:
+    """The checkpoint of initial weights that a config names; None if it names none, or one to resume from."""
+    return None if config.get('resume') else config.get('load_from')
+
+
+def run_training(config: Config, folder: str, saved: ResumePoint | None, start_anew: bool, signals: Signals,
+                 load_from: str | None) -> Runner:
     """Trains in a work dir that this run has locked; see ``train``."""
     if saved is None and is_first(config):
         Path(config.work_dir, TRAIN_LOG).unlink(missing_ok=True)
-    set_unreadable_log(config, 'train_dataloader', TRAIN_LOG)
-    set_unreadable_log(config, 'val_dataloader', TRAIN_LOG, 'blank')  # one such file does not stop a training
+    set_on_error(config, 'val_dataloader', 'blank')  # one such file does not stop a training
     runner = build_runner(config)
+    keep_config(config, load_from)
     require_same_start(config)
     with explained_build_errors(config):
         require_training_data(runner, unwrap_model(runner.model))
     build_training(runner)
+    for loader in (runner.train_dataloader, *([runner.val_dataloader] if runner._val_loop is not None else [])):
+        log_unreadable(loader, Path(config.work_dir, TRAIN_LOG))
     if saved:
         saved.apply_to(runner)
     elif config.get('load_from'):
@@ -194,14 +212,14 @@ def require_any_weights(model: torch.nn.Module, path: str) -> None:
 
 
 def test(config: Config, checkpoint: str, *, skip_unreadable: bool = False,
-         hooks: Sequence[Hook] = (), results_file: str | None = None) -> dict[str, float]:
+         hooks: Sequence[Hook | dict] = (), results_file: str | None = None) -> dict[str, float]:
     """Evaluates a checkpoint on the test set of a config that ``set_up`` has prepared.
 
     Args:
         config: the whole config.
         checkpoint: a file with exactly the weights of the model.
         skip_unreadable: replace unreadable images or videos by black ones instead of failing.
-        hooks: hooks in addition to those of the config.
+        hooks: hooks, or their configs, in addition to those of the config.
         results_file: the file for detections or scores, see ``Task.results_file``; None for none.
 
     Returns:
@@ -214,21 +232,24 @@ def test(config: Config, checkpoint: str, *, skip_unreadable: bool = False,
         return run_test(config, checkpoint, skip_unreadable, hooks, results_file)
 
 
-def run_test(config: Config, checkpoint: str, skip_unreadable: bool, hooks: Sequence[Hook],
+def run_test(config: Config, checkpoint: str, skip_unreadable: bool, hooks: Sequence[Hook | dict],
              results_file: str | None) -> dict[str, float]:
     """See ``test``."""
     weights = weights_of(read_checkpoint(checkpoint))
+    load_from = initial_checkpoint(config)
     config.load_from, config.resume = checkpoint, False
     Path(config.work_dir, TEST_LOG).unlink(missing_ok=True)
-    set_unreadable_log(config, 'test_dataloader', TEST_LOG, 'blank' if skip_unreadable else 'raise')
+    set_on_error(config, 'test_dataloader', 'blank' if skip_unreadable else 'raise')
     for dataset in datasets_of(config, 'test_dataloader') if skip_unreadable else []:
         if accepts(dataset, 'on_missing', config.get('default_scope')):
             dataset['on_missing'] = 'blank'
     runner = build_runner(config)
+    keep_config(config, load_from)
     require_match(unwrap_model(runner.model), weights, checkpoint, AS_IN_TRAINING)
     with explained_build_errors(config):
         require_test_data(runner, unwrap_model(runner.model))
     build_testing(runner)
+    log_unreadable(runner.test_dataloader, Path(config.work_dir, TEST_LOG))
     for hook in hooks:
         runner.register_hook(hook)
     if results_file:

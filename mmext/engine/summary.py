@@ -20,7 +20,10 @@ from mmext.engine.wrapper import unwrap_model
 
 
 class BriefRunner(Runner):
-    """mmengine's runner, which writes its long texts to the log file alone: environment, config, order of the hooks."""
+    """mmengine's runner, which writes its long texts to the log file alone: environment, config, order of the hooks.
+
+    It leaves the config in the work dir to ``kept_config.keep_config``.
+    """
 
     def build_logger(self, *args: Any, **kwargs: Any) -> MMLogger:
         logger = super().build_logger(*args, **kwargs)
@@ -28,6 +31,9 @@ class BriefRunner(Runner):
             if not isinstance(handler, logging.FileHandler):
                 handler.addFilter(is_for_the_screen)
         return logger
+
+    def dump_config(self) -> None:
+        """Writes nothing."""
 
 
 def is_for_the_screen(record: logging.LogRecord) -> bool:

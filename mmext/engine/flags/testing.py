@@ -92,10 +92,12 @@ def report(config: Config, folder: str, given: argparse.Namespace) -> None:
 @flag('--show-dir', metavar='DIR', needs_model=True,
       help='draw every image with ground truth beside detections, or some right and wrong videos, into this folder')
 def show_dir(config: Config, folder: str, given: argparse.Namespace) -> None:
-    """Sets the drawing hook. Raises a UserError if the task has none, or the folder is not writable."""
+    """Raises a UserError if the task has no drawing hook, which the command hands to the test, or the folder is not
+    writable.
+    """
     from mmext.files import require_writable
 
-    config.default_hooks.visualization = task_of(config).drawing_hook(config, folder, given.show_score)
+    task_of(config).drawing_hook(config, folder, given.show_score)
     require_writable(folder, '--show-dir')
 
 
