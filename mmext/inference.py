@@ -15,7 +15,7 @@ from mmengine.registry import init_default_scope
 from PIL import Image
 
 from mmext.backbones.trained import Trained, choose_device
-from mmext.data.inputs import files_in
+from mmext.data.inputs import files_in, require_local
 from mmext.errors import UserError
 from mmext.results import Result
 from mmext.task import task_of
@@ -74,8 +74,7 @@ class Inferencer:
 
     def infer_path(self, name: str) -> Result | list[Result]:
         """Returns the result for a file, or those for the files in a folder."""
-        if '://' in name:
-            raise UserError(f'{name}: URLs are not read; download the file first')
+        require_local(name)
         path = Path(name)
         if not path.is_dir():
             if not path.exists():

@@ -16,6 +16,7 @@ import torch
 from mmengine.config import Config
 
 from mmext import compat
+from mmext.errors import UserError
 from tests.conftest import run
 
 
@@ -100,6 +101,38 @@ def test_without_the_repair_mmext_s_configs_are_not_found():
     assert without.returncode and 'relative config path' in without.stderr, 'mended upstream? then delete the repair'
     assert run('-c', f'import mmext; {code}').stdout.strip() == 'SingleStageDetector' == run(
         '-c', code.replace('; ', '; import mmext; ', 1)).stdout.strip()
+
+
+def test_what_builds_mmext_s_models_or_finds_names_is_left_alone():
+    def get_model(path: str) -> None: ...
+
+    def find_latest_checkpoint(path: str) -> str:
+        return os.path.basename(path)
+
+    mended = SimpleNamespace(get_model=get_model, find_latest_checkpoint=find_latest_checkpoint)
+    compat.mmengine.build_mmext_models(mended)
+    compat.mmengine.find_named_checkpoints(mended)
+    assert (mended.get_model, mended.find_latest_checkpoint) == (get_model, find_latest_checkpoint)
+
+
+def test_the_last_checkpoint_by_its_path_or_by_its_name(tmp_path: Path):
+    from mmengine.runner import find_latest_checkpoint
+
+    (tmp_path / 'a' / 'epoch_1.pth').parent.mkdir()
+    (tmp_path / 'a' / 'epoch_1.pth').touch()
+    assert find_latest_checkpoint(str(tmp_path)) is None
+    for written, found in ((str(tmp_path / 'a' / 'epoch_1.pth'), tmp_path / 'a' / 'epoch_1.pth'),
+                           ('epoch_1.pth', tmp_path / 'a' / 'epoch_1.pth'),
+                           ('/moved/epoch_1.pth', tmp_path / 'a' / 'epoch_1.pth'), ('epoch_2.pth', 'epoch_2.pth')):
+        (tmp_path / 'a' / 'last_checkpoint').write_text(written)
+        assert find_latest_checkpoint(str(tmp_path / 'a')) == str(found)
+
+
+def test_trained_weights_of_a_config_s_name_are_refused():
+    from mmengine import hub
+
+    with pytest.raises(UserError, match='no trained weights'):
+        hub.get_model('mmext::ssd300_iresnet50_coco.py', pretrained=True)
 
 
 def test_ssd_head_with_a_loss_cls_is_left_alone():

@@ -10,7 +10,7 @@ import torch
 from mmengine.evaluator import BaseMetric
 from mmengine.logging import print_log
 
-from mmext.classification.scores import Scores, read_scores, write_scores
+from mmext.classification.scores import SavedScores, read_scores, write_scores
 from mmext.errors import DiskFull, UserError, shorten
 from mmext.registry import METRICS
 
@@ -124,7 +124,7 @@ class Accuracy(BaseMetric):
         scores = np.stack([result[3] for result in results])
         classes = (self.dataset_meta or {}).get('classes') or range(scores.shape[1])
         try:
-            write_scores(path, Scores(scores, labels, [result[2] for result in results], list(map(str, classes))))
+            write_scores(path, SavedScores(scores, labels, [result[2] for result in results], list(map(str, classes))))
         except (OSError, DiskFull) as error:
             reason = getattr(error, 'strerror', None) or error
             print_log(f'{path}: the scores are not saved ({reason})', 'current', logging.ERROR)

@@ -16,7 +16,7 @@ ARRAYS = ('scores', 'labels', 'names', 'classes')
 
 
 @dataclass(frozen=True)
-class Scores:
+class SavedScores:
     """What a classifier or recognizer says of the samples of a test set, in the order of the set.
 
     Attributes:
@@ -32,7 +32,7 @@ class Scores:
     classes: list[str]
 
 
-def write_scores(path: str | Path, scores: Scores) -> None:
+def write_scores(path: str | Path, scores: SavedScores) -> None:
     """Writes scores as an ``.npz`` file of the arrays ``scores``, ``labels``, ``names`` and ``classes``, atomically."""
     def write(temporary: Path) -> None:
         with open(temporary, 'wb') as file:  # np.savez would add a suffix to a path
@@ -42,7 +42,7 @@ def write_scores(path: str | Path, scores: Scores) -> None:
     write_whole(path, write)
 
 
-def read_scores(path: str | Path) -> Scores:
+def read_scores(path: str | Path) -> SavedScores:
     """Reads and checks a file of ``write_scores``. No code in it is run.
 
     Raises:
@@ -63,7 +63,7 @@ def read_scores(path: str | Path) -> Scores:
     if wrong:
         raise UserError(f'{path}: {wrong}; need a file of --save-scores')
     require_names(classes.tolist(), path)
-    return Scores(scores.astype(np.float32, copy=False), labels.astype(np.int64), names.tolist(), classes.tolist())
+    return SavedScores(scores.astype(np.float32, copy=False), labels.astype(np.int64), names.tolist(), classes.tolist())
 
 
 def fault(scores: np.ndarray, labels: np.ndarray, names: np.ndarray, classes: np.ndarray) -> str | None:

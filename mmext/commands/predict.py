@@ -97,13 +97,20 @@ def main(args: argparse.Namespace) -> int:
 
 
 def split_paths(paths: list[str]) -> tuple[str | None, str, list[Path]]:
-    """The config, if there is one, the checkpoint and the inputs. Raises UserError if one of them is missing."""
+    """The config, if there is one, the checkpoint and the inputs.
+
+    Raises:
+        UserError: One of them is missing, or an input is a URL.
+    """
+    from mmext.data.inputs import require_local
     from mmext.engine.config import is_config
 
     config, rest = (paths[0], paths[1:]) if is_config(paths[0]) else (None, paths)
     if len(rest) < 2:
         missing = 'images or videos' if rest else 'a checkpoint, and images or videos'
         raise UserError(f'{paths[-1]}: give {missing} after it, as in mmext predict epoch_10.pth pictures/')
+    for path in rest[1:]:
+        require_local(path)
     return config, rest[0], [Path(path) for path in rest[1:]]
 
 

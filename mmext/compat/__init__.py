@@ -40,6 +40,8 @@ def install() -> None:
     repairs.after('mmengine.config.utils', mmengine.accept_mmext_configs)
     repairs.after('mmengine.config.config', mmengine.keep_default_scope)
     repairs.after('mmengine.config.config', mmengine.cache_config_layout)
+    repairs.after('mmengine.hub.hub', mmengine.build_mmext_models)
+    repairs.after('mmengine.runner.checkpoint', mmengine.find_named_checkpoints)
     repairs.after('mmdet.models.dense_heads.ssd_head', mmdet.add_loss_cls_to_ssd_head)
     repairs.after('torch', checkpoints.allow_history_buffer_in_checkpoints)
     repairs.after('mmengine.runner.checkpoint', checkpoints.keep_checkpoints_from_running_code)

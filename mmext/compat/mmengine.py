@@ -11,6 +11,7 @@ from collections.abc import Callable
 from types import ModuleType
 
 from mmext.compat.notes import note
+from mmext.errors import UserError
 
 
 def find_packages_without_pkg_resources(module: ModuleType) -> None:
@@ -127,6 +128,55 @@ def keep_default_scope(module: ModuleType) -> None:
 
     config._get_cfg_path = staticmethod(get_path_without_scope)
     note(keep_default_scope, "bases from 'mmext::' keep their default_scope")
+
+
+def build_mmext_models(module: ModuleType) -> None:
+    """No module named 'mmext.utils', at ``get_model('mmext::ssd300_iresnet50_coco.py')``.
+
+    mmengine searches the types of a package's config in that package's registries, after calling the function
+    ``register_all_modules`` of its module ``utils``. The types of our configs are found by their ``default_scope``, see
+    ``keep_default_scope``. No issue is known.
+    """
+    original = module.get_model
+    if 'import_module' not in original.__code__.co_names:
+        return
+
+    def get_model_by_scope(cfg_path: str, pretrained: bool = False, **kwargs: object) -> object:
+        if cfg_path.partition('::')[0] != 'mmext':
+            return original(cfg_path, pretrained, **kwargs)
+        if pretrained:
+            raise UserError(f'{cfg_path}: no trained weights are published for it; leave out pretrained=True, and load '
+                            'the weights from a file')
+        config = module.get_config(cfg_path)
+        with module.DefaultScope.overwrite_default_scope(config.get('default_scope') or 'mmengine'):
+            return module.MODELS.build(config.model, default_args=kwargs)
+
+    get_model_by_scope.__doc__ = original.__doc__
+    for place in (module, sys.modules.get('mmengine.hub')):
+        if place is not None:
+            vars(place)['get_model'] = get_model_by_scope
+    note(build_mmext_models, "get_model builds the models of 'mmext::'")
+
+
+def find_named_checkpoints(module: ModuleType) -> None:
+    """'epoch_1.pth: no such checkpoint', where a training with our CheckpointHook is resumed by mmdet's tools/train.py.
+
+    mmengine writes the whole path of the newest checkpoint into ``last_checkpoint``, which is wrong after the folder
+    was moved, and reads it as it is. Ours writes the name. With the repair, what is not found is looked for by its name
+    in the folder. No issue is known.
+    """
+    original = module.find_latest_checkpoint
+    if 'basename' in original.__code__.co_names:
+        return
+
+    def find_latest_checkpoint(path: str) -> str | None:
+        found = original(path)
+        inside = os.path.join(path, os.path.basename(found)) if found else ''
+        return inside if found and not os.path.exists(found) and os.path.exists(inside) else found
+
+    find_latest_checkpoint.__doc__ = original.__doc__
+    replace_everywhere(module, find_latest_checkpoint)
+    note(find_named_checkpoints, 'last_checkpoint is looked for in its folder')
 
 
 def cache_config_layout(module: ModuleType) -> None:

@@ -31,6 +31,12 @@ def is_video(path: Path) -> bool:
     return path.suffix.lower() in VIDEOS
 
 
+def require_local(name: str) -> None:
+    """Raises a UserError if the name of an input is a URL."""
+    if '://' in name:
+        raise UserError(f'{name}: URLs are not read; download the file first')
+
+
 def find_inputs(paths: Iterable[Path], out: Path | None, kinds: Sequence[str] = ('images', 'videos'),
                 video_suffix: str = '.mp4') -> tuple[list[Input], dict[str, str]]:
     """Plans which files are processed, and where their outputs go.

@@ -12,7 +12,7 @@ from PIL import Image
 
 from mmext.classification.report import write_report
 from mmext.classification.report.analysis import BINS, analyse, calibration
-from mmext.classification.scores import Scores
+from mmext.classification.scores import SavedScores
 from mmext.errors import UserError
 from mmext.report.confusion import condensed
 from tests.html_page import Page
@@ -22,14 +22,14 @@ HISTORY = [dict(mode='train', iter=i, epoch=1, loss=9 - i, lr=0.1, accuracy=i / 
 HISTORY += [dict(mode='val', iter=3, epoch=1, **{'accuracy/top1': 0.25, 'accuracy/top5': 0.5})]
 
 
-def some(count: int = 60, classes: int = 7, seed: int = 0) -> Scores:
+def some(count: int = 60, classes: int = 7, seed: int = 0) -> SavedScores:
     """The scores of a network that is often right."""
     rng = np.random.default_rng(seed)
     labels = rng.integers(0, classes, count)
     logits = rng.normal(0, 1, (count, classes)) + 2 * np.eye(classes)[labels]
     scores = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
     names = [f'val/<i>{i}\n.jpg' for i in range(count)]
-    return Scores(scores.astype(np.float32), labels, names, [*NAMES, *map(str, range(7, classes))][:classes])
+    return SavedScores(scores.astype(np.float32), labels, names, [*NAMES, *map(str, range(7, classes))][:classes])
 
 
 def draw(index: int, label: int) -> np.ndarray:
@@ -72,17 +72,17 @@ def test_the_numbers_are_those_of_a_plain_count():
 
 def test_all_right_and_all_wrong_and_one_class_without_samples():
     eye = np.eye(3, dtype=np.float32)
-    right = analyse(Scores(eye[[0, 1, 1]], np.array([0, 1, 1]), [''] * 3, NAMES[:3]), 4)
+    right = analyse(SavedScores(eye[[0, 1, 1]], np.array([0, 1, 1]), [''] * 3, NAMES[:3]), 4)
     assert (right.top1, right.top5, right.ece, right.worst) == (1, None, 0, [])
     assert [cls.top1 for cls in right.classes] == [1, 1, -1] and right.classes[0].mistaken_for == ''
-    wrong = analyse(Scores(eye[[1, 2]], np.array([0, 1]), [''] * 2, NAMES[:3]), 4)
+    wrong = analyse(SavedScores(eye[[1, 2]], np.array([0, 1]), [''] * 2, NAMES[:3]), 4)
     assert (wrong.top1, wrong.ece, wrong.best, len(wrong.worst)) == (0, 1, [], 2)
     assert calibration(np.array([1.0]), np.array([True]))[-1]['count'] == 1
 
 
 def test_scores_that_are_no_probabilities_or_no_numbers(tmp_path: Path):
     saved = some()
-    raw = Scores(saved.scores * 9 - 3, saved.labels, saved.names, saved.classes)
+    raw = SavedScores(saved.scores * 9 - 3, saved.labels, saved.names, saved.classes)
     assert analyse(raw, 1).bins == [] and analyse(raw, 1).top1 == analyse(saved, 1).top1
     text = write_report(tmp_path, 'x', raw, draw, 'videos').read_text()
     assert 'are not probabilities' in text and 'calibration-table' not in text

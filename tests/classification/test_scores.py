@@ -13,16 +13,16 @@ import torch
 from torch import distributed
 
 from mmext.classification.metric import Accuracy
-from mmext.classification.scores import Scores, read_scores, write_scores
+from mmext.classification.scores import SavedScores, read_scores, write_scores
 from mmext.errors import UserError
 from mmext.video.metric import ActionAccuracy
 
 CLASSES = ['a b', '<c>', 'é']
 
 
-def some(count: int = 7) -> Scores:
+def some(count: int = 7) -> SavedScores:
     rng = np.random.default_rng(0)
-    return Scores(rng.dirichlet([1] * 3, count).astype(np.float32), rng.integers(0, 3, count),
+    return SavedScores(rng.dirichlet([1] * 3, count).astype(np.float32), rng.integers(0, 3, count),
                   [f'x{i}\n.jpg' for i in range(count)], CLASSES)
 
 

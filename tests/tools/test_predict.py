@@ -82,6 +82,8 @@ def test_paths(checkpoint: Path, shapes: Path) -> None:
     def told(*arguments: object) -> str:
         return error_line(here('predict.py', *arguments))
 
+    assert 'http://example.com/a.jpg: URLs are not read' in told(*SSD, checkpoint, 'http://example.com/a.jpg')
+
     assert 'no such checkpoint' in told(*SSD, shapes / 'none.pth', shapes / 'val2017', '--out', shapes / 'out')
     assert f'{CONFIG}: give a checkpoint, and images or videos after it' in told(CONFIG)
     assert f'{checkpoint}: give images or videos after it' in told(CONFIG, checkpoint)

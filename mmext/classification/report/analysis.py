@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from mmext.classification.metric import ranks
-from mmext.classification.scores import Scores
+from mmext.classification.scores import SavedScores
 
 BINS = 15  # as in Guo et al., "On Calibration of Modern Neural Networks", arXiv 1706.04599
 TOP = 5
@@ -91,7 +91,7 @@ class Analysis:
     worst: list[Sample]
 
 
-def analyse(saved: Scores, pictures: int) -> Analysis:
+def analyse(saved: SavedScores, pictures: int) -> Analysis:
     """Analyses the scores of a test; ``pictures`` is the number of the best samples, and of the worst ones."""
     labels, count = saved.labels, len(saved.classes)
     rank = ranks(torch.from_numpy(saved.scores), torch.from_numpy(labels)).numpy()
@@ -167,7 +167,7 @@ def class_results(names: list[str], labels: np.ndarray, rank: np.ndarray, confus
             for i, name in enumerate(names)]
 
 
-def most_confident(saved: Scores, found: np.ndarray, confidence: np.ndarray, chosen: np.ndarray,
+def most_confident(saved: SavedScores, found: np.ndarray, confidence: np.ndarray, chosen: np.ndarray,
                    count: int) -> list[Sample]:
     """At most ``count`` of the chosen samples (N,), those with the highest score first; the earlier of equal ones."""
     places = np.flatnonzero(chosen)

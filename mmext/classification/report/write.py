@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mmext.classification.scores import Scores
+from mmext.classification.scores import SavedScores
 from mmext.report.page import require_report, write_page
 
 if TYPE_CHECKING:
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 PICTURES = 12  # most confident right samples, and as many wrong ones
 
 
-def write_report(folder: str | Path, title: str, saved: Scores, draw: Draw, samples: str, *,
+def write_report(folder: str | Path, title: str, saved: SavedScores, draw: Draw, samples: str, *,
                  metrics: Mapping[str, float] | None = None, history: Sequence[dict] = ()) -> Path:
     """Writes one self-contained HTML page, atomically. The same input gives the same bytes.
 
