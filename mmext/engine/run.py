@@ -16,7 +16,6 @@ from mmengine.dist import all_gather_object
 from mmengine.hooks import Hook
 from mmengine.logging import print_log
 from mmengine.runner import Runner
-from torch.utils.data import DataLoader
 
 from mmext.backbones.trained import AS_IN_TRAINING
 from mmext.backbones.weights import fitting_weights, require_match
@@ -24,13 +23,11 @@ from mmext.checkpoints import read_checkpoint, weights_of
 from mmext.components import accepts
 from mmext.config_tree import datasets_of
 from mmext.data.once import forget
-from mmext.data.unreadable import Reader
-from mmext.engine.agreement import leaves
 from mmext.engine.batch import log_batch_size, scale_for_accumulation
 from mmext.engine.build import build_runner, build_testing, build_training, explained_build_errors
 from mmext.engine.data_checks import require_test_data, require_training_data
 from mmext.engine.hooks.history import HistoryHook
-from mmext.engine.hooks.unreadable import TEST_LOG, TRAIN_LOG
+from mmext.engine.hooks.unreadable import TEST_LOG, TRAIN_LOG, log_unreadable, set_on_error
 from mmext.engine.kept_config import keep_config
 from mmext.engine.launch import prepare_processes
 from mmext.engine.resume.interrupts import Signals
@@ -65,22 +62,6 @@ def set_up(config: Config, work_dir: str | None, default_name: str, launcher: st
     config.work_dir = work_dir or config.get('work_dir') or os.path.join('work_dirs', default_name)
     prepare_processes(config, launcher)
     require_writable(config.work_dir)
-
-
-def set_on_error(config: Config, loader: str, on_error: str) -> None:
-    """Sets what happens with the unreadable files of a loader: 'raise' or 'blank'."""
-    for dataset in datasets_of(config, loader):
-        for part in (dataset, *dataset['pipeline']):
-            if accepts(part, 'log_file', config.get('default_scope')):
-                part['on_error'] = on_error
-
-
-def log_unreadable(loader: DataLoader, path: str | Path) -> None:
-    """Has the data sets of a loader, which has not been iterated over yet, record their unreadable files in a log."""
-    for dataset in leaves(loader.dataset):
-        for step in getattr(getattr(dataset, 'pipeline', None), 'transforms', ()):
-            if isinstance(step, Reader):
-                step.log_file = str(path)
 
 
 def train(config: Config, *, resume: str | None = None, overwrite: bool = False,

@@ -1,14 +1,19 @@
-"""Reports files that could not be read."""
+"""Files that can't be read: what happens with them in a run, and the report of them."""
 
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
+from mmengine.config import Config
 from mmengine.dist import is_main_process
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
+from torch.utils.data import DataLoader
 
-from mmext.data.unreadable import read_log
+from mmext.components import accepts
+from mmext.config_tree import datasets_of
+from mmext.data.unreadable import Reader, read_log
 from mmext.engine.agreement import leaves
 from mmext.errors import shorten
 from mmext.registry import HOOKS
@@ -56,6 +61,22 @@ class UnreadableFilesHook(Hook):
         with open(path, 'w') as log:
             log.writelines(f'{name}\t{reason}\n' for name, reason in sorted(unreadable.items()))
         runner.logger.warning(f'{verb} {len(unreadable)} unreadable file(s): {listed(unreadable)}; all in {path}')
+
+
+def set_on_error(config: Config, loader: str, on_error: str) -> None:
+    """Sets what happens with the unreadable files of a loader: 'raise' or 'blank'."""
+    for dataset in datasets_of(config, loader):
+        for part in (dataset, *dataset['pipeline']):
+            if accepts(part, 'log_file', config.get('default_scope')):
+                part['on_error'] = on_error
+
+
+def log_unreadable(loader: DataLoader, path: str | Path) -> None:
+    """Has the data sets of a loader, which has not been iterated over yet, record their unreadable files in a log."""
+    for dataset in leaves(loader.dataset):
+        for step in getattr(getattr(dataset, 'pipeline', None), 'transforms', ()):
+            if isinstance(step, Reader):
+                step.log_file = str(path)
 
 
 def listed(files: dict[str, str]) -> str:
