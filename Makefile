@@ -39,7 +39,8 @@ demo-video: setup
 	@$(PY) tools/train.py configs/demo/iresnet3d18_motion.py --data-root $(MOTION) --work-dir $(VIDEO_RUN) --seed 0 --amp --overwrite
 	@echo "== 3/6 test it on 240 held-out clips, and draw some"
 	@$(PY) tools/test.py configs/demo/iresnet3d18_motion.py $(VIDEO_RUN)/$$(cat $(VIDEO_RUN)/last_checkpoint) --data-root $(MOTION) \
-		--work-dir $(VIDEO_RUN) --per-class --out $(VIDEO_RUN)/metrics.json --show-dir $(VIDEO_RUN)/pictures
+		--work-dir $(VIDEO_RUN) --per-class --out $(VIDEO_RUN)/metrics.json --show-dir $(VIDEO_RUN)/pictures \
+		--report $(VIDEO_RUN)/report
 	@echo "== 4/6 what single frames tell: train and test iResNet-18 on one frame of each clip, 1 to 3 minutes"
 	@$(PY) tools/train.py configs/demo/iresnet18_motion_frames.py --data-root $(MOTION) --work-dir $(FRAMES_RUN) --seed 0 --amp --overwrite
 	@$(PY) tools/test.py configs/demo/iresnet18_motion_frames.py $(FRAMES_RUN)/$$(cat $(FRAMES_RUN)/last_checkpoint) --data-root $(MOTION) \
@@ -50,7 +51,7 @@ else
 	@echo "== 5/6 recognize the videos of $(CLIPS), 10 clips x 3 crops of each"
 	@$(PY) tools/predict.py $(VIDEO_RUN)/$$(cat $(VIDEO_RUN)/last_checkpoint) $(CLIPS) --views 10x3 --out $(VIDEO_RUN)/clips
 endif
-	@echo "== 6/6 done: metrics in $(VIDEO_RUN)/metrics.json, pictures: $(VIDEO_RUN)/pictures/sheet.png and clips.gif"
+	@echo "== 6/6 done: look at $(VIDEO_RUN)/report/index.html; metrics in $(VIDEO_RUN)/metrics.json, pictures: $(VIDEO_RUN)/pictures/sheet.png and clips.gif"
 	@echo "   held-out top-1 of both; chance is 16.7, one class of six"
 	@$(PY) tools/gather_runs.py $(VIDEO_RUN) $(FRAMES_RUN)
 

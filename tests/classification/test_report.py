@@ -5,13 +5,16 @@ from __future__ import annotations
 import base64
 import io
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from mmengine.config import Config
 from PIL import Image
 
 from mmext.classification.report import write_report
 from mmext.classification.report.analysis import BINS, analyse, calibration
+from mmext.classification.scored import Pictures, Scored
 from mmext.classification.scores import SavedScores
 from mmext.errors import UserError
 from mmext.report.confusion import condensed
@@ -146,3 +149,31 @@ def test_same_input_same_bytes_and_metrics_of_something_else_are_refused(tmp_pat
     with pytest.raises(ValueError, match='top1 is'):
         write_report(tmp_path, 'x', some(), draw, 'images', metrics=dict(top1=0.123))
     assert sorted(path.name for path in tmp_path.iterdir()) == ['a', 'b']
+
+
+class Videos(Scored):
+    """A task whose pictures tell which sample they are of."""
+
+    def source_of(self, dataset: SimpleNamespace, index: int) -> tuple[int, str]:
+        return index % 2, dataset.paths[index]
+
+    def picture_of(self, dataset: SimpleNamespace, index: int) -> np.ndarray:
+        return np.full((1, 1, 3), index, np.uint8)
+
+
+def test_pictures_come_from_inside_of_the_data_root_and_from_the_set_of_the_test(tmp_path: Path):
+    class Samples(SimpleNamespace):
+        def __len__(self) -> int:
+            return len(self.paths)
+
+    root = tmp_path / 'data'
+    paths = [root / 'v' / 'a', root / 'v' / '..' / 'b', root / 'v' / '..' / '..' / 'c', '/etc/passwd', '../../c']
+    pictures = Pictures(Videos(), Config({}))
+    pictures.dataset = Samples(paths=list(map(str, paths)), data_root=str(root), data_prefix=dict(video=f'{root}/v'))
+    assert [pictures(i, i % 2)[0, 0, 0] for i in range(2)] == [0, 1]
+    for i in range(2, 5):
+        with pytest.raises(UserError, match='leads out of the data root'):
+            pictures(i, i % 2)
+    for i, label in ((0, 1), (9, 1)):
+        with pytest.raises(UserError, match='or in another order'):
+            pictures(i, label)
