@@ -17,7 +17,9 @@ def compute_narrow_maps_in_float32() -> None:
     """On a CPU, a bfloat16 convolution leaves the gradients of some weights uninitialised.
 
     Seen with torch 2.13 (oneDNN 3.12); no issue is known. If the input of a padded convolution is narrower than its
-    stride, the weights that only see padding get no gradient. No other case was found among about two thousand
+    stride, the weights that only see padding get no gradient. If the input of a 3D convolution has fewer frames than
+    the kernel, and so no window without padding, some weights get none either, depending on the processor (seen on an
+    AMD EPYC with avx512_bf16, whose memory this can also corrupt). No other case was found among about two thousand
     combinations of size, kernel, stride and padding in one to three dimensions. The repair computes such convolutions
     in float32. Training in bfloat16 calls this function.
     """
@@ -26,7 +28,9 @@ def compute_narrow_maps_in_float32() -> None:
 
     def guarded(original: Callable) -> Callable:
         def conv_forward(self, input, weight, bias):
-            if input.shape[-1] >= self.stride[-1] or not torch.is_autocast_enabled('cpu'):
+            narrow = input.shape[-1] < self.stride[-1]
+            short = isinstance(self, nn.Conv3d) and input.shape[-3] < self.kernel_size[0]
+            if not (narrow or short) or not torch.is_autocast_enabled('cpu'):
                 return original(self, input, weight, bias)
             with torch.autocast('cpu', enabled=False):
                 output = original(self, input.float(), weight.float(), None if bias is None else bias.float())
@@ -46,12 +50,16 @@ def leaves_gradients_unset() -> bool:
     fill = getattr(ctypes.CDLL(None), 'mallopt', None)
     if fill is None:
         return True
-    weight = torch.ones(32, 32, 3, 3, dtype=torch.bfloat16, requires_grad=True)
-    result = torch.nn.functional.conv2d(torch.ones(2, 32, 1, 1, dtype=torch.bfloat16), weight, stride=2, padding=1)
-    fill(M_PERTURB, 0x81)  # fills new memory with the complement of this byte, which is 8e37 in bfloat16
-    try:
-        filled = bool((torch.empty_like(weight) > 1e37).all())
-        gradient, = torch.autograd.grad(result.sum(), weight)
-    finally:
-        fill(M_PERTURB, 0)
-    return not filled or bool(gradient.abs().max() > 2)  # the correct gradient is at most 2, from two images of ones
+    filled, unset = True, False
+    for size, stride in (((1, 1), 2), ((2, 5, 5), 1)):
+        weight = torch.ones(32, 32, *(3 for _ in size), dtype=torch.bfloat16, requires_grad=True)
+        convolve = torch.nn.functional.conv3d if len(size) == 3 else torch.nn.functional.conv2d
+        result = convolve(torch.ones(2, 32, *size, dtype=torch.bfloat16), weight, stride=stride, padding=1)
+        fill(M_PERTURB, 0x81)  # fills new memory with the complement of this byte, which is 8e37 in bfloat16
+        try:
+            filled &= bool((torch.empty_like(weight) > 1e37).all())
+            gradient, = torch.autograd.grad(result.sum(), weight)
+        finally:
+            fill(M_PERTURB, 0)
+        unset |= bool(gradient.abs().max() > result[:, 0].numel())  # the most that images of ones can give
+    return not filled or unset

@@ -100,7 +100,8 @@ from mmext.compat.torch import compute_narrow_maps_in_float32
 from torch import nn
 
 CASES = [(nn.Conv2d, 3, 2, 1, (1, 1)), (nn.Conv2d, 5, 2, 2, (4, 1)), (nn.Conv2d, 3, 3, 1, (2, 2)),
-         (nn.Conv3d, 3, 2, 1, (1, 1, 1)), (nn.Conv1d, 3, 2, 1, (1, ))]
+         (nn.Conv3d, 3, 2, 1, (1, 1, 1)), (nn.Conv1d, 3, 2, 1, (1, )), (nn.Conv3d, 3, 1, 1, (2, 5, 5)),
+         (nn.Conv3d, (3, 1, 1), 1, (1, 0, 0), (2, 3, 3)), (nn.Conv3d, (5, 3, 3), 1, (2, 1, 1), (4, 3, 3))]
 
 def finite(kind, kernel, stride, padding, size):
     layer = kind(64, 64, kernel, stride, padding)
