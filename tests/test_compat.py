@@ -153,6 +153,16 @@ def test_ssd_head_without_one_gets_none():
     assert Defective().loss_cls is None
 
 
+def test_category_ids_are_in_the_order_of_the_names():
+    from mmdet.datasets.api_wrappers import COCO
+
+    coco = COCO()
+    coco.dataset = dict(categories=[dict(id=1, name='a'), dict(id=2, name='b'), dict(id=3, name='c')])
+    assert COCO.get_cat_ids.__wrapped__(coco, ['b', 'a']) == [1, 2], 'mended upstream? then delete the repair'
+    assert coco.get_cat_ids('b') == [2] and coco.get_cat_ids() == [1, 2, 3]
+    assert coco.get_cat_ids(('c', 'nothing', 'a')) == [3, 1] and coco.get_cat_ids(cat_ids=[2]) == [2]
+
+
 @pytest.mark.parametrize('defective', [True, False])
 def test_resuming_does_not_see_the_checkpoints_config(defective: bool):
     class Runner:

@@ -8,11 +8,11 @@ from pathlib import Path
 
 from mmengine.dataset import BaseDataset
 
-from mmext.classification.arrays import subset
+from mmext.classification.arrays import subset as chosen_images
 from mmext.classification.image_list import ImageList
 from mmext.classification.readers import holding, require_folder
 from mmext.data.suffixes import IMAGES
-from mmext.errors import UserError, shorten
+from mmext.errors import UserError, nearest, shorten
 from mmext.files import print_left_out
 from mmext.registry import DATASETS
 from mmext.text import require_names
@@ -73,7 +73,8 @@ def is_image(name: str) -> bool:
     return name.lower().endswith(IMAGES)
 
 
-def require_classes(place: str, found: Iterable[str], classes: Iterable[str], whose: str) -> None:
+def require_classes(place: str, found: Iterable[str], classes: Iterable[str], whose: str,
+                    subset: bool = False) -> None:
     """Checks that the class folders found are exactly the expected classes.
 
     Args:
@@ -81,18 +82,24 @@ def require_classes(place: str, found: Iterable[str], classes: Iterable[str], wh
         found: The names of the class folders.
         classes: The expected classes.
         whose: Where the expected classes come from, for the message.
+        subset: Whether there may be further folders.
 
     Raises:
-        UserError: Classes are missing, or there are other ones.
+        UserError: Classes are missing, or there are other ones; the message names the folders that are most similar to
+            a missing class.
     """
     found, classes = list(found), list(classes)
     missing = [name for name in classes if name not in set(found)]
     unknown = [name for name in found if name not in set(classes)]
-    differences = [f'{len(names)} {what} ({shorten(names)})' for what, names in (('missing', missing),
-                                                                               ('of no class', unknown)) if names]
+    close = nearest(missing[0], unknown) if missing else ''
+    if missing and subset:
+        raise UserError(f'{place}: none of its {len(found)} class folders ({shorten(found)}) is called '
+                        f'{shorten(map(repr, missing))}{close}')
+    differences = [f'{len(names)} {what} ({shorten(names)})' for what, names in (
+        ('missing', missing), ('of no class', () if subset else unknown)) if names]
     if differences:
         raise UserError(f'{place}: its {len(found)} folders are not the {len(classes)} classes of {whose}: '
-                        f'{", ".join(differences)}')
+                        f'{", ".join(differences)}{close}')
 
 
 @DATASETS.register_module()
@@ -106,6 +113,7 @@ class ImageFolder(BaseDataset):
         split: The folder of the split; by default ``val`` in test mode and ``train`` otherwise.
         metainfo: ``classes`` may list the class folders in the order of the labels. By default they are the sorted
             folders of ``train``, or of ``split`` if there is no ``train``.
+        subset: Whether there may be folders of further classes, which are left out.
         pipeline: Transforms of an image.
         test_mode: See ``split``. In test mode it is an error if the pipeline rejects an image.
         limit: For trials: use only this many images, chosen at random but the same in every run.
@@ -123,9 +131,10 @@ class ImageFolder(BaseDataset):
 
     def __init__(self, data_root: str, split: str | None = None, metainfo: dict | None = None,
                  pipeline: Sequence[dict | Callable] = (), test_mode: bool = False, limit: int | None = None,
-                 max_refetch: int = 1000) -> None:
+                 subset: bool = False, max_refetch: int = 1000) -> None:
         self.split = split or ('val' if test_mode else 'train')
         self.limit = limit
+        self.subset = subset
         super().__init__(data_root=data_root, data_prefix=dict(img_path=self.split), metainfo=metainfo,
                          pipeline=list(pipeline), test_mode=test_mode, max_refetch=max_refetch, serialize_data=False)
 
@@ -146,10 +155,10 @@ class ImageFolder(BaseDataset):
         else:
             classes, whose = list(found), str(folder)
         require_names(classes, whose)
-        require_classes(str(folder), found, classes, whose)
+        require_classes(str(folder), found, classes, whose, self.subset)
         self._metainfo['classes'] = tuple(classes)
         images = ImageList(folder, classes, (found[name] for name in classes))
         if self.limit is not None:
-            images.keep(subset(len(images), self.limit, str(folder)))
+            images.keep(chosen_images(len(images), self.limit, str(folder)))
         self.members = images.members()
         return images

@@ -67,8 +67,8 @@ def graph_of(args: argparse.Namespace) -> Graph:
     if args.kind == 'model':
         return model_graph(args)
     if args.kind == 'detector':
-        config = load_config(args.config, data_root=args.data_root, classes=args.classes, backbone=args.backbone,
-                             options=args.cfg_options, checkpoint=args.checkpoint, testing=True)
+        config = load_config(args.config, data_root=args.data_root, files=cli.files_of(args), classes=args.classes,
+                             backbone=args.backbone, options=args.cfg_options, checkpoint=args.checkpoint, testing=True)
         if not config.get('model', {}).get('backbone'):
             raise UserError(f'{args.config}: this config has no model.backbone')
         return detector_graph(config, Trained.read(args.checkpoint), args.size)

@@ -43,6 +43,7 @@ def install() -> None:
     repairs.after('mmengine.hub.hub', mmengine.build_mmext_models)
     repairs.after('mmengine.runner.checkpoint', mmengine.find_named_checkpoints)
     repairs.after('mmdet.models.dense_heads.ssd_head', mmdet.add_loss_cls_to_ssd_head)
+    repairs.after('mmdet.datasets.api_wrappers.coco_api', mmdet.order_category_ids_by_class)
     repairs.after('torch', checkpoints.allow_history_buffer_in_checkpoints)
     repairs.after('mmengine.runner.checkpoint', checkpoints.keep_checkpoints_from_running_code)
     repairs.after('mmengine.runner.checkpoint', checkpoints.keep_downloads_from_running_code)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,6 +21,32 @@ def add_loss_cls_to_ssd_head(module: ModuleType) -> None:
         return
     head.loss_cls = None  # predict_by_feat only asks whether it has custom channels
     note(add_loss_cls_to_ssd_head, 'SSDHead can predict')
+
+
+def order_category_ids_by_class(module: ModuleType) -> None:
+    """Labels follow the order of the annotation file, and their names that of the classes: each class gets the other's.
+
+    https://github.com/open-mmlab/mmdetection/issues/4167, also 1732 and 10896. It affects every data set and metric
+    with classes=('dog', 'cat') and annotations whose categories are cat, dog.
+    """
+    index = module.COCO
+    probe = index()
+    probe.dataset = dict(categories=[dict(id=1, name='a'), dict(id=2, name='b')])
+    if probe.get_cat_ids(cat_names=['b', 'a']) == [2, 1]:
+        return
+    get_cat_ids = index.get_cat_ids
+
+    @functools.wraps(get_cat_ids)
+    def in_order(self, cat_names=(), sup_names=(), cat_ids=()) -> list[int]:
+        found = get_cat_ids(self, cat_names, sup_names, cat_ids)
+        if isinstance(cat_names, str) or not cat_names:
+            return found
+        places = {name: place for place, name in enumerate(cat_names)}
+        names = {category['id']: category['name'] for category in self.dataset['categories']}
+        return sorted(found, key=lambda category: places[names[category]])
+
+    index.get_cat_ids = in_order
+    note(order_category_ids_by_class, 'labels are in the order of the classes')
 
 
 @contextmanager

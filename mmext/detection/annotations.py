@@ -8,7 +8,7 @@ from pathlib import Path
 
 from mmext.compat import installed
 from mmext.data.once import read_once, without_collection
-from mmext.errors import UserError, shorten
+from mmext.errors import UserError, nearest, shorten
 from mmext.files import read_json
 from mmext.text import require_names
 
@@ -172,7 +172,7 @@ def category_names(content: dict) -> tuple[str, ...]:
 
 
 def check_classes(path: str | Path, content: dict, classes: Sequence[str], subset: bool = False) -> None:
-    """Checks that the file's categories are the config's classes, in the same order.
+    """Checks that the file's categories are the config's classes, in any order.
 
     Args:
         path: the annotation file, for messages.
@@ -181,14 +181,15 @@ def check_classes(path: str | Path, content: dict, classes: Sequence[str], subse
         subset: whether the file may have further categories.
 
     Raises:
-        UserError: they differ, or have another order, with which mmdet would train under the wrong names.
+        UserError: they differ; the message names the categories that are most similar to a missing class.
     """
     found = category_names(content)
     missing = [name for name in classes if name not in found]
     unknown = [name for name in found if name not in classes]
+    close = nearest(missing[0], unknown) if missing else ''
+    if missing and subset:
+        raise UserError(f'{path}: none of its {len(found)} categories ({shorten(found)}) is called '
+                        f'{shorten(map(repr, missing))}{close}')
     if missing or unknown and not subset:
         raise UserError(f'{path}: its {len(found)} categories ({shorten(found)}) are not the {len(classes)} classes of '
-                        f'the config ({shorten(classes)}); --classes auto takes them from the file')
-    if [name for name in found if name in classes] != list(classes):
-        raise UserError(f'{path}: its categories have another order than the config\'s classes; --classes auto '
-                        'takes them from the file')
+                        f'the config ({shorten(classes)}); --classes auto takes them from the file{close}')

@@ -63,6 +63,10 @@ class CocoDataset(MMDetCocoDataset):
         assert self.ann_file is not None, 'a COCO data set has an annotation file'
         content = read_annotations(self.ann_file, outlines=self.outlines)
         check_classes(self.ann_file, content, self.metainfo['classes'], self.subset)
+        others = [name for name in category_names(content) if name not in self.metainfo['classes']]
+        if others and self.test_mode:  # a training counts their objects, see Tally
+            print_log(f'{self.ann_file}: {len(others)} of its categories are not among the classes, and do not count: '
+                      f'{shorten(others)}', 'current', logging.INFO)
         folder = self.data_prefix['img']
         require_inside(self.data_root or '', folder, (image['file_name'] for image in content['images']), self.ann_file)
         entries = self.entries_of(content)

@@ -52,13 +52,12 @@ class GroundTruth:
         """The same ground truth, evaluated for these classes only.
 
         Raises:
-            UserError: the file lacks a class, or has them in another order, so that labels would be wrong.
+            UserError: the file lacks a class.
         """
-        chosen = {category: name for category, name in self.categories.items() if name in classes}
-        if tuple(chosen.values()) != tuple(classes):
-            names = [dict(name=name) for name in self.categories.values()]
-            check_classes(self.path, dict(categories=names), classes)
-        return replace(self, category_ids=list(chosen))
+        ids = {name: category for category, name in self.categories.items()}
+        if not ids.keys() >= set(classes):
+            check_classes(self.path, dict(categories=[dict(name=name) for name in ids]), classes)
+        return replace(self, category_ids=[ids[name] for name in classes])
 
     @property
     def evaluated(self) -> list[dict]:

@@ -12,8 +12,8 @@ from mmext.data.checking import MISSING, OTHER_SIZE, UNREADABLE, FileCheck, Trou
 from mmext.data.loading import ENOUGH
 from mmext.engine.agreement import leaves, members_of, place_of, sample_count
 from mmext.engine.build import build_runner, explained_build_errors
-from mmext.engine.config import annotation_files
 from mmext.engine.data_checks import MAX_OF_FEW, require_test_data, require_training_data
+from mmext.engine.data_paths import annotation_files
 from mmext.engine.wrapper import unwrap_model
 from mmext.errors import UserError
 from mmext.screen import progress

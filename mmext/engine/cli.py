@@ -13,7 +13,7 @@ from mmengine.config import Config
 
 from mmext.engine.allocator import keep_memory
 from mmext.engine.flags.flag import apply_flags
-from mmext.engine.flags.shared import SHARED
+from mmext.engine.flags.shared import FILES, SHARED
 from mmext.errors import DiskFull, Interrupted, UserError
 from mmext.files import is_disk_full
 
@@ -23,8 +23,8 @@ def config_from(args: argparse.Namespace) -> Config:
     from mmext.engine.config import load_config, make_safe
 
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
-    config = load_config(args.config, data_root=args.data_root, classes=args.classes, backbone=args.backbone,
-                         options=args.cfg_options, checkpoint=getattr(args, 'checkpoint', None),
+    config = load_config(args.config, data_root=args.data_root, files=files_of(args), classes=args.classes,
+                         backbone=args.backbone, options=args.cfg_options, checkpoint=getattr(args, 'checkpoint', None),
                          testing=hasattr(args, 'checkpoint'))
     make_safe(config)
     apply_flags(SHARED, config, args)
@@ -51,6 +51,11 @@ class IntermixedParser(Parser):
 
     def parse_args(self, args=None, namespace=None):
         return self.parse_intermixed_args(args, namespace)
+
+
+def files_of(args: argparse.Namespace) -> dict[str, str]:
+    """The annotation files and image folders that the arguments name, for ``load_config``."""
+    return {flag.dest: getattr(args, flag.dest) for flag in FILES if getattr(args, flag.dest)}
 
 
 def run_name(config: str, backbone: str | None, seed: int | None = None) -> str:

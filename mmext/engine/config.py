@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import importlib.util
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import reduce
 from pathlib import Path
 
 from mmengine.config import Config
-from mmengine.logging import print_log
 
-from mmext.backbones.trained import Trained
-from mmext.config_tree import LOADERS, datasets_of, replace_values
+from mmext.components import arguments, find_component
+from mmext.config_tree import datasets_of, replace_values
 from mmext.engine.agreement import OTHERS, is_other
 from mmext.engine.build import explained_build_errors
 from mmext.engine.channels import check_channels
+from mmext.engine.classes import class_names
+from mmext.engine.data_paths import annotation_files, move_data, move_evaluators, name_files
 from mmext.engine.option_values import child_of
 from mmext.engine.options import apply_options
 from mmext.engine.resume.loops import use_resumable_loop
@@ -27,19 +28,21 @@ from mmext.task import task_of
 SAFETY = ('mmext.EpochSeedHook', 'mmext.FiniteLossHook', 'mmext.UnreadableFilesHook', 'mmext.ProgressHook')
 
 
-def load_config(path: str | os.PathLike, *, data_root: str | None = None, classes: str | None = None,
-                backbone: str | None = None, options: dict | None = None, checkpoint: str | None = None,
-                testing: bool = False) -> Config:
+def load_config(path: str | os.PathLike, *, data_root: str | None = None, files: Mapping[str, str] | None = None,
+                classes: str | None = None, backbone: str | None = None, options: dict | None = None,
+                checkpoint: str | None = None, testing: bool = False) -> Config:
     """Reads a config and applies the changes of the command line to it, one after the other.
 
-    The order is: data root, backbone, options, classes. An option can therefore change what ``--data-root`` and
-    ``--backbone`` have set, and the classes are taken from the files that the options name.
+    The order is: data root, files, backbone, options, classes. An option can therefore change what the flags before it
+    have set, and the classes are taken from the files that are then named.
 
     Args:
         path: the config file.
         data_root: replaces the data root of every data set and evaluator.
-        classes: names separated by commas; or 'auto' for the classes of the checkpoint or, if there is none or it does
-            not name them, for the categories of the training annotations.
+        files: the annotation files and image folders of detection data, see ``data_paths.name_files``.
+        classes: names separated by commas, which may be a subset of those in the data; or 'auto' for the classes of
+            the checkpoint or, if there is none or it does not name them, for the categories of the training
+            annotations.
         backbone: a name from ``mmext.list_backbones()``, which replaces the config's backbone.
         options: dotted key -> value; unknown keys are refused. If they change the annotation file of a data set, an
             evaluator that used the same file gets the new one too.
@@ -53,6 +56,8 @@ def load_config(path: str | os.PathLike, *, data_root: str | None = None, classe
     config = read_config(path)
     if data_root:
         move_data(config, data_root)
+    if files:
+        name_files(config, files, data_root)
     if backbone:
         swap_backbone(config, backbone)
     if options:
@@ -62,9 +67,9 @@ def load_config(path: str | os.PathLike, *, data_root: str | None = None, classe
         move_evaluators(config, before)
     with explained_build_errors(config):
         if classes:
-            names = class_names(config, classes, checkpoint, testing)
+            names, subset = class_names(config, classes, checkpoint, testing)
             require_same_number(config, options or {}, len(names))
-            set_classes(config, names)
+            set_classes(config, names, subset)
         check_types(config)
         check_channels(config)
     return config
@@ -133,80 +138,23 @@ def make_safe(config: Config) -> None:
         loader.update(worker_init_fn=dict(type='mmext.seed_worker'), persistent_workers=False)
 
 
-def move_data(config: Config, data_root: str) -> None:
-    """Replaces the old data root in all paths of the config that begin with it, in data sets and evaluators."""
-    new = data_root.rstrip('/') + '/'
-    old = {dataset['data_root'] for dataset in datasets_of(config) if dataset.get('data_root')}
-    old |= {config['data_root']} if config.get('data_root') else set()
-    if not old:
-        raise UserError('--data-root: this config has no data_root to replace')
-
-    def moved(path: str) -> str:
-        for root in sorted(old, key=len, reverse=True):
-            if path == root or path.startswith(root.rstrip('/') + '/'):
-                return new + path[len(root):].lstrip('/')
-        return path
-
-    replace_values(config._cfg_dict, lambda key, value: moved(value) if isinstance(value, str) else value)
 
 
-def annotation_files(config: Config) -> dict[str, str]:
-    """Loader key -> full path of its annotation file, for each loader with exactly one data set."""
-    files = {}
-    for name in LOADERS:
-        datasets = datasets_of(config, name)
-        if len(datasets) == 1 and isinstance(datasets[0].get('ann_file'), str):
-            files[name] = os.path.join(str(datasets[0].get('data_root') or ''), datasets[0]['ann_file'])
-    return files
 
-
-def move_evaluators(config: Config, before: dict[str, str]) -> None:
-    """Gives an evaluator the new annotation file of its data set if both used the same file before.
+def set_classes(config: Config, classes: Sequence[str], subset: bool = False) -> None:
+    """Sets the classes of all data sets, and the number of classes of all heads.
 
     Args:
-        config: changed in place. An evaluator that uses another file keeps it.
-        before: ``annotation_files`` of the config before the options were applied.
+        config: changed in place.
+        classes: the names.
+        subset: whether the data may have further classes, which data sets with an argument ``subset`` leave out.
     """
-    for loader, file in annotation_files(config).items():
-        evaluator = config.get(loader.replace('_dataloader', '_evaluator'))
-        for metric in evaluator if isinstance(evaluator, (list, tuple)) else [evaluator]:
-            old = metric.get('ann_file') if isinstance(metric, dict) else None
-            if old and old != file and os.path.normpath(old) == os.path.normpath(before.get(loader, '')):
-                metric['ann_file'] = file
-                print_log(f'{loader.replace("_dataloader", "_evaluator")}.ann_file: set to {file}, like its data set',
-                          'current')
-
-
-def class_names(config: Config, classes: str, checkpoint: str | None = None, testing: bool = False) -> tuple[str, ...]:
-    """The class names that ``--classes`` stands for, see ``load_config``.
-
-    A checkpoint takes precedence, because its scores are in the order of its classes.
-    """
-    if classes != 'auto':
-        return tuple(name.strip() for name in classes.split(',') if name.strip())
-    datasets = datasets_of(config)
-    if not datasets:
-        raise UserError('--classes auto: this config has no data set')
-    task = task_of(config)
-    component = task.dataset_class(datasets[0], config)
-    known = Trained.read(checkpoint).classes if checkpoint else None
-    if known:
-        return known
-    try:
-        return component.classes_from(datasets[0])
-    except UserError:
-        tested = datasets_of(config, 'test_dataloader')
-        if not testing or not tested:
-            raise
-        return task.dataset_class(tested[0], config).classes_from(tested[0])
-
-
-def set_classes(config: Config, classes: Sequence[str]) -> None:
-    """Sets the classes of all data sets, and the number of classes of all heads."""
     task = task_of(config)
     for dataset in datasets_of(config):
         task.dataset_class(dataset, config)
         dataset['metainfo'] = dict(dataset.get('metainfo') or {}, classes=tuple(classes))
+        if subset and 'subset' in arguments(find_component(dataset['type'], config.get('default_scope'))):
+            dataset['subset'] = True
         if dataset.get('num_classes'):
             dataset['num_classes'] = len(classes)
     fit_heads(config, classes)

@@ -159,7 +159,12 @@ class ListedVideos(LabelledVideos):
     def find_classes(self) -> int | None:
         """The number of classes, None where only the labels tell it; puts their names into the metainfo."""
         path = os.path.join(self.data_root or '', self.class_file)
-        classes = self._metainfo.get('classes') or (read_classes(path) if os.path.isfile(path) else None)
+        named = read_classes(path) if os.path.isfile(path) else None
+        classes = self._metainfo.get('classes') or named
+        if classes and named and len(classes) < len(named):
+            raise UserError(f'{path}: it names {len(named)} classes, and --classes only {len(classes)}; list files '
+                            'have numbers for labels, so some of the classes need list files of their own, with their '
+                            'videos and labels from 0')
         if classes and self.num_classes not in (None, len(classes)):
             raise UserError(f'{path if os.path.isfile(path) else self.ann_file}: {len(classes)} classes are named, but '
                             f'num_classes is {self.num_classes}; give --classes auto')

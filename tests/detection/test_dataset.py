@@ -139,8 +139,18 @@ def test_classes_that_are_some_of_the_categories(build, told):
     data = build(lambda content: content['annotations'][0].update(category_id=5), subset=True, **options)
     assert data.members == [2]
     assert told == [f'{data.ann_file}: trains without 1 of the 3 boxes (1 of no class of the config)']
-    for classes in (('dog', 'cat'), ('cat', 'cow')):
-        refused(build, subset=True, metainfo=dict(classes=classes))
+    assert "is called 'cow'" in refused(build, subset=True, metainfo=dict(classes=('cat', 'cow')))
+    assert build(subset=True, test_mode=True, **options).members == [3]
+    assert told[-1].endswith('1 of its categories are not among the classes, and do not count: dog')
+
+
+@pytest.mark.parametrize('classes', [('cat', 'dog'), ('dog', 'cat')])
+def test_labels_are_in_the_order_of_the_classes(build, told, classes: tuple[str, ...]):
+    data = build(lambda content: content['annotations'][0].update(category_id=5), metainfo=dict(classes=classes))
+    labels = [instance['bbox_label'] for info in (data.get_data_info(i) for i in range(3))
+              for instance in info['instances']]
+    assert [classes[label] for label in labels] == ['dog', 'cat', 'cat']
+    assert dict(zip(classes, data.members)) == dict(cat=2, dog=1)
 
 
 def test_a_backslash_is_named_as_the_cause(build):

@@ -72,9 +72,18 @@ def test_no_detections_are_a_whole_file(path: str, tmp_path: Path):
 
 
 def test_classes_are_checked_before_the_first_image(path: str):
-    for classes, says in ((CLASSES[::-1], 'another order'), (['dog'], 'are not the 1 classes')):
-        with pytest.raises(UserError, match=says):
-            CocoMetric(path).dataset_meta = dict(classes=classes)
+    with pytest.raises(UserError, match='are not the 1 classes'):
+        CocoMetric(path).dataset_meta = dict(classes=['dog'])
+
+
+def test_labels_are_in_the_order_of_the_classes(path: str):
+    """The same detections, whose labels are of the classes backwards, have the same metrics."""
+    backwards = CocoMetric(path, per_class=True)
+    backwards.dataset_meta = dict(classes=CLASSES[::-1])
+    turned = samples()
+    for sample in turned:
+        sample['pred_instances']['labels'] = len(CLASSES) - 1 - sample['pred_instances']['labels']
+    assert measure(backwards, turned) == measure(made(path, per_class=True), samples())
 
 
 @pytest.mark.parametrize('kwargs, says', [

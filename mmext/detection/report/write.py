@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from mmext.detection.annotations import category_names, read_annotations
+from mmext.detection.annotations import read_annotations
 from mmext.report import page
 from mmext.text import require_inside
 
@@ -58,15 +58,16 @@ def write_report(folder: str | Path, title: str, annotations: str | Path, image_
     for name, value in analysis.metrics.items():
         if metrics and name in metrics and abs(metrics[name] - value) > 1e-6:
             raise ValueError(f'{name} is {value} of these detections, not {metrics[name]}')
-    row, note = comparison(content, paper)
+    row, note = comparison(content, category_ids, paper)
     return page.write_page(folder, render(title, analysis, Path(image_root), row, note, history))
 
 
-def comparison(content: dict, paper: dict | None) -> tuple[dict | None, str]:
+def comparison(content: dict, category_ids: Sequence[int], paper: dict | None) -> tuple[dict | None, str]:
     """The paper's row if it is of the same classes, else None, and a remark about it, or ''."""
     from mmdet.datasets import CocoDataset
 
-    if not paper or category_names(content) != tuple(CocoDataset.METAINFO['classes']):
+    names = {category['id']: category['name'] for category in content['categories']}
+    if not paper or {names[category] for category in category_ids} != set(CocoDataset.METAINFO['classes']):
         return None, ''
     images = len(content['images'])
     if images != VAL2017_IMAGES:

@@ -31,10 +31,17 @@ WORK_DIR = Flag('--work-dir',
                 docs='where the run writes its files; by default `work_dirs/<config>[_<backbone>][_seed<N>]`')
 DATA_ROOT = Flag('--data-root', dict(help='the data root of every data set and evaluator of the config'),
                  shown='--data-root DIR', docs='the folder of your own data, see [own_data.md](own_data.md)')
+FILES = tuple(Flag(f'--{split}-{kind}', dict(metavar=metavar, help=f'{what} of the {data} data of a detector{rest}'))
+              for split, data, rest in (('train', 'training', ''), ('val', 'validation', ', and of the test'),
+                                        ('test', 'test', ', if it has its own'))
+              for kind, metavar, what in (('json', 'FILE', "annotation file, in COCO's format,"),
+                                          ('images', 'DIR', 'image folder')))
 CLASSES = Flag(
-    '--classes', dict(help="class names a,b,c, or 'auto' for those of the tested checkpoint or else of the training "
-                      'annotations'),
-    shown='--classes a,b,c|auto', docs='the classes of your own data, or `auto` for those of the training annotations')
+    '--classes', dict(help="class names a,b,c, which may be some of those in the data, or 'auto' for those of the "
+                      'tested checkpoint or else of the training annotations'),
+    shown='--classes a,b,c|auto',
+    docs='the classes of your own data, or some of them (`--classes person,car` on COCO); `auto` for those of the '
+    'training annotations, and in a test for those of the checkpoint')
 BACKBONE = Flag(
     '--backbone', dict(metavar='NAME', help='another network, by its name in mmext.list_backbones()'),
     docs='another network in the same config, with the channels adapted; outputs go to `work_dirs/<config>_<NAME>`')
@@ -46,5 +53,5 @@ LAUNCHER = Flag('--launcher', dict(choices=['none', 'pytorch', 'slurm'], default
                 shown='--launcher pytorch|slurm', docs='several processes, see below')
 LOCAL_RANK = Flag('--local-rank', dict(type=int, default=0, help=argparse.SUPPRESS), also=('--local_rank', ))
 
-CONFIG = (DATA_ROOT, BACKBONE, OPTIONS, CLASSES)  # the arguments of load_config, in the order in which it applies them
+CONFIG = (DATA_ROOT, *FILES, BACKBONE, OPTIONS, CLASSES)  # the arguments of load_config, as it applies them
 SHARED = (WORK_DIR, *CONFIG, memory_format, LAUNCHER, LOCAL_RANK)
