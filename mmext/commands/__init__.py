@@ -21,6 +21,7 @@ SUMMARIES = {
     'complexity': 'counts parameters and FLOPs',
     'export': 'writes ONNX files',
     'convert-weights': 'converts checkpoints from and to other libraries',
+    'convert-data': 'converts annotations from YOLO, Pascal VOC, LabelMe and CVAT to COCO, and back',
     'check-data': 'checks the data of a config without training',
     'prepare-video': 'checks, lists and resizes videos, and extracts frames',
     'plot': 'draws the curves of runs',
