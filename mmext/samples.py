@@ -1,12 +1,48 @@
-"""The image size that a pipeline produces."""
+"""The samples that a pipeline produces: their size, and what a page shows of them."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 
+import numpy as np
 from mmengine.config import Config
 
 from mmext.config_tree import datasets_of, kind_of
+
+
+@dataclass(frozen=True)
+class Shown:
+    """What a page shows of a sample.
+
+    Args:
+        frames: the frames of a video, or one image; each RGB, uint8, (height, width, 3).
+        labels: the labels of the objects, or the label of the sample.
+        boxes: (objects, 4), x1, y1, x2, y2 in pixels; None for a task without boxes.
+        ignored: (n, 4), the boxes that are not learnt, such as crowds.
+        name: the file; '' if it is unknown.
+    """
+
+    frames: Sequence[np.ndarray]
+    labels: Sequence[int]
+    boxes: np.ndarray | None = None
+    ignored: np.ndarray = field(default_factory=lambda: np.zeros((0, 4)))
+    name: str = ''
+
+
+@dataclass(frozen=True)
+class Anchors:
+    """The anchors of a detector for one image size.
+
+    Args:
+        boxes: (n, 4), x1, y1, x2, y2 in pixels of the network's input.
+        least_iou: the IoU from which the assigner takes an anchor for an object.
+        shapes: (m, 2), the different widths and heights among them.
+    """
+
+    boxes: np.ndarray
+    least_iou: float
+    shapes: np.ndarray
 
 
 def training_pipeline(config: Config) -> list[dict]:

@@ -26,7 +26,7 @@ from mmext.data.decoding import NoImage, read_picture
 from mmext.data.inputs import SUFFIXES
 from mmext.errors import UserError
 from mmext.results import Result
-from mmext.samples import picture_size, training_pipeline
+from mmext.samples import Anchors, Shown, picture_size, training_pipeline
 
 if TYPE_CHECKING:
     from mmext.inference import Inferencer
@@ -204,6 +204,18 @@ class Task:
     def file_checks(self, dataset: Dataset) -> Iterator[FileCheck]:
         """Yields a check for each file of a data set that a training would read."""
         return image_checks(dataset)
+
+    def shown(self, sample: Any) -> Shown:
+        """What a page shows of a sample of a data set, after the whole pipeline.
+
+        Raises:
+            UserError: Samples of this task can't be drawn.
+        """
+        raise UserError('browse: the samples of this config are of no task that mmext knows')
+
+    def anchors(self, config: Config, size: Sequence[int]) -> Anchors | None:
+        """The anchors of a detector for an input of (height, width); None if the model has none."""
+        return None
 
     # The validation of a training.
 

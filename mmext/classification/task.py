@@ -20,6 +20,7 @@ from mmext.config_tree import add_hook, kind_of, pipeline_of_test
 from mmext.data.decoding import NoImage, read_picture
 from mmext.errors import UserError
 from mmext.report.pictures import shrunk
+from mmext.samples import Shown
 from mmext.task import ValLoss
 
 if TYPE_CHECKING:
@@ -41,6 +42,10 @@ class Classification(Scored):
 
     def counted_forward(self, model: nn.Module) -> Callable:
         return model
+
+    def shown(self, sample: Any) -> Shown:
+        return Shown([sample['inputs'].permute(1, 2, 0).numpy()], [int(sample['labels'])],
+                     name=str(sample.get('names', '')))
 
     def set_image_size(self, config: Config, size: int | None, crop_pct: float | None) -> None:
         set_image_size(config, size, crop_pct)

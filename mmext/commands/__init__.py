@@ -23,6 +23,7 @@ SUMMARIES = {
     'convert-weights': 'converts checkpoints from and to other libraries',
     'convert-data': 'converts annotations from YOLO, Pascal VOC, LabelMe and CVAT to COCO, and back',
     'check-data': 'checks the data of a config without training',
+    'browse': 'writes a page of samples after augmentation, class counts and box sizes',
     'prepare-video': 'checks, lists and resizes videos, and extracts frames',
     'plot': 'draws the curves of runs',
     'gather-runs': 'summarises runs with several seeds',

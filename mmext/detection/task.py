@@ -27,6 +27,7 @@ from mmext.errors import UserError
 from mmext.files import require_target
 from mmext.registry import METRICS
 from mmext.results import Result
+from mmext.samples import Anchors, Shown
 from mmext.task import Task, ValLoss, metrics_of
 
 if TYPE_CHECKING:
@@ -83,6 +84,17 @@ class Detection(Task):
         if hasattr(model, 'roi_head'):
             return cast('BaseDetector', model).extract_feat(data['inputs'])
         return super().head_outputs(model, data)
+
+    def shown(self, sample: Any) -> Shown:
+        data = sample['data_samples']
+        pixels = sample['inputs'].permute(1, 2, 0).flip(-1).clamp(0, 255).to(torch.uint8).numpy()
+        boxes, ignored = (corners_of(instances) for instances in (data.gt_instances, data.get('ignored_instances')))
+        return Shown([pixels], data.gt_instances.labels.tolist(), boxes, ignored, str(data.get('img_path', '')))
+
+    def anchors(self, config: Config, size: Sequence[int]) -> Anchors | None:
+        from mmext.detection.anchors import anchors_of
+
+        return anchors_of(config, size)
 
     def counted_forward(self, model: nn.Module) -> Callable:
         if hasattr(model, 'rpn_head') and hasattr(model, 'roi_head'):
@@ -206,6 +218,14 @@ def replace_coco_metric(metric: ConfigDict) -> None:
         per_class = metric.get('classwise', False)
         metric.clear()
         metric.update(kept, type=BOXES, per_class=per_class)
+
+
+def corners_of(instances: InstanceData | None) -> np.ndarray:
+    """The boxes (n, 4) of instances as x1, y1, x2, y2."""
+    boxes = None if instances is None else instances.get('bboxes')
+    if boxes is None:
+        return np.zeros((0, 4))
+    return np.asarray(getattr(boxes, 'tensor', boxes), float).reshape(-1, 4)
 
 
 def random_objects(rng: np.random.Generator, size: Sequence[int], num_classes: int) -> DetDataSample:

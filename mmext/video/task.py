@@ -23,7 +23,7 @@ from mmext.data.video import VideoError
 from mmext.data.video.prepare import check
 from mmext.errors import UserError
 from mmext.results import Result
-from mmext.samples import training_pipeline
+from mmext.samples import Shown, training_pipeline
 from mmext.task import ValLoss, require_pixels
 from mmext.video.transforms import read_frame
 from mmext.video.views import limit_views, set_views
@@ -63,6 +63,13 @@ class Recognition(Scored):
         samples = [ActionDataSample(metainfo=dict(img_shape=size)).set_gt_label(int(rng.integers(num_classes)))
                    for _ in pixels]
         return dict(inputs=list(pixels), data_samples=samples)
+
+    def shown(self, sample: Any) -> Shown:
+        from mmext.video.hooks import frames_of
+
+        data = sample['data_samples']
+        name = str(data.get('filename', ''))
+        return Shown(list(frames_of(sample['inputs'])), data.gt_label.flatten().tolist(), name=name)
 
     def file_checks(self, dataset: Dataset) -> Iterator[FileCheck]:
         """Of video files and of folders of frames."""
