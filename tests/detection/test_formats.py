@@ -157,6 +157,7 @@ def test_lines_of_yolo_that_are_refused(tmp_path: Path, line: str, says: str):
     ('names: [a', 'not YAML'), ('train: images', 'no names'), ('names: [a]', 'neither train nor val'),
     ('names: [a, a]\ntrain: images', 'a class is named twice'),
     ('names: {1: a}\ntrain: images', 'the numbers of its names are not 0 to 0'),
+    ('names: [[a, b]]\ntrain: images', 'the name of a class is a list'), ('names: 2001-99-99', 'not YAML'),
     ('names: [a]\ntrain: none', 'train: .*none: no such folder'), ('names: [a]\ntrain: [x]', 'train is a list'),
 ])
 def test_a_yaml_that_is_refused(tmp_path: Path, text: str, says: str):
@@ -185,7 +186,7 @@ def test_shapes_of_labelme(tmp_path: Path):
 
 @pytest.mark.parametrize('shape, says', [
     (dict(label='a'), 'no list of points'), (dict(label='a', points=[[1, 2]]), 'needs two or more points'),
-    (dict(label=7, points=[[1, 2], [3, 4]]), '7 of a class is not text'),
+    (dict(label=7, points=[[1, 2], [3, 4]]), 'the name of a class is a int, not text'),
     (dict(label='a', points=[[1, 2], [3, None]]), "'None' is not a number"),
 ])
 def test_shapes_of_labelme_that_are_refused(tmp_path: Path, shape: dict, says: str):
@@ -218,11 +219,18 @@ def test_shapes_of_cvat(tmp_path: Path):
     ('<polygon label="a" points="1,2"/>', 'x.png', 'a polygon needs three or more points'),
     ('', '../x.png', "'../x.png' is not the name of an image in its folder"),
     ('', '/etc/x.png', "'/etc/x.png' is not the name of an image in its folder"), ('', 'y.png', r'no image y\.\*'),
-    ('<box xtl="1" ytl="1" xbr="2" ybr="2"/>', 'x.png', 'None of a class is not text'),
+    ('<box xtl="1" ytl="1" xbr="2" ybr="2"/>', 'x.png', 'the name of a class is a NoneType, not text'),
 ])
 def test_files_of_cvat_that_are_refused(tmp_path: Path, shapes: str, name: str, says: str):
     with pytest.raises(UserError, match=f'{tmp_path}/annotations.xml: .*{says}'):
         cvat(tmp_path, shapes, name)
+
+
+def test_numbers_that_a_training_would_refuse(tmp_path: Path):
+    found = cvat(tmp_path, '<box label="a" xtl="1" ytl="1" xbr="1e300" ybr="2"/>')
+    with pytest.raises(UserError, match=r'x.png: bbox \[1, 1, .* is not \[x, y, width, height\] in finite numbers'):
+        write_data(tmp_path / 'out', with_validation(found, found, None, 0), 'coco', False)
+    assert not (tmp_path / 'out').exists()
 
 
 def test_videos_of_cvat(tmp_path: Path):

@@ -50,7 +50,7 @@ def test_a_page_about_detection_data(shapes: Path, tmp_path: Path):
     page = pages[0]
     assert page.count('<img src="data:image/jpeg;base64,') == 3 and page.count('<svg') == 2
     assert '<script>alert' not in page and html.escape(NASTY, quote=False)[:20] in page
-    rows = re.findall(r'<th scope="row">(.*?)</th><td class="n">(\d+)</td><td class="n">[\d.]+</td><td class="wide"', page)
+    rows = re.findall(r'<th scope="row">(.*?)</th><td class="n">(\d+)</td><td class="n">[\d.]+</td><td class="wi', page)
     counts = {html.unescape(name): int(count) for name, count in rows}
     for category in content['categories']:
         objects = sum(one['category_id'] == category['id'] for one in content['annotations'])

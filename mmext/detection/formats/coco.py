@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from mmext.detection.annotations import category_names, read_annotations
+from mmext.detection.annotations import category_names, fault_of_annotation, fault_of_image, read_annotations
 from mmext.detection.formats.pictures import Object, Picture, Source, require_plain
 from mmext.errors import UserError
 from mmext.files import write_json
@@ -62,14 +62,24 @@ def content_of(pictures: Sequence[Picture], classes: Sequence[str]) -> dict:
     ids = {name: i for i, name in enumerate(classes, 1)}
     images, annotations = [], []
     for image_id, picture in enumerate(pictures, 1):
-        images.append(dict(id=image_id, file_name=picture.name, width=picture.width, height=picture.height))
+        image = dict(id=image_id, file_name=picture.name, width=picture.width, height=picture.height)
+        images.append(without_fault(image, fault_of_image, picture))
         for one in picture.objects:
             area = one.box[2] * one.box[3] if one.area is None else one.area
-            annotations.append(dict(id=len(annotations) + 1, image_id=image_id, category_id=ids[one.name],
-                                    bbox=[tidy(value) for value in one.box], area=tidy(area), iscrowd=int(one.crowd),
-                                    **(dict(ignore=1) if one.difficult else {})))
+            annotation = dict(id=len(annotations) + 1, image_id=image_id, category_id=ids[one.name],
+                              bbox=[tidy(value) for value in one.box], area=tidy(area), iscrowd=int(one.crowd),
+                              **(dict(ignore=1) if one.difficult else {}))
+            annotations.append(without_fault(annotation, fault_of_annotation, picture))
     categories = [dict(id=i, name=name, supercategory='') for name, i in ids.items()]
     return dict(images=images, annotations=annotations, categories=categories)
+
+
+def without_fault(entry: dict, fault: Callable[[dict], str | None], picture: Picture) -> dict:
+    """An entry of an annotation file. Raises a UserError if a training would refuse it."""
+    wrong = fault(entry)
+    if wrong:
+        raise UserError(f'{picture.path}: {wrong}')
+    return entry
 
 
 def tidy(value: float) -> float:

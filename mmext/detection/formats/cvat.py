@@ -24,6 +24,7 @@ from mmext.detection.formats.pictures import (
     require_plain,
     sorted_classes,
     text_of,
+    without_suffix,
 )
 from mmext.detection.formats.xml import read_xml, to_text
 from mmext.errors import UserError
@@ -54,7 +55,7 @@ def read_picture(element: Element, count: int, path: Path, pool: ImageFolder, sk
     """Reads one image element; counts the shapes that have no box."""
     name = require_plain(element.get('name') or '', f'{path}: image {count}')
     where = f'{path}: {name}'
-    file = pool.find(Path(name).with_suffix('').as_posix(), name, where)
+    file = pool.find(without_suffix(name), name, where)
     width, height = (round(number(element.get(side), f'{where}: {side}')) for side in ('width', 'height'))
     objects = []
     for i, shape in enumerate(element, 1):

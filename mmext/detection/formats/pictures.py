@@ -6,7 +6,7 @@ import math
 import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from mmext.data.decoding import NoImage, sizes
 from mmext.data.suffixes import IMAGES
@@ -106,9 +106,10 @@ def number(text: object, where: str) -> float:
 
 def class_name(name: object, where: str) -> str:
     """The name of a class from a file, without surrounding blanks. Raises a UserError if it is not text on one line."""
-    name = name.strip() if isinstance(name, str) else name
-    require_names([name], where)
-    return str(name)
+    if not isinstance(name, str):
+        raise UserError(f'{where}: the name of a class is a {type(name).__name__}, not text')
+    require_names([name.strip()], where)
+    return name.strip()
 
 
 def text_of(value: float) -> str:
@@ -124,6 +125,11 @@ def files_below(folder: Path, suffixes: Sequence[str]) -> list[Path]:
                   and not any(part.startswith('.') for part in path.relative_to(folder).parts))
 
 
+def without_suffix(name: str) -> str:
+    """A file name, with the folders that it is in, without its suffix."""
+    return os.path.splitext(name)[0]
+
+
 class ImageFolder:
     """The images in a folder and the folders in it, found by their names without suffixes.
 
@@ -135,7 +141,7 @@ class ImageFolder:
         self.folder = folder
         self.by_stem: dict[str, list[Path]] = {}
         for path in files_below(folder, IMAGES):
-            self.by_stem.setdefault(path.relative_to(folder).with_suffix('').as_posix(), []).append(path)
+            self.by_stem.setdefault(without_suffix(path.relative_to(folder).as_posix()), []).append(path)
 
     def find(self, stem: str, named: str, where: object) -> Path:
         """The image of an annotation file.
@@ -149,8 +155,8 @@ class ImageFolder:
             UserError: there is no such image.
         """
         named = os.path.basename(named.replace('\\', '/'))
-        found = self.by_stem.get(stem) or self.by_stem.get((PurePosixPath(stem).parent / named).with_suffix(
-            '').as_posix() if named else '', [])
+        other = os.path.join(os.path.dirname(stem), without_suffix(named))
+        found = self.by_stem.get(stem) or self.by_stem.get(other, [])
         if not found:
             raise UserError(f'{where}: no image {printable(stem)}.* in {self.folder}; name the folder of the images '
                             'with --images')

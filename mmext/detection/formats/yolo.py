@@ -45,7 +45,7 @@ def read_described(path: Path) -> Source:
     """Reads the splits that a ``data.yaml`` describes."""
     try:
         content = yaml.safe_load(read_text(path))
-    except (yaml.YAMLError, RecursionError) as error:
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise UserError(f'{path}: not YAML ({" ".join(str(error).split())[:120]})') from None
     names = content.get('names') if isinstance(content, dict) else None
     if isinstance(names, dict):
@@ -55,7 +55,8 @@ def read_described(path: Path) -> Source:
     if not isinstance(names, list) or not names:
         raise UserError(f'{path}: no names, the list of classes')
     classes = checked(tuple(names), path)
-    root = path.parent / str(content.get('path') or '')
+    root = content.get('path')
+    root = path.parent / (root if isinstance(root, str) else '')
     root = root if root.is_dir() else path.parent  # paths of another machine
     splits = {}
     for split in ('train', 'val'):
@@ -79,7 +80,7 @@ def read_described(path: Path) -> Source:
 
 def checked(classes: tuple[object, ...], where: object) -> tuple[str, ...]:
     """The names of classes. Raises a UserError if one is not text, or stands there twice."""
-    names = tuple(class_name(name, str(where)) for name in classes)
+    names = tuple(class_name(str(name) if type(name) is int else name, str(where)) for name in classes)
     if not names or len(set(names)) < len(names):
         raise UserError(f'{where}: {"a class is named twice" if names else "names no class"}')
     return names
