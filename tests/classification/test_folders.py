@@ -15,6 +15,7 @@ from mmext.classification.arrays import collate_images
 from mmext.classification.folders import ImageFolder
 from mmext.classification.image_transforms import PackClassInputs
 from mmext.data.loading import LoadImage
+from mmext.errors import UserError
 from tests.classification.helpers import refused, write_folders
 
 TRAIN, VAL = {'n02': 3, 'n01': 2, 'n10': 4}, {'n01': 1, 'n02': 1, 'n10': 1}
@@ -146,3 +147,17 @@ def test_files_of_other_suffixes_are_told(tmp_path: Path, capsys: pytest.Capture
     assert ImageFolder.classes_from(dict(data_root=str(tmp_path))) == ('ant', 'bee')
     told = capsys.readouterr().err
     assert told.strip() == f"{tmp_path}/train: left out 1 files whose suffix is not that of images (bee/a.gif)"
+
+
+def test_some_of_the_folders_in_the_order_of_their_names(tmp_path: Path):
+    write_folders(tmp_path / 'train', {'ant': 2, 'bee': 3, 'cat': 4})
+    with pytest.raises(UserError, match='are not the 2 classes of metainfo: 1 of no class'):
+        ImageFolder(str(tmp_path), metainfo=dict(classes=('cat', 'ant')))
+    data = ImageFolder(str(tmp_path), metainfo=dict(classes=('cat', 'ant')), subset=True)
+    assert data.metainfo['classes'] == ('cat', 'ant') and data.members == [4, 2]
+    assert {Path(info['img_path']).parent.name: info['gt_label'] for info in map(data.get_data_info, range(6))} == dict(
+        cat=0, ant=1)
+    with pytest.raises(UserError) as caught:
+        ImageFolder(str(tmp_path), metainfo=dict(classes=('cat', 'bees')), subset=True)
+    assert str(caught.value) == (f"{tmp_path}/train: none of its 3 class folders (ant, bee, cat) is called 'bees'; did "
+                                 "you mean 'bee'?")

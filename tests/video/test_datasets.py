@@ -204,3 +204,9 @@ def test_json_cut_short(tmp_path: Path):
     (tmp_path / 'train.json').write_text('[{"id": "78')
     with pytest.raises(UserError, match='train.json: not JSON, or cut short'):
         SthV2Dataset('train.json', data_root=str(tmp_path), data_prefix=dict(video='videos'))
+
+
+def test_some_of_the_named_classes_need_lists_of_their_own(tmp_path: Path):
+    (tmp_path / 'classes.txt').write_text('running\njumping\nsleeping\n')
+    with pytest.raises(UserError, match='it names 3 classes, and --classes only 2; list files have numbers'):
+        data(tmp_path, data_root=str(tmp_path), metainfo=dict(classes=('running', 'sleeping')))
