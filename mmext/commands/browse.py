@@ -40,9 +40,9 @@ def main(args: argparse.Namespace) -> None:
     if not 0 <= args.seed < 2**32:
         raise UserError(f'--seed {args.seed}: need a number from 0 to {2**32 - 1}')
     from mmext.analysis.browse import look_at, write_browse_page
-    from mmext.analysis.browse.page import require_page
+    from mmext.report.page import require_report
 
-    require_page(args.out)
+    require_report(args.out, option='--out')
     config = cli.config_from(args)
     browsed = look_at(config, args.split, args.samples, args.seed)
     title = f'{Path(args.config).stem}: {args.split} data, seed {args.seed}'

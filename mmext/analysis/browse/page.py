@@ -10,30 +10,19 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image
 
-from mmext.compat import installed
 from mmext.detection.drawing import draw_boxes
-from mmext.detection.report.pictures import data_uri
-from mmext.detection.report.svg import inline_svg
-from mmext.errors import UserError
-from mmext.files import require_writable, write_text
+from mmext.report.page import render, write_page
+from mmext.report.pictures import SIDE, data_uri
+from mmext.report.svg import inline_svg
 from mmext.samples import Shown
 from mmext.text import printable
 
 if TYPE_CHECKING:
     from mmext.analysis.browse.samples import Boxes, Browsed
 
-FILE_NAME = 'index.html'
-SIDE = 400  # of a picture on the page, in pixels
+TEMPLATES = Path(__file__).parent / 'template'
 FRAMES = 8  # of a video that are shown
 AREAS = (('below 32² pixels', 0, 32**2), ('32² to 96² pixels', 32**2, 96**2), ('above 96² pixels', 96**2, np.inf))
-
-
-def require_page(folder: str | Path) -> None:
-    """Raises a UserError if the folder is not writable, or a library of the page is not installed."""
-    absent = [name for name in ('jinja2', 'matplotlib') if not installed(name)]
-    if absent:
-        raise UserError(f'browse: needs {" and ".join(absent)}; pip install {" ".join(absent)}')
-    require_writable(folder, '--out')
 
 
 def write_browse_page(folder: str | Path, title: str, browsed: Browsed) -> Path:
@@ -44,19 +33,9 @@ def write_browse_page(folder: str | Path, title: str, browsed: Browsed) -> Path:
         title: the heading.
         browsed: what the page shows. All text in it is escaped.
     """
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
-    import mmext.detection.report.page as report
-
-    environment = Environment(loader=FileSystemLoader([Path(__file__).parent / 'template', report.TEMPLATES]),
-                              autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    environment.filters.update(printable=printable)
-    page = environment.get_template('browse.html').render(
-        title=printable(title), browsed=browsed, tiles=[tile_of(one, browsed.classes) for one in browsed.shown],
-        classes=class_rows(browsed.members), **box_section(browsed.boxes)) + '\n'
-    path = Path(folder) / FILE_NAME
-    write_text(path, page)
-    return path
+    tiles = [tile_of(one, browsed.classes) for one in browsed.shown]
+    return write_page(folder, render(TEMPLATES, title, browsed=browsed, tiles=tiles, training=[],
+                                     classes=class_rows(browsed.members), **box_section(browsed.boxes)))
 
 
 def tile_of(sample: Shown, classes: Sequence[str]) -> tuple[str, str, str]:
@@ -71,7 +50,7 @@ def tile_of(sample: Shown, classes: Sequence[str]) -> tuple[str, str, str]:
 def picture_of(sample: Shown, names: Sequence[str]) -> Image.Image:
     """A sample as one picture: an image with its boxes, or frames of a video in two rows."""
     if sample.boxes is not None:
-        frame, scale = shrunk(sample.frames[0])
+        frame, scale = fitted(sample.frames[0])
         boxes = np.concatenate([sample.boxes, sample.ignored]) * scale
         texts = [printable(name) for name in names] + ['ignored'] * len(sample.ignored)
         labels = [*sample.labels, *[-1] * len(sample.ignored)]
@@ -80,8 +59,8 @@ def picture_of(sample: Shown, names: Sequence[str]) -> Image.Image:
                                           [texts[i] for i in order]))
     chosen = np.unique(np.linspace(0, len(sample.frames) - 1, min(FRAMES, len(sample.frames))).astype(int))
     if len(chosen) == 1:
-        return Image.fromarray(shrunk(sample.frames[0])[0])
-    frames = [shrunk(sample.frames[i], SIDE // 2)[0] for i in chosen]
+        return Image.fromarray(fitted(sample.frames[0])[0])
+    frames = [fitted(sample.frames[i], SIDE // 2)[0] for i in chosen]
     columns = -(-len(frames) // 2)
     height, width = frames[0].shape[:2]
     sheet = Image.new('RGB', (columns * width, 2 * height), 'white')
@@ -90,7 +69,7 @@ def picture_of(sample: Shown, names: Sequence[str]) -> Image.Image:
     return sheet
 
 
-def shrunk(frame: np.ndarray, side: int = SIDE) -> tuple[np.ndarray, float]:
+def fitted(frame: np.ndarray, side: int = SIDE) -> tuple[np.ndarray, float]:
     """A picture of at most ``side`` pixels, and the factor by which it was made smaller. Tiny ones are enlarged."""
     scale = side / max(frame.shape[:2])
     scale = min(1.0, scale) if scale < 4 else float(min(4, int(scale)))

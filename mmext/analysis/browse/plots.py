@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import NullFormatter
 
 from mmext.analysis.browse.samples import Boxes
-from mmext.detection.report.svg import BLUE, GREY, ORANGE
+from mmext.report.svg import BLUE, GREY, ORANGE
 
 MOST_POINTS = 1500  # of a plot; more make the page large and nothing clearer
 
