@@ -1,4 +1,5 @@
 # make demo, make demo-video, make test, make docs, make soak, make audit. All set the environment up first if it is not there.
+# make matrix: other versions of Python and torch, each in an environment of its own.
 PYTHON ?= python3
 PY = .venv/bin/python
 DEMO = data/shapes
@@ -17,7 +18,7 @@ CLIPS = $(if $(MMEXT_DATA),$(wildcard $(MMEXT_DATA)/video))
 # The soak: MINUTES at most (else until all is done), some PARTS of it (kills inputs flat ranks disk), FRESH=1 anew.
 SOAK = $(if $(MINUTES),--budget $(MINUTES)) $(if $(PARTS),--only $(PARTS)) $(if $(FRESH),--fresh)
 
-.PHONY: setup demo demo-video test lint docs soak audit
+.PHONY: setup demo demo-video test lint docs soak audit matrix
 
 setup:
 	@$(PYTHON) tools/setup_env.py
@@ -73,6 +74,10 @@ docs:
 
 soak: setup
 	@PYTHONPATH=$(CURDIR) $(PY) -m tests.soak.run $(SOAK)
+
+# ROWS='3.12 3.11:2.6.0': some rows; SUITE=ends: the whole suite on the lowest and the highest Python.
+matrix:
+	@$(PYTHON) tools/matrix.py $(ROWS) $(if $(SUITE),--suite $(SUITE)) $(if $(FRESH),--fresh)
 
 audit: setup
 	@$(PY) tools/audit.py

@@ -19,6 +19,7 @@ CONFIG = ROOT / 'configs' / 'classification' / 'iresnet_imagenet.py'
 IN_THIS_PROCESS = [f'{split}_dataloader.num_workers=0' for split in ('train', 'val', 'test')]
 
 
+@pytest.mark.smoke
 @pytest.mark.parametrize(('classes', 'flags', 'told'), [
     (2, (), 'batch: 32 samples per update, of which the training set has 8, the recipe has 256; the learning rate '
      'stays 0.1, scaled linearly it would be 0.0125: give --auto-scale-lr, or use the batch size of the recipe'),

@@ -83,6 +83,7 @@ def test_resumed_training_on_mmdets_runtime_is_bit_equal(shapes: Path, tmp_path:
     assert all(torch.equal(value, twice[name]) for name, value in once.items())
 
 
+@pytest.mark.smoke
 def test_metrics_are_those_of_pycocotools(tool: Tool, shapes: Path, trained: Path, tmp_path: Path):
     done = tool('test.py', CONFIG, trained / 'epoch_2.pth', *SMALL[:4], '--data-root', shapes, '--work-dir', tmp_path,
                 '--out', tmp_path / 'metrics.json', '--show-dir', tmp_path / 'pictures', '--show-score', 0.05,

@@ -88,6 +88,7 @@ def test_training_goes_on_without_unreadable_videos(trained: tuple[Path, str], k
     assert 'accuracy/mean_class' in printed and (work_dir / 'epoch_1.pth').is_file()
 
 
+@pytest.mark.smoke
 def test_testing_names_them_and_fails(trained: tuple[Path, str], configs: Path, kinetics: Path, tmp_path: Path) -> None:
     # With the config that training left: the classes and the network are in it.
     test = ('test.py', trained[0] / 'iresnet3d50_kinetics400.py', trained[0] / 'epoch_1.pth', '--work-dir', tmp_path)
