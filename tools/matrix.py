@@ -17,12 +17,14 @@ import shutil
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 DEFAULT = 'default'
 NEWEST = 'newest'
+STEPS = ('set-up', 'doctor', 'smoke', 'suite')
 ROWS = ('3.10', '3.11', '3.12', '3.13', '3.14', '3.11:2.6.0', f'3.11:{NEWEST}')
 SMOKE = ('-n', '0', '-m', 'smoke', 'tests/tools')
 # What would lead a row's Python to another environment than its own.
@@ -78,8 +80,14 @@ def main() -> int:
     parser.add_argument('--discard', action='store_true',
                         help='delete the clone of a row when all its steps have passed; it takes 2 to 8 GB')
     args = parser.parse_args()
-    if subprocess.run(['git', '-C', ROOT, 'rev-parse'], capture_output=True).returncode:
-        parser.error(f'{ROOT} is not a git repository, which the rows would be cloned from')
+    try:
+        return run(args)
+    except (OSError, ValueError, subprocess.CalledProcessError) as failure:
+        print(f'error: {failure}', file=sys.stderr)
+        return 2
+
+
+def run(args: argparse.Namespace) -> int:
     found = {row: interpreter for row in dict.fromkeys(args.rows) if (interpreter := find_interpreter(row.python))}
     with_suite = rows_with_suite(list(found), args.suite)
     matrix = Matrix(args.work_dir, args.fresh)
@@ -87,8 +95,7 @@ def main() -> int:
         if row not in found:
             print(f'{row.name}: there is no python{row.python} on this machine; left out', flush=True)
             continue
-        steps = ['set-up', 'doctor', 'smoke', *(['suite'] if row in with_suite else [])]
-        if matrix.run(row, found[row], steps) and args.discard:
+        if matrix.run(row, found[row], STEPS if row in with_suite else STEPS[:-1]) and args.discard:
             shutil.rmtree(matrix.source(row), ignore_errors=True)
     print(matrix.table(), end='')
     return 0 if all(matrix.passed(row) for row in found) else 1
@@ -129,55 +136,70 @@ class Matrix:
 
     def __init__(self, folder: Path, fresh: bool = False) -> None:
         self.folder = folder.resolve()
+        self.folder.mkdir(parents=True, exist_ok=True)
         self.file = self.folder / 'matrix.json'
         self.results: dict[str, dict] = {}
         if self.file.exists() and not fresh:
-            self.results = json.loads(self.file.read_text())
+            try:
+                self.results = json.loads(self.file.read_text())
+            except ValueError as error:
+                raise ValueError(f'{self.file}: not written by this command ({error}); give --fresh') from None
 
     def source(self, row: Row) -> Path:
         return self.folder / row.name / 'source'
 
+    def python(self, row: Row) -> str:
+        return str(self.source(row) / '.venv' / 'bin' / 'python')
+
+    def log(self, row: Row, step: str) -> Path:
+        return self.folder / row.name / f'{step}.log'
+
     def passed(self, row: Row) -> bool:
         return all(step['passed'] for step in self.results[row.name]['steps'].values())
 
-    def run(self, row: Row, interpreter: str, steps: list[str]) -> bool:
+    def run(self, row: Row, interpreter: str, steps: Sequence[str]) -> bool:
         """Runs those steps of a row that have not passed, up to the first that fails; True if all have passed."""
-        result = self.results.setdefault(row.name, dict(steps={}))
-        done = result['steps']
-        if all(done.get(step, {}).get('passed') for step in steps):
+        result = self.results.setdefault(row.name, dict(python=version_of(interpreter), steps={}))
+        waiting = [step for step in steps if not result['steps'].get(step, {}).get('passed')]
+        if not waiting:
             print(f'{row.name}: has passed before', flush=True)
             return True
-        source = self.source(row)
-        if not source.exists():
-            done.pop('set-up', None)
-        commit = clone(source)
-        result.update(python=version_of(interpreter))
-        python = source / '.venv' / 'bin' / 'python'
-        commands = {'set-up': [interpreter, 'tools/setup_env.py'], 'doctor': [python, '-m', 'mmext.doctor'],
-                    'smoke': [python, '-m', 'pytest', *SMOKE], 'suite': [python, '-m', 'pytest']}
-        for step in steps:
-            if done.get(step, {}).get('passed'):
-                continue
-            log = source.parent / f'{step}.log'
+        if not self.source(row).exists() and 'set-up' not in waiting:
+            waiting.insert(0, 'set-up')
+        commit = clone(self.source(row))
+        for step in waiting:
             print(f'{row.name}: {step} ...', flush=True)
-            started = time.monotonic()
-            with open(log, 'w') as stream:
-                code = subprocess.run(list(map(str, commands[step])), cwd=source, env=row.environment(),
-                                      stdout=stream, stderr=subprocess.STDOUT).returncode
-            done[step] = dict(passed=code == 0, seconds=round(time.monotonic() - started), commit=commit,
-                              date=datetime.date.today().isoformat(), tests=tests_told(log.read_text(errors='replace')))
-            if step == 'set-up' and not code:
-                told = subprocess.check_output([python, '-c', VERSIONS], cwd=source, env=row.environment(), text=True)
-                result.update(json.loads(told.splitlines()[-1]))
+            done = self.step(row, interpreter, step)
+            result['steps'][step] = dict(done, commit=commit, date=datetime.date.today().isoformat())
+            if step == 'set-up' and done['passed']:
+                result.update(self.versions(row))
             self.write()
-            print(f'{row.name}: {step} {cell(done[step])}' + (f', see {log}' if code else ''), flush=True)
-            if code:
+            log = '' if done['passed'] else f', see {self.log(row, step)}'
+            print(f'{row.name}: {step} {cell(done)}{log}', flush=True)
+            if not done['passed']:
                 return False
         return True
 
+    def step(self, row: Row, interpreter: str, step: str) -> dict:
+        """Runs one step, with its output in a log: whether it passed, its seconds, and pytest's counts."""
+        python = self.python(row)
+        command = {'set-up': [interpreter, 'tools/setup_env.py'], 'doctor': [python, '-m', 'mmext.doctor'],
+                   'smoke': [python, '-m', 'pytest', *SMOKE], 'suite': [python, '-m', 'pytest']}[step]
+        started = time.monotonic()
+        with open(self.log(row, step), 'w') as log:
+            code = subprocess.run(command, cwd=self.source(row), env=row.environment(), stdout=log,
+                                  stderr=subprocess.STDOUT).returncode
+        return dict(passed=code == 0, seconds=round(time.monotonic() - started),
+                    tests=tests_told(self.log(row, step).read_text(errors='replace')))
+
+    def versions(self, row: Row) -> dict[str, str]:
+        """What the set-up has installed."""
+        told = subprocess.run([self.python(row), '-c', VERSIONS], check=True, stdout=subprocess.PIPE, text=True,
+                              cwd=self.source(row), env=row.environment()).stdout
+        return json.loads(told.splitlines()[-1])
+
     def write(self) -> None:
         """Writes matrix.json and matrix.md, each at once or not at all."""
-        self.folder.mkdir(parents=True, exist_ok=True)
         for path, text in ((self.file, json.dumps(self.results, indent=2) + '\n'),
                            (self.file.with_suffix('.md'), self.table())):
             part = path.with_name(f'.{path.name}.part')
@@ -186,14 +208,13 @@ class Matrix:
 
     def table(self) -> str:
         """The results as a table in Markdown."""
-        lines = ['| Python | torch | mmcv | set-up | doctor | smoke | suite | commit, date |', '|---' * 8 + '|']
-        for result in sorted(self.results.values(), key=lambda result: order(result.get('python', ''))):
+        lines = [f'| Python | torch | mmcv | {" | ".join(STEPS)} | commit, date |', '|---' * 8 + '|']
+        for result in sorted(self.results.values(), key=lambda result: order(result['python'])):
             steps = result['steps']
-            last = max(steps.values(), key=lambda step: step['date'], default=None)
+            last = max(steps.values(), key=lambda step: step['date'])
             lines.append('| ' + ' | '.join([
-                result.get('python', '-'), result.get('torch', '-'), result.get('mmcv', '-'),
-                *(cell(steps.get(step)) for step in ('set-up', 'doctor', 'smoke', 'suite')),
-                f'{last["commit"]}, {last["date"]}' if last else '-']) + ' |')
+                result['python'], result.get('torch', '-'), result.get('mmcv', '-'),
+                *(cell(steps.get(step)) for step in STEPS), f'{last["commit"]}, {last["date"]}']) + ' |')
         return '\n'.join(lines) + '\n'
 
 
@@ -214,7 +235,7 @@ def git(*arguments: object) -> str:
 def tests_told(log: str) -> str:
     """The counts of pytest's last line: '3 passed, 1 skipped'; '' in a log without one."""
     found = re.findall(r'^(?:=+ )?(\d+ (?:passed|failed|skipped|error)[^=\n]*?) in [\d.]+s', log, re.MULTILINE)
-    return found[-1] if found else ''
+    return re.sub(r', \d+ deselected', '', found[-1]) if found else ''
 
 
 def cell(step: dict | None) -> str:
