@@ -36,6 +36,8 @@ def exec(code, globals=None, locals=None, /, **options):
 
 builtins.exec = exec
 """
+USUAL_CUDA_HOME = '/usr/local/cuda'
+CUDA_HEADERS = ('cublas_v2.h', 'cusparse.h', 'cusolverDn.h')  # of libraries, which torch's headers include
 PROBE_SETUP = """
 from setuptools import setup
 from torch.utils.cpp_extension import BuildExtension, CppExtension
@@ -44,16 +46,22 @@ setup(name='probe', ext_modules=[probe], cmdclass={'build_ext': BuildExtension})
 """
 
 
+class NoCuda(Exception):
+    """Why CUDA ops cannot be built on this machine."""
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument('--requirement', default='mmcv==2.1.0',
                         help='the requirement that pip downloads (default: %(default)s)')
     parser.add_argument('--build-dir', type=Path, required=True,
                         help='the build folder, which is kept so that a second call resumes')
+    parser.add_argument('--wheel-dir', type=Path,
+                        help='write the wheel into this folder, for other machines, and do not install it')
     parser.add_argument('--no-header', action='store_true', help='build without the precompiled header')
     parser.add_argument('--ops', choices=('auto', 'cpu', 'cuda'), default=os.environ.get('MMCV_OPS', 'auto'),
-                        help='auto also builds CUDA ops if there are nvcc and a CUDA torch (default: MMCV_OPS, or '
-                             'auto)')
+                        help='auto also builds CUDA ops if there are nvcc and a torch for the same CUDA (default: '
+                             'MMCV_OPS, or auto)')
     args = parser.parse_args()
 
     import torch
@@ -67,6 +75,11 @@ def main() -> int:
     else:
         env['CFLAGS'] = env['CXXFLAGS'] = ' '.join([*COMPILE_FLAGS, '-include', str(header)])
     wheel = build_wheel(source, env)
+    if args.wheel_dir:
+        args.wheel_dir.mkdir(parents=True, exist_ok=True)
+        copied = shutil.copy(wheel, args.wheel_dir)
+        print(f'    {copied}: for Python {sys.version_info[0]}.{sys.version_info[1]} with torch {torch.__version__}')
+        return 0
     return subprocess.call([sys.executable, '-m', 'pip', 'install', '-q', '--no-deps', '--force-reinstall', wheel])
 
 
@@ -90,13 +103,12 @@ def build_environment(build_dir: Path, ops: str) -> dict[str, str]:
 
     Args:
         build_dir: where a start-up file for Python 3.13 and newer is put.
-        ops: 'auto' (CUDA ops where nvcc and a CUDA torch are), 'cpu' or 'cuda'.
+        ops: 'auto' (CUDA ops where they can be built), 'cpu' or 'cuda'.
 
     Raises:
-        SystemExit: CUDA ops are asked for, and nvcc or a CUDA torch is missing.
+        SystemExit: CUDA ops are asked for and cannot be built here.
     """
     import torch
-    from torch.utils.cpp_extension import CUDA_HOME
 
     env = dict(os.environ, MMCV_WITH_OPS='1', CFLAGS=' '.join(COMPILE_FLAGS), CXXFLAGS=' '.join(COMPILE_FLAGS))
     env.setdefault('MAX_JOBS', str(os.cpu_count()))
@@ -106,22 +118,59 @@ def build_environment(build_dir: Path, ops: str) -> dict[str, str]:
         start_up.mkdir(parents=True, exist_ok=True)
         (start_up / 'sitecustomize.py').write_text(OLD_EXEC)
         env['PYTHONPATH'] = os.pathsep.join(filter(None, [str(start_up), env.get('PYTHONPATH')]))
-    possible = torch.version.cuda is not None and CUDA_HOME is not None
-    if ops == 'cuda' and not possible:
-        raise SystemExit('error: CUDA ops need nvcc (CUDA_HOME) and a CUDA build of torch; '
-                         f'this is torch {torch.__version__}, and CUDA_HOME is {CUDA_HOME}')
-    with_cuda = possible and ops != 'cpu'
-    for_archs = ''
-    if with_cuda:
-        env['FORCE_CUDA'] = '1'
+    told = 'CPU ops'
+    try:
+        cuda = {} if ops == 'cpu' else cuda_environment()
+    except NoCuda as obstacle:
+        if ops == 'cuda':
+            raise SystemExit(f'error: CUDA ops cannot be built: {obstacle}') from None
+        cuda, told = {}, f'CPU ops alone ({obstacle})'
+    if cuda:
+        env.update(cuda, FORCE_CUDA='1')
+        told = 'CPU and CUDA ops'
         if not torch.cuda.is_available():  # as on a login node or in a Docker build: torch would find no architecture
             env.setdefault('TORCH_CUDA_ARCH_LIST', architectures(torch._C._cuda_getArchFlags().split()))
-            for_archs = f' for {env["TORCH_CUDA_ARCH_LIST"]}'
+            told += f' for {env["TORCH_CUDA_ARCH_LIST"]} (no GPU in sight)'
     else:
         env.pop('FORCE_CUDA', None)
         env['CUDA_VISIBLE_DEVICES'] = ''  # mmcv builds CUDA ops where it sees a GPU
-    print(f'    torch {torch.__version__}, {"CPU and CUDA" if with_cuda else "CPU"} ops{for_archs}, '
-          f'{env["MAX_JOBS"]} jobs', flush=True)
+    print(f'    torch {torch.__version__}, {told}, {env["MAX_JOBS"]} jobs', flush=True)
+    return env
+
+
+def cuda_environment() -> dict[str, str]:
+    """The variables for a build of CUDA ops.
+
+    Headers of CUDA's libraries that the toolkit lacks are taken from the packages that pip has installed for torch.
+
+    Raises:
+        NoCuda: torch, nvcc or a header is not there, or they do not fit each other.
+    """
+    import torch
+    from torch.utils.cpp_extension import CUDA_HOME
+
+    if torch.version.cuda is None:
+        raise NoCuda('this is a CPU build of torch')
+    if CUDA_HOME is None:
+        raise NoCuda('there is no nvcc; CUDA_HOME names the folder of a CUDA toolkit')
+    # nvcc may be a script on PATH, far from the toolkit that it calls
+    home = next((home for home in map(Path, (CUDA_HOME, USUAL_CUDA_HOME))
+                 if (home / 'include' / 'cuda_runtime.h').exists() and (home / 'bin' / 'nvcc').exists()), None)
+    if home is None:
+        raise NoCuda(f'{CUDA_HOME} has no bin/nvcc or include/cuda_runtime.h; CUDA_HOME names the folder of a toolkit')
+    release = re.search(r'release (\d+)\.', subprocess.check_output([home / 'bin' / 'nvcc', '--version'], text=True))
+    if release and release[1] != torch.version.cuda.partition('.')[0]:
+        raise NoCuda(f'nvcc is of CUDA {release[1]}, torch is built for CUDA {torch.version.cuda}')
+    of_pip = sorted((Path(torch.__file__).parents[1] / 'nvidia').glob('*/include'))
+    lacking = [name for name in CUDA_HEADERS if not (home / 'include' / name).exists()]
+    folders = {name: next((folder for folder in of_pip if (folder / name).exists()), None) for name in lacking}
+    absent = [name for name, folder in folders.items() if folder is None]
+    if absent:
+        raise NoCuda(f'{", ".join(absent)} of CUDA\'s libraries not found below {home}')
+    env = dict(CUDA_HOME=str(home))
+    if lacking:
+        env['CPLUS_INCLUDE_PATH'] = os.pathsep.join(filter(None, [
+            *dict.fromkeys(map(str, folders.values())), os.environ.get('CPLUS_INCLUDE_PATH')]))
     return env
 
 

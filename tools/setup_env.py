@@ -1,7 +1,8 @@
 """Creates .venv with everything that mmext needs. Runs on a plain Python; a second call only adds what is missing.
 
 A working torch or mmcv in .venv is kept, and so is a torch of the Python that runs this. The environment variable TORCH
-selects another version, for example TORCH='torch==2.7.1 --index-url URL'.
+selects another version, for example TORCH='torch==2.7.1 --index-url URL'. MMCV_WHEEL is a wheel of mmcv that
+tools/build_mmcv.py has built on another machine; without it, mmcv is compiled.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ VENV = ROOT / '.venv'
 PYTHON = VENV / 'bin' / 'python'
 DEFAULT_TORCH = 'torch==2.13.0'
 BUILD_TOOLS = ['setuptools<81', 'wheel', 'ninja', 'psutil']  # mmcv's setup.py needs pkg_resources, gone from 81
-OLDEST, NEWEST_TRIED = (3, 10), (3, 13)
+OLDEST, NEWEST_TRIED = (3, 10), (3, 14)
 OPENMMLAB = ['mmengine', 'mmdet', 'mmaction2']
 STEPS = ['Python', 'torch', 'libraries', 'mmcv with compiled ops', 'mmext']
 
@@ -79,6 +80,13 @@ def install_libraries() -> str:
 def build_mmcv() -> str:
     if succeeds('import mmcv.ops'):
         return 'kept mmcv ' + output('import mmcv; print(mmcv.__version__)')
+    if wheel := os.environ.get('MMCV_WHEEL'):
+        pip('--no-deps', '--force-reinstall', wheel)
+        if not succeeds('import mmcv.ops'):
+            raise SystemExit(f'error: the ops of {wheel} cannot be imported with torch '
+                             f'{output("import torch; print(torch.__version__)")}; a wheel of mmcv needs the torch and '
+                             'the Python that it was built for, and a Linux that is no older')
+        return 'installed ' + Path(wheel).name
     pinned = re.search(r'^mmcv==.+', (ROOT / 'constraints.txt').read_text(), re.MULTILINE)
     run(PYTHON, ROOT / 'tools' / 'build_mmcv.py', '--requirement', pinned[0], '--build-dir', VENV / 'build')
     return 'built ' + pinned[0]

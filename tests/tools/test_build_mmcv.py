@@ -1,9 +1,10 @@
-"""The precompiled header: used where it fits, noticed where it does not, done without where there is none."""
+"""mmcv's build: the precompiled header where it fits, CUDA where it can be had, and a wheel for other machines."""
 
 from __future__ import annotations
 
 import importlib.util
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -14,12 +15,16 @@ import pytest
 from tests.conftest import ROOT
 
 
-@pytest.fixture(scope='module')
-def build_mmcv() -> ModuleType:
-    spec = importlib.util.spec_from_file_location('build_mmcv', ROOT / 'tools' / 'build_mmcv.py')
+def load(name: str) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(name, ROOT / 'tools' / f'{name}.py')
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
+
+
+@pytest.fixture(scope='module')
+def build_mmcv() -> ModuleType:
+    return load('build_mmcv')
 
 
 def environment() -> dict[str, str]:
@@ -59,23 +64,78 @@ def test_architectures_are_those_of_torch(build_mmcv: ModuleType, torch_s: list[
     assert build_mmcv.architectures(torch_s) == listed
 
 
-def test_cuda_ops_without_cuda_are_refused(build_mmcv: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr('torch.version.cuda', None)
-    with pytest.raises(SystemExit, match='CUDA ops need nvcc'):
-        build_mmcv.build_environment(tmp_path, 'cuda')
-
-
-def test_without_a_gpu_in_sight_architectures_are_named(build_mmcv: ModuleType, tmp_path: Path,
-                                                        monkeypatch: pytest.MonkeyPatch):
-    """torch's extension builder would find none, and end in an IndexError."""
+@pytest.fixture
+def toolkit(build_mmcv: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A torch for CUDA 13.0 without a GPU, and a toolkit that is whole but for the headers of CUDA's libraries."""
+    home = tmp_path / 'cuda'
+    for name, text in (('bin/nvcc', '#!/bin/sh\necho "Cuda compilation tools, release 13.2, V13.2.10"\n'),
+                       ('include/cuda_runtime.h', ''), ('site/torch/__init__.py', ''),
+                       *((f'site/nvidia/cu13/include/{name}', '') for name in build_mmcv.CUDA_HEADERS)):
+        (home / name).parent.mkdir(parents=True, exist_ok=True)
+        (home / name).write_text(text)
+    (home / 'bin' / 'nvcc').chmod(0o755)
     monkeypatch.setattr('torch.version.cuda', '13.0')
-    monkeypatch.setattr('torch.utils.cpp_extension.CUDA_HOME', '/usr/local/cuda')
+    monkeypatch.setattr('torch.utils.cpp_extension.CUDA_HOME', str(home))
+    monkeypatch.setattr('torch.__file__', str(home / 'site' / 'torch' / '__init__.py'))
     monkeypatch.setattr('torch.cuda.is_available', lambda: False)
     monkeypatch.setattr('torch._C._cuda_getArchFlags', lambda: 'sm_80 sm_90', raising=False)
-    monkeypatch.delenv('TORCH_CUDA_ARCH_LIST', raising=False)
+    monkeypatch.setattr(build_mmcv, 'USUAL_CUDA_HOME', str(tmp_path / 'nowhere'))
+    for name in ('TORCH_CUDA_ARCH_LIST', 'CPLUS_INCLUDE_PATH'):
+        monkeypatch.delenv(name, raising=False)
+    return home
+
+
+def test_without_a_gpu_in_sight_architectures_are_named(build_mmcv: ModuleType, toolkit: Path, tmp_path: Path, capsys,
+                                                        monkeypatch: pytest.MonkeyPatch):
+    """torch's extension builder would find none, and end in an IndexError."""
     env = build_mmcv.build_environment(tmp_path, 'auto')
     assert env['FORCE_CUDA'] == '1' and env['TORCH_CUDA_ARCH_LIST'] == '8.0;9.0+PTX'
+    assert 'CPU and CUDA ops for 8.0;9.0+PTX (no GPU in sight)' in capsys.readouterr().out
     monkeypatch.setenv('TORCH_CUDA_ARCH_LIST', '7.0')
     assert build_mmcv.build_environment(tmp_path, 'auto')['TORCH_CUDA_ARCH_LIST'] == '7.0'
     monkeypatch.setenv('FORCE_CUDA', '1')
     assert 'FORCE_CUDA' not in build_mmcv.build_environment(tmp_path, 'cpu')
+
+
+def test_headers_that_a_toolkit_lacks_are_those_of_pip(build_mmcv: ModuleType, toolkit: Path, tmp_path: Path,
+                                                       monkeypatch: pytest.MonkeyPatch):
+    assert build_mmcv.cuda_environment() == dict(CUDA_HOME=str(toolkit),
+                                                 CPLUS_INCLUDE_PATH=str(toolkit / 'site/nvidia/cu13/include'))
+    # An nvcc that is a script on PATH: the toolkit is at its usual place.
+    monkeypatch.setattr('torch.utils.cpp_extension.CUDA_HOME', str(tmp_path))
+    monkeypatch.setattr(build_mmcv, 'USUAL_CUDA_HOME', str(toolkit))
+    assert build_mmcv.cuda_environment()['CUDA_HOME'] == str(toolkit)
+    for name in build_mmcv.CUDA_HEADERS:
+        (toolkit / 'include' / name).touch()
+    assert 'CPLUS_INCLUDE_PATH' not in build_mmcv.cuda_environment()
+
+
+@pytest.mark.parametrize(('what', 'value', 'told'), [
+    ('torch.version.cuda', None, 'this is a CPU build of torch'),
+    ('torch.version.cuda', '12.4', 'nvcc is of CUDA 13, torch is built for CUDA 12.4'),
+    ('torch.utils.cpp_extension.CUDA_HOME', None, 'there is no nvcc'),
+    ('torch.utils.cpp_extension.CUDA_HOME', '/proc', '/proc has no bin/nvcc or include/cuda_runtime.h'),
+    ('torch.__file__', '/proc/a/__init__.py', "cublas_v2.h, cusparse.h, cusolverDn.h of CUDA's libraries not found"),
+])
+def test_where_cuda_ops_cannot_be_built(what: str, value: str | None, told: str, build_mmcv: ModuleType, toolkit: Path,
+                                        tmp_path: Path, capsys, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(what, value)
+    with pytest.raises(SystemExit, match=f'CUDA ops cannot be built: {re.escape(told)}'):
+        build_mmcv.build_environment(tmp_path, 'cuda')
+    assert build_mmcv.build_environment(tmp_path, 'auto')['CUDA_VISIBLE_DEVICES'] == ''
+    assert f'CPU ops alone ({told}' in capsys.readouterr().out
+
+
+@pytest.mark.parametrize('works', [True, False])
+def test_a_wheel_from_another_machine(works: bool, monkeypatch: pytest.MonkeyPatch):
+    setup, installed = load('setup_env'), []
+    monkeypatch.setenv('MMCV_WHEEL', 'wheels/mmcv-2.1.0-cp311-cp311-linux_x86_64.whl')
+    monkeypatch.setattr(setup, 'pip', lambda *arguments: installed.append(arguments[-1]))
+    monkeypatch.setattr(setup, 'succeeds', lambda statement: works and bool(installed))
+    monkeypatch.setattr(setup, 'output', lambda statement: '2.13.0+cpu')
+    if works:
+        assert setup.build_mmcv() == 'installed mmcv-2.1.0-cp311-cp311-linux_x86_64.whl'
+    else:
+        with pytest.raises(SystemExit, match=r'cannot be imported with torch 2\.13\.0\+cpu'):
+            setup.build_mmcv()
+    assert installed == ['wheels/mmcv-2.1.0-cp311-cp311-linux_x86_64.whl']
