@@ -127,6 +127,7 @@ def build_environment(build_dir: Path, ops: str) -> dict[str, str]:
         cuda, told = {}, f'CPU ops alone ({obstacle})'
     if cuda:
         env.update(cuda, FORCE_CUDA='1')
+        env.setdefault('MMCV_CUDA_ARGS', '-w')
         told = 'CPU and CUDA ops'
         if not torch.cuda.is_available():  # as on a login node or in a Docker build: torch would find no architecture
             env.setdefault('TORCH_CUDA_ARCH_LIST', architectures(torch._C._cuda_getArchFlags().split()))
