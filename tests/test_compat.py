@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
+import importlib.util
 import os
 import signal
 import subprocess
@@ -16,6 +17,7 @@ import torch
 from mmengine.config import Config
 
 from mmext import compat
+from mmext.compat import stdlib
 from mmext.errors import UserError
 from tests.conftest import run
 
@@ -65,6 +67,22 @@ def test_a_mended_search_for_packages_is_left_alone():
     mended.get_installed_path = found = lambda package: f'/there/{package}'
     compat.mmengine.find_packages_without_pkg_resources(mended)
     assert mended.get_installed_path is found and 'is_installed' not in vars(mended)
+
+
+@pytest.mark.parametrize('removed', [True, False])
+@pytest.mark.parametrize('name', ['mmengine.utils.dl_utils.misc', 'mmcv.utils.ext_loader'])
+def test_ops_are_found_without_find_loader(removed: bool, name: str, monkeypatch: pytest.MonkeyPatch):
+    """Python 3.14 has removed it; the modules are made anew here, as on a Python that has or lacks it."""
+    lib = ModuleType('pkgutil')
+    if not removed:
+        lib.find_loader = lambda name: 'old'  # pyright: ignore[reportAttributeAccessIssue]
+    monkeypatch.setattr(stdlib, 'pkgutil', lib)
+    module = importlib.util.module_from_spec(importlib.util.find_spec(name))
+    module.__spec__.loader.exec_module(module)
+    module.pkgutil = lib
+    check = getattr(module, 'check_ops_exist', None) or module.mmcv_full_available
+    stdlib.restore_find_loader(module)
+    assert check() and (module.pkgutil is lib) is not removed
 
 
 def test_configs_in_python_s_own_form_may_call_the_standard_library(tmp_path: Path):

@@ -11,7 +11,7 @@ import importlib.util
 import sys
 from collections.abc import Callable
 
-from mmext.compat import checkpoints, mmaction, mmdet, mmengine, numpy2
+from mmext.compat import checkpoints, mmaction, mmdet, mmengine, numpy2, stdlib
 from mmext.compat.notes import applied
 from mmext.imports import AbsentModules, ImportHooks
 
@@ -42,6 +42,8 @@ def install() -> None:
     repairs.after('mmengine.config.config', mmengine.cache_config_layout)
     repairs.after('mmengine.hub.hub', mmengine.build_mmext_models)
     repairs.after('mmengine.runner.checkpoint', mmengine.find_named_checkpoints)
+    for name in ('mmengine.utils.dl_utils.misc', 'mmcv.utils.ext_loader'):
+        repairs.after(name, stdlib.restore_find_loader)
     repairs.after('mmdet.models.dense_heads.ssd_head', mmdet.add_loss_cls_to_ssd_head)
     repairs.after('mmdet.datasets.api_wrappers.coco_api', mmdet.order_category_ids_by_class)
     repairs.after('torch', checkpoints.allow_history_buffer_in_checkpoints)
