@@ -164,12 +164,16 @@ class Matrix:
         if not waiting:
             print(f'{row.name}: has passed before', flush=True)
             return True
-        if not self.source(row).exists() and 'set-up' not in waiting:
-            waiting.insert(0, 'set-up')
+        new = not self.source(row).exists()
         commit = clone(self.source(row))
+        before = result['steps'].get('set-up', {})
+        if 'set-up' not in waiting and (new or before['commit'] != commit):
+            waiting.insert(0, 'set-up')  # which only adds what a later commit needs
         for step in waiting:
             print(f'{row.name}: {step} ...', flush=True)
             done = self.step(row, interpreter, step)
+            if step == 'set-up' and not new:
+                done['seconds'] += before.get('seconds', 0)
             result['steps'][step] = dict(done, commit=commit, date=datetime.date.today().isoformat())
             if step == 'set-up' and done['passed']:
                 result.update(self.versions(row))
