@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -18,8 +19,8 @@ import time
 from pathlib import Path
 
 COMPILE_FLAGS = ['-O2', '-g0', '-w']
-# What torch's BuildExtension and mmcv's setup.py add to COMPILE_FLAGS; gcc ignores a precompiled header, without a
-# word, if one of these differs. `header_is_used` finds out.
+# What a current torch's BuildExtension and mmcv's setup.py add to COMPILE_FLAGS; gcc ignores a precompiled header,
+# without a word, if one of these differs. `header_is_used` finds out, and `flags_of_probe` what an older torch adds.
 BUILD_FLAGS = ['-fPIC', '-std=c++17', '-DTORCH_API_INCLUDE_EXTENSION_H', '-DTORCH_EXTENSION_NAME=_ext']
 # mmcv's setup.py executes its version file in a function and takes the version from locals(). Since Python 3.13 (PEP
 # 667) locals() does not see what exec has written there; with this it does. Python imports it at its start.
@@ -192,17 +193,30 @@ def precompile_header(build_dir: Path, env: dict[str, str]) -> Path | None:
     header.write_text('#include <torch/types.h>\n')
     includes = [flag for path in [*include_paths(), sysconfig.get_path('include')] for flag in ('-isystem', path)]
     started = time.time()
-    compiled = subprocess.run(
-        [env.get('CXX', 'g++'), *COMPILE_FLAGS, *BUILD_FLAGS, *includes, '-x', 'c++-header', str(header),
-         '-o', f'{header}.gch'], capture_output=True, text=True)
-    if compiled.returncode:
-        print(f'    the compiler cannot precompile the header: {compiled.stderr.strip().splitlines()[-1:]}', flush=True)
-        return None
-    if not header_is_used(header, build_dir / 'probe', env):
-        print('    the compiler does not use the precompiled header with these flags', flush=True)
-        return None
-    print(f'    torch headers precompiled in {time.time() - started:.0f} s', flush=True)
-    return header
+    flags = BUILD_FLAGS
+    for attempt in range(2):
+        compiled = subprocess.run(
+            [env.get('CXX', 'g++'), *COMPILE_FLAGS, *flags, *includes, '-x', 'c++-header', str(header),
+             '-o', f'{header}.gch'], capture_output=True, text=True)
+        if compiled.returncode:
+            reason = compiled.stderr.strip().splitlines()[-1:]
+            print(f'    the compiler cannot precompile the header: {reason}', flush=True)
+            return None
+        if header_is_used(header, build_dir / 'probe', env):
+            print(f'    torch headers precompiled in {time.time() - started:.0f} s', flush=True)
+            return header
+        if attempt or (flags := flags_of_probe(build_dir / 'probe')) == BUILD_FLAGS:
+            break
+    print('    the compiler does not use the precompiled header with these flags', flush=True)
+    return None
+
+
+def flags_of_probe(probe: Path) -> list[str]:
+    """What this torch adds to COMPILE_FLAGS, from the build file that it has written; torch 2.6 adds four macros."""
+    for path in probe.rglob('build.ninja'):
+        if found := re.search(r'^post_cflags = (.*)', path.read_text(), re.MULTILINE):
+            return ['-fPIC', *shlex.split(found[1])]
+    return BUILD_FLAGS
 
 
 def header_is_used(header: Path, probe: Path, env: dict[str, str]) -> bool:

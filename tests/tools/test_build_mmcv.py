@@ -40,6 +40,24 @@ def test_a_header_with_other_flags_is_noticed(build_mmcv: ModuleType, tmp_path: 
     assert build_mmcv.header_is_used(header, tmp_path / 'probe', environment()) is used
 
 
+def test_a_torch_that_adds_other_flags(build_mmcv: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """torch 2.6 names pybind11's compiler and the library's ABI: the header is compiled again, with these."""
+    added = "-std=c++17 '-DPYBIND11_COMPILER_TYPE=\"_gcc\"' -D_GLIBCXX_USE_CXX11_ABI=0"
+    compiler = tmp_path / 'compiler'
+    compiler.write_text('#!/bin/sh\necho "$@" >> $(dirname $0)/calls\n')
+    compiler.chmod(0o755)
+
+    def header_is_used(header: Path, probe: Path, env: dict) -> bool:
+        (probe / 'build').mkdir(parents=True, exist_ok=True)
+        (probe / 'build' / 'build.ninja').write_text(f'cflags = -w\npost_cflags = {added}\ncuda_post_cflags = -x\n')
+        return 'PYBIND11_COMPILER_TYPE' in (tmp_path / 'calls').read_text()
+
+    monkeypatch.setattr(build_mmcv, 'header_is_used', header_is_used)
+    assert build_mmcv.precompile_header(tmp_path, {**environment(), 'CXX': str(compiler)})
+    first, second = (tmp_path / 'calls').read_text().splitlines()
+    assert '-DPYBIND11_COMPILER_TYPE="_gcc" -D_GLIBCXX_USE_CXX11_ABI=0' in second and 'PYBIND11' not in first
+
+
 def test_a_compiler_that_refuses_means_the_plain_build(build_mmcv: ModuleType, tmp_path: Path, capsys):
     assert build_mmcv.precompile_header(tmp_path, {**environment(), 'CXX': 'false'}) is None
     assert 'cannot precompile the header' in capsys.readouterr().out
