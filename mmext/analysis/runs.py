@@ -16,16 +16,14 @@ LOWER_IS_BETTER = ('error', 'loss')
 
 @dataclass(frozen=True)
 class Summary:
-    """A metric of one run: at the best epoch, at the last, and its mean over the last ``averaged`` validations."""
+    """A metric of one run: at the best epoch, and at the last validations, of which as many as asked for are kept."""
 
     name: str
     seed: str
     epochs: int
     best: float
     best_epoch: int
-    last: float
-    averaged: int
-    mean_of_last: float
+    last: tuple[float, ...]
 
     @property
     def recipe(self) -> str:
@@ -39,7 +37,7 @@ def summarise(work_dir: str | Path, metric: str, averaged: int = 1) -> Summary:
     Args:
         work_dir: of the run.
         metric: the name in the log, such as 'accuracy/top1'.
-        averaged: how many of the last validations are averaged for ``mean_of_last``.
+        averaged: how many of the last validations are kept.
 
     Raises:
         UserError: there is no log, the log has no such metric, or it has fewer validations than ``averaged``.
@@ -52,7 +50,7 @@ def summarise(work_dir: str | Path, metric: str, averaged: int = 1) -> Summary:
     best_epoch = choose(values, key=values.__getitem__)
     scores = list(values.values())
     return Summary(Path(work_dir).resolve().name, seed_of(folders_of(Path(work_dir))), max(values),
-                   values[best_epoch], best_epoch, scores[-1], averaged, statistics.fmean(scores[-averaged:]))
+                   values[best_epoch], best_epoch, tuple(scores[-averaged:]))
 
 
 def read_metric(work_dir: Path, metric: str) -> dict[int, float]:

@@ -1,8 +1,11 @@
-"""Summarises runs of a recipe with several seeds: best and mean +- std, as papers report them.
+"""Summarises runs of a recipe with several seeds: best and last epochs, and mean +- std, as papers report them.
 
     mmext train configs/classification/rir_cifar10.py --seed 0        # and 1, 2 ...
     mmext gather-runs work_dirs/rir_cifar10_seed*
     mmext gather-runs work_dirs/cresnet_cifar10_seed* --metric accuracy/error1 --last 20
+
+With --last N, the mean and the deviation are those of all N values of all runs, as in the paper of C-ResNet: 20 epochs
+of three runs are 60 values. The deviation is that of a sample (n - 1).
 """
 
 from __future__ import annotations
@@ -10,6 +13,7 @@ from __future__ import annotations
 import argparse
 from collections import defaultdict
 from dataclasses import asdict
+from statistics import fmean
 
 from mmext.engine import cli
 from mmext.errors import UserError
@@ -21,7 +25,7 @@ def build_parser(prog: str | None = None) -> argparse.ArgumentParser:
     parser.add_argument('--metric', default='accuracy/top1',
                         help='name of the metric in the log (default: %(default)s)')
     parser.add_argument('--last', type=int, default=1, metavar='N',
-                        help="average each run's last N validations, as C-ResNet's paper does with 20")
+                        help="take each run's last N validations, as C-ResNet's paper does with 20")
     parser.add_argument('--out', metavar='FILE.json', help='write the results to this file')
     return parser
 
@@ -51,12 +55,13 @@ def main(args: argparse.Namespace) -> None:
     for recipe, runs in recipes.items():
         for run in runs:
             table.add_row(run.name, run.seed, str(run.epochs), percent(run.best), str(run.best_epoch),
-                          percent(run.mean_of_last))
-        best, last = (mean_and_deviation([getattr(run, key) for run in runs]) for key in ('best', 'mean_of_last'))
+                          percent(fmean(run.last)))
+        best = mean_and_deviation([run.best for run in runs])
+        last = mean_and_deviation([value for run in runs for value in run.last])
         if len(runs) > 1:
             table.add_row(f'{recipe}: mean +- std of {len(runs)}', '', '', spread(best), '', spread(last),
                           style='bold', end_section=True)
-        figures[recipe] = dict(runs=[asdict(run) for run in runs], best=best, mean_of_last=last)
+        figures[recipe] = dict(runs=[asdict(run) for run in runs], best=best, last=last)
     console.print(table)
     if args.out:
         write_json(args.out, dict(metric=args.metric, averaged=args.last, recipes=figures))

@@ -54,15 +54,15 @@ def test_best_and_mean_of_the_last(three: list[Path], tmp_path: Path):
         ['mine_seed1', '1', '4', '66.00', '3', '64.00'],
         ['mine_seed2', '2', '4', '80.00', '1', '71.00'],
         # 70, 66, 80: mean 72, squares 4 + 36 + 64 = 104, over 2 = 52, its root 7.2111.
-        # 62, 64, 71: mean 65 2/3, squares 13.44 + 2.78 + 28.44 = 44.67, over 2 = 22.33, its root 4.7258.
-        ['mine: mean +- std of 3', '', '', '72.00 +- 7.21', '', '65.67 +- 4.73'],
+        # 60, 64, 66, 62, 70, 72: mean 65 2/3, squares 32.1 + 2.8 + 0.1 + 13.4 + 18.8 + 40.1 = 107.3, over 5 = 21.47,
+        # its root 4.6332.
+        ['mine: mean +- std of 3', '', '', '72.00 +- 7.21', '', '65.67 +- 4.63'],
     ]
     recipe, = figures.pop('recipes').values()
     assert figures == dict(metric='accuracy/top1', averaged=2)
     assert recipe['best'] == pytest.approx([0.72, 0.0721110], abs=1e-6)
-    assert recipe['mean_of_last'] == pytest.approx([0.6566667, 0.0472582], abs=1e-6)
-    assert recipe['runs'][2] == dict(name='mine_seed2', seed='2', epochs=4, best=0.8, best_epoch=1, last=0.72,
-                                     averaged=2, mean_of_last=pytest.approx(0.71))
+    assert recipe['last'] == pytest.approx([0.6566667, 0.0463321], abs=1e-6)
+    assert recipe['runs'][2] == dict(name='mine_seed2', seed='2', epochs=4, best=0.8, best_epoch=1, last=[0.70, 0.72])
 
 
 def test_the_last_epoch_and_the_first_of_equal_ones(tmp_path: Path):
