@@ -23,7 +23,8 @@ ROOT = Path(__file__).resolve().parents[2]
 def test_only_coco_is_compared(classes: int, images: int, shown: bool, noted: bool):
     names = CocoDataset.METAINFO['classes'][:classes]
     paper = dict(source='Table VIII', metrics={})
-    row, note = comparison(dict(images=[{}] * images, categories=[dict(name=name) for name in names]), paper)
+    categories = [dict(id=number, name=name) for number, name in enumerate(names)]
+    row, note = comparison(dict(images=[{}] * images, categories=categories), list(range(len(names))), paper)
     assert (row is paper, 'do not compare' in note) == (shown, noted)
 
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from argparse import Namespace
-
 import pytest
 from mmengine.config import Config
 
 from mmext.engine import cli
 from mmext.engine.config import SAFETY, make_safe
+from mmext.engine.flags.flag import with_defaults
+from mmext.engine.flags.shared import SHARED
 from mmext.engine.flags.training import apply_training_flags
 from tests.conftest import ROOT
 
@@ -30,9 +30,9 @@ def test_what_says_how_workers_are_seeded_is_kept(given: dict):
 
 
 def test_flags_add_to_them():
-    config = cli.config_from(Namespace(config=ROOT / 'configs' / 'retinanet_iresnet50_fpn_coco.py', local_rank=0,
-                                       data_root=None, classes=None, backbone=None, cfg_options=None,
-                                       memory_format='auto'))
+    given = with_defaults(SHARED, {})
+    given.config = ROOT / 'configs' / 'retinanet_iresnet50_fpn_coco.py'
+    config = cli.config_from(given)
     apply_training_flags(config, ema=0.1)
     assert [hook.type for hook in config.custom_hooks] == [*SAFETY, 'mmext.MemoryFormatHook', 'mmext.EMAHook']
 

@@ -150,7 +150,7 @@ def test_delete_begins_anew():
 
 
 def test_an_evaluator_follows_its_data_set():
-    with mock.patch('mmext.engine.config.print_log') as told:
+    with mock.patch('mmext.engine.data_paths.print_log') as told:
         config = load_config(DETECTOR, data_root='/d', options=typed('val_dataloader.dataset.ann_file=v.json'))
     assert config.val_evaluator.ann_file == '/d/v.json'
     assert config.test_evaluator.ann_file == '/d/annotations/instances_val2017.json', 'the test set is another one'
