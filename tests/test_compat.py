@@ -85,6 +85,24 @@ def test_ops_are_found_without_find_loader(removed: bool, name: str, monkeypatch
     assert check() and (module.pkgutil is lib) is not removed
 
 
+@pytest.mark.parametrize('removed', [True, False])
+def test_the_environment_is_described_without_distutils(removed: bool, monkeypatch: pytest.MonkeyPatch):
+    """Python 3.12 has removed it, and setuptools brings it back only where it is installed."""
+    spec = importlib.util.find_spec('mmengine.utils.dl_utils.collect_env')
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    plain = module.collect_env
+    monkeypatch.setitem(sys.modules, 'distutils', None)
+    found = SimpleNamespace(util=SimpleNamespace(find_spec=lambda name: None if removed else 'spec'))
+    monkeypatch.setattr(stdlib, 'importlib', found)
+    stdlib.collect_environment_without_distutils(module)
+    assert (module.collect_env is plain) is not removed
+    if removed:
+        with pytest.raises(ModuleNotFoundError, match='distutils'):
+            plain()
+        assert module.collect_env()['Python'] == sys.version.replace('\n', '') and 'distutils' not in sys.modules
+
+
 def test_configs_in_python_s_own_form_may_call_the_standard_library(tmp_path: Path):
     """os.path as osp, as mmengine's own tests have it, and modules of other kinds: a package, compiled, built in."""
     config = tmp_path / 'lazy.py'

@@ -13,6 +13,7 @@ import datetime
 import json
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -27,8 +28,8 @@ NEWEST = 'newest'
 STEPS = ('set-up', 'doctor', 'smoke', 'suite')
 ROWS = ('3.10', '3.11', '3.12', '3.13', '3.14', '3.11:2.6.0', f'3.11:{NEWEST}')
 SMOKE = ('-n', '0', '-m', 'smoke', 'tests/tools')
-# What would lead a row's Python to another environment than its own.
-FOREIGN = ('PYTHONPATH', 'PYTHONHOME', 'VIRTUAL_ENV', 'TORCH')
+# What would lead a row's Python to another environment, or reach the pytest that a test starts.
+FOREIGN = ('PYTHONPATH', 'PYTHONHOME', 'VIRTUAL_ENV', 'TORCH', 'PYTEST_ADDOPTS')
 VERSIONS = """
 import json, mmcv, torch
 from mmcv.ops import get_compiling_cuda_version
@@ -187,8 +188,9 @@ class Matrix:
     def step(self, row: Row, interpreter: str, step: str) -> dict:
         """Runs one step, with its output in a log: whether it passed, its seconds, and pytest's counts."""
         python = self.python(row)
+        options = shlex.split(os.environ.get('PYTEST_ADDOPTS', ''))
         command = {'set-up': [interpreter, 'tools/setup_env.py'], 'doctor': [python, '-m', 'mmext.doctor'],
-                   'smoke': [python, '-m', 'pytest', *SMOKE], 'suite': [python, '-m', 'pytest']}[step]
+                   'smoke': [python, '-m', 'pytest', *SMOKE], 'suite': [python, '-m', 'pytest', *options]}[step]
         started = time.monotonic()
         with open(self.log(row, step), 'w') as log:
             code = subprocess.run(command, cwd=self.source(row), env=row.environment(), stdout=log,

@@ -42,6 +42,7 @@ def install() -> None:
     repairs.after('mmengine.config.config', mmengine.cache_config_layout)
     repairs.after('mmengine.hub.hub', mmengine.build_mmext_models)
     repairs.after('mmengine.runner.checkpoint', mmengine.find_named_checkpoints)
+    repairs.after('mmengine.utils.dl_utils.collect_env', stdlib.collect_environment_without_distutils)
     for name in ('mmengine.utils.dl_utils.misc', 'mmcv.utils.ext_loader'):
         repairs.after(name, stdlib.restore_find_loader)
     repairs.after('mmdet.models.dense_heads.ssd_head', mmdet.add_loss_cls_to_ssd_head)
