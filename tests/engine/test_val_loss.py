@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from pathlib import Path
-from types import SimpleNamespace
+from types import ModuleType, SimpleNamespace
 
 import numpy as np
 import pytest
@@ -19,6 +19,8 @@ from torch import nn
 from mmext.analysis.curves import make_figure, read_runs
 from mmext.checkpoints import read_checkpoint
 from mmext.classification.metric import log_loss
+from mmext.classification.report import page as classification
+from mmext.detection.report import page as detection
 from mmext.detection.val_loss import resize_boxes
 from mmext.engine.config import load_config, read_config
 from mmext.engine.flags.training import apply_training_flags
@@ -26,6 +28,7 @@ from mmext.engine.hooks import ValLossHook
 from mmext.engine.log import read_scalars
 from mmext.engine.resume.generators import generator_states
 from mmext.errors import UserError
+from mmext.report.sections import training_curves, training_section
 from mmext.task import task_of
 from tests.conftest import CONFIG, ROOT
 from tests.engine.resume.helpers import PARTS, differences
@@ -136,6 +139,15 @@ def test_boxes_are_those_of_the_resized_image():
     sample.ignored_instances = InstanceData(bboxes=torch.zeros(0, 4))
     resize_boxes(sample)
     np.testing.assert_array_equal(sample.gt_instances.bboxes, [[5., 20., 10., 60.]])
+
+
+@pytest.mark.parametrize('task', [detection, classification])
+def test_the_report_has_a_plot_of_it(task: ModuleType):
+    history = [{'mode': 'val', 'iter': i, 'val_loss': 3. - i, 'val_loss_cls': 2. - i, 'coco/AP': 0.1} for i in (1, 2)]
+    curves = training_curves(history, task.TRAINING)['Validation loss']
+    assert ([1, 2], [2., 1.]) in curves.values()
+    assert len(curves) == (2 if task is detection else 1)
+    assert 'Validation loss' in dict(training_section(history, task.TRAINING))
 
 
 def without_annotations(config: Config) -> None:

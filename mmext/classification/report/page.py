@@ -28,6 +28,7 @@ TEMPLATES = Path(__file__).parent / 'template'
 # The training's plots by their titles, with the names in the logs of mmext's classifier and mmaction2's recognizers.
 TRAINING = {
     'Loss': TrainingPlot('train', 'loss', {'loss': 'training'}),
+    'Validation loss': TrainingPlot('val', 'validation loss', {'val_loss': 'validation'}),
     'Learning rate': LEARNING_RATE,
     'Accuracy of training batches': TrainingPlot('train', 'accuracy', {
         'accuracy': 'top-1', 'top1_acc': 'top-1', 'top5_acc': 'top-5'}, share=True),
