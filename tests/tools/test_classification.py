@@ -177,12 +177,12 @@ def test_runs_are_gathered(runs: Runs, tmp_path: Path):
     assert not figures
     assert [(run['seed'], run['epochs'], run['name']) for run in found['runs']] == [
         (seed, EPOCHS, f'{RECIPE}_seed{seed}') for seed in '001']
-    best, last = [max(run.values()) for run in values], [(run[2] + run[3]) / 2 for run in values]
+    best, last = [max(run.values()) for run in values], [[run[2], run[3]] for run in values]
     assert [run['best'] for run in found['runs']] == pytest.approx(best)
-    assert [run['mean_of_last'] for run in found['runs']] == pytest.approx(last)
+    assert np.array([run['last'] for run in found['runs']]) == pytest.approx(np.array(last))
     assert [values[i][run['best_epoch']] for i, run in enumerate(found['runs'])] == pytest.approx(best)
     assert found['best'] == pytest.approx([np.mean(best), np.std(best, ddof=1)])
-    assert found['mean_of_last'] == pytest.approx([np.mean(last), np.std(last, ddof=1)])
+    assert found['last'] == pytest.approx([np.mean(last), np.std(last, ddof=1)])
     assert f'{100 * np.mean(last):.2f} +- {100 * np.std(last, ddof=1):.2f}' in printed
     assert f'{RECIPE}: mean +- std of 3' in printed and 'mean of last 2' in printed
 
