@@ -20,8 +20,8 @@ from mmengine.logging import MMLogger
 import mmext
 from mmext.data.inputs import files_in
 from mmext.engine import cli
+from mmext.engine.flags.testing import ENGINES
 from mmext.errors import UserError
-from mmext.export.engines import ENGINES
 
 RUNS = [(engine, dtype) for engine in ENGINES for dtype in ('fp32', 'bf16')
         if (engine, dtype) != ('onnxruntime', 'bf16')]

@@ -22,7 +22,7 @@ from mmext.backbones.backbone import FeatureInfo
 from mmext.components import find_component
 from mmext.config_tree import datasets_of
 from mmext.data.checking import FileCheck, image_checks
-from mmext.data.decoding import NoImage, read_picture
+from mmext.data.decoding import read_rgb
 from mmext.data.inputs import SUFFIXES
 from mmext.errors import UserError
 from mmext.results import Result
@@ -400,10 +400,7 @@ class Task:
             UserError: The file can't be read, or the models of this task do not take such files.
         """
         self.require_kind(path)
-        try:
-            return inferencer.infer(np.ascontiguousarray(read_picture(path)[..., ::-1]), str(path))
-        except NoImage as error:
-            raise UserError(f'{path}: {error}') from None
+        return inferencer.infer(read_rgb(path), str(path))
 
     def require_kind(self, path: Path) -> None:
         """Raises UserError if a file has the suffix of a kind that the models of this task do not take."""

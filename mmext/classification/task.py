@@ -17,7 +17,7 @@ from mmext.classification.metric import log_loss
 from mmext.classification.results import Classified, scores_by_name
 from mmext.classification.scored import Scored
 from mmext.config_tree import add_hook, kind_of, pipeline_of_test
-from mmext.data.decoding import NoImage, read_picture
+from mmext.data.decoding import read_rgb
 from mmext.errors import UserError
 from mmext.report.pictures import shrunk
 from mmext.samples import Shown
@@ -73,12 +73,8 @@ class Classification(Scored):
         """The whole image, shrunk if it is large."""
         if isinstance(dataset, ArrayDataset):
             return np.ascontiguousarray(dataset.images[index].expand(3, -1, -1).permute(1, 2, 0).numpy())
-        path = dataset.get_data_info(index)['img_path']
-        try:
-            picture = read_picture(path)
-        except NoImage as error:
-            raise UserError(f'{path}: {error}') from None
-        return np.asarray(shrunk(Image.fromarray(picture[..., ::-1]))[0])
+        picture = read_rgb(dataset.get_data_info(index)['img_path'])
+        return np.asarray(shrunk(Image.fromarray(picture))[0])
 
     def inference_pipeline(self, config: Config) -> list[dict]:
         """The test pipeline without its first transform, which reads the file.

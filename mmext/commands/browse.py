@@ -13,8 +13,6 @@ import argparse
 from pathlib import Path
 
 from mmext.engine import cli
-from mmext.engine.flags.flag import add_flags
-from mmext.engine.flags.shared import CONFIG
 from mmext.errors import UserError
 
 
@@ -29,8 +27,7 @@ def build_parser(prog: str | None = None) -> argparse.ArgumentParser:
                         help='the data set of which loader (default: %(default)s)')
     parser.add_argument('--seed', type=int, default=0, metavar='N',
                         help='seed of the choice and the augmentation (default: %(default)s)')
-    add_flags(parser, CONFIG)
-    parser.set_defaults(local_rank=0, memory_format='contiguous')
+    cli.add_config_flags(parser)
     return parser
 
 

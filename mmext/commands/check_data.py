@@ -17,8 +17,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mmext.engine import cli
-from mmext.engine.flags.flag import add_flags
-from mmext.engine.flags.shared import CONFIG
 from mmext.errors import UserError
 
 if TYPE_CHECKING:
@@ -35,8 +33,7 @@ def build_parser(prog: str | None = None) -> argparse.ArgumentParser:
     parser.add_argument('--workers', type=int, default=os.cpu_count() or 1, metavar='N',
                         help='number of reading processes (default: the number of cores, %(default)s); 0 reads in '
                              'this one')
-    add_flags(parser, CONFIG)
-    parser.set_defaults(local_rank=0, memory_format='contiguous')
+    cli.add_config_flags(parser)
     return parser
 
 

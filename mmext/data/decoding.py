@@ -13,6 +13,7 @@ from PIL import Image, ImageCms
 from PIL.TiffImagePlugin import TiffImageFile
 
 from mmext.data.limits import VARIABLE, most_pixels, picture_formats, why_impossible, why_too_large
+from mmext.errors import UserError
 
 FASTER_IN_OPENCV = ('JPEG', 'MPO')  # Pillow's names of the formats
 JPEG_END, JPEG_TAIL = b'\xff\xd9', 4096
@@ -45,6 +46,14 @@ def read_picture(path: str | os.PathLike, *, ignore_orientation: bool = False) -
     except OSError as error:
         raise NoImage(error.strerror or str(error)) from None
     return decode(content, ignore_orientation=ignore_orientation)
+
+
+def read_rgb(path: str | os.PathLike) -> np.ndarray:
+    """Reads and decodes an image file as RGB, uint8, (height, width, 3). Raises a UserError if it can't be read."""
+    try:
+        return np.ascontiguousarray(read_picture(path)[..., ::-1])
+    except NoImage as error:
+        raise UserError(f'{path}: {error}') from None
 
 
 def decode(content: bytes, *, ignore_orientation: bool = False, bits: int | None = None) -> np.ndarray:

@@ -41,12 +41,6 @@ def read_annotations(path: str | Path, outlines: bool = False) -> dict:
         content = typed.decode(path)
     if content is None:
         content = read_untyped(path)
-    for i, image in enumerate(content['images']):
-        if not is_name(image['file_name']):
-            raise UserError(f'{path}: images[{i}]: {fault_of_image(image)}')
-    for i, category in enumerate(content['categories']):
-        if not is_name(category['name']):
-            raise UserError(f'{path}: categories[{i}]: {fault_of_category(category)}')
     require_names((category['name'] for category in content['categories']), path)
     check_references(path, content)
     return content

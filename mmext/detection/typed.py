@@ -12,7 +12,8 @@ from typing import Annotated, Any, Literal, TypedDict, cast
 
 import msgspec
 
-LARGEST = 1e12  # the limit of coordinates (pixels) and areas (square pixels)
+from mmext.detection.annotations import LARGEST, is_name
+
 Id = Annotated[int, msgspec.Meta(ge=-2**63, le=2**63 - 1)]
 Coordinate = Annotated[float, msgspec.Meta(ge=-LARGEST, le=LARGEST)]
 Area = Annotated[float, msgspec.Meta(ge=0, le=LARGEST)]
@@ -68,6 +69,9 @@ def decode(path: str | Path) -> dict[str, Any] | None:
     except (OSError, ValueError):  # msgspec's errors are ValueErrors; an empty file can't be mapped
         return None
     if any(box[2] < 0 or box[3] < 0 for box in (annotation['bbox'] for annotation in content['annotations'])):
+        return None
+    names = [image['file_name'] for image in content['images']] + [one['name'] for one in content['categories']]
+    if not all(map(is_name, names)):
         return None
     sides = (side for image in content['images'] for side in (image['height'], image['width']))
     return cast(dict[str, Any], content) if all(1 <= side <= LARGEST for side in sides) else None

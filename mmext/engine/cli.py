@@ -12,8 +12,8 @@ from typing import Any
 from mmengine.config import Config
 
 from mmext.engine.allocator import keep_memory
-from mmext.engine.flags.flag import apply_flags
-from mmext.engine.flags.shared import FILES, SHARED
+from mmext.engine.flags.flag import add_flags, apply_flags
+from mmext.engine.flags.shared import CONFIG, FILES, SHARED
 from mmext.errors import DiskFull, Interrupted, UserError
 from mmext.files import is_disk_full
 
@@ -51,6 +51,12 @@ class IntermixedParser(Parser):
 
     def parse_args(self, args=None, namespace=None):
         return self.parse_intermixed_args(args, namespace)
+
+
+def add_config_flags(parser: argparse.ArgumentParser) -> None:
+    """Adds the flags that ``config_from`` needs, for a command that runs no model."""
+    add_flags(parser, CONFIG)
+    parser.set_defaults(local_rank=0, memory_format='contiguous')
 
 
 def files_of(args: argparse.Namespace) -> dict[str, str]:

@@ -21,13 +21,12 @@ from mmext.backbones.backbone import Backbone
 from mmext.checkpoints.format import digest_of
 from mmext.checkpoints.source import find_source
 from mmext.compat import installed
+from mmext.engine.flags.testing import DTYPES, ENGINES
 from mmext.engine.wrapper import unwrap_model
 from mmext.errors import UserError
 from mmext.export.backbone import graph_of
 from mmext.export.graph import require_onnx, write_onnx
 
-ENGINES = ('torch', 'compile', 'onnxruntime', 'openvino')
-DTYPES = ('fp32', 'bf16')
 FRAMES = 8  # of the clip with which a backbone is traced; its file takes any number
 Run = Callable[[np.ndarray], 'list[np.ndarray]']
 

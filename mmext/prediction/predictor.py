@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from mmext.data.decoding import NoImage, read_picture
+from mmext.data.decoding import read_rgb
 from mmext.data.inputs import Input
 from mmext.errors import DiskFull, UserError
 from mmext.files import write_whole
@@ -88,12 +88,9 @@ class Predictor:
 
     def image(self, item: Input, result: ResultWriter) -> None:
         """Processes an image. Raises a UserError if it can't be read."""
-        try:
-            image = np.ascontiguousarray(read_picture(item.path)[..., ::-1])
-        except NoImage as error:
-            raise UserError(str(error)) from None
+        image = read_rgb(item.path)
         found = self.infer(image, str(item.path))
-        self.add(item, found, result, dict(self.entry_of(item, 'image', image)))
+        self.add(item, found, result, self.entry_of(item, 'image', image))
 
     def whole_video(self, item: Input, result: ResultWriter) -> None:
         """Processes a video at once. Raises a UserError if it can't be read."""

@@ -35,13 +35,14 @@ SAVE_DETECTIONS = Flag('--save-detections', dict(
 FUSE = Flag('--fuse', dict(
     action='store_true', help='fold batch norms into convolutions, compare the outputs, and print the speed-up'),
     needs_model=True)
+ENGINES, DTYPES = ('torch', 'compile', 'onnxruntime', 'openvino'), ('fp32', 'bf16')  # see mmext.export.engines
 ENGINE = Flag('--engine', dict(
-    choices=('torch', 'compile', 'onnxruntime', 'openvino'), default='torch',
+    choices=ENGINES, default='torch',
     help='what computes the backbone (default: %(default)s); onnxruntime and openvino keep an ONNX file of it beside '
          'the checkpoint'), needs_model=True, shown='--engine torch|compile|onnxruntime|openvino',
     docs='what computes the backbone: torch, `torch.compile`, onnxruntime or OpenVINO; see [deployment.md]'
          '(deployment.md#faster-on-a-processor)')
-DTYPE = Flag('--dtype', dict(choices=('fp32', 'bf16'), default='fp32',
+DTYPE = Flag('--dtype', dict(choices=DTYPES, default='fp32',
                              help='number format of the backbone (default: %(default)s)'), needs_model=True,
              shown='--dtype fp32|bf16', docs='number format of the backbone; bf16 with every engine but onnxruntime')
 SHOW_SCORE = Flag('--show-score', dict(
