@@ -103,6 +103,28 @@ def test_the_environment_is_described_without_distutils(removed: bool, monkeypat
         assert module.collect_env()['Python'] == sys.version.replace('\n', '') and 'distutils' not in sys.modules
 
 
+def test_the_module_of_a_frame_is_found_without_its_files(monkeypatch: pytest.MonkeyPatch):
+    """As the original finds it after a look at the files of all modules; a frame outside any module goes there."""
+    spec = importlib.util.find_spec('inspect')
+    fresh = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(fresh)
+    looked = []
+    absolute = fresh.getabsfile
+    monkeypatch.setattr(fresh, 'getabsfile', lambda *args: looked.append(args) or absolute(*args))
+    frames = [sys._getframe(), sys._getframe(1)]
+    outside = eval(compile('__import__("sys")._getframe()', '<text>', 'eval'), {'__name__': 'tests'})
+    plain = [fresh.getmodule(frame) for frame in (*frames, outside)]
+    assert plain[0] is sys.modules[__name__] and plain[2] is None and len(looked) > len(sys.modules) / 2
+    looked.clear()
+    stdlib.find_modules_of_frames(fresh)
+    assert [fresh.getmodule(frame) for frame in frames] == plain[:2] and not looked
+    assert fresh.getmodule(outside) is None and looked
+    mended = SimpleNamespace(getmodule=lambda frame: frame.f_globals['__name__'])
+    known = mended.getmodule
+    stdlib.find_modules_of_frames(mended)
+    assert mended.getmodule is known
+
+
 def test_configs_in_python_s_own_form_may_call_the_standard_library(tmp_path: Path):
     """os.path as osp, as mmengine's own tests have it, and modules of other kinds: a package, compiled, built in."""
     config = tmp_path / 'lazy.py'

@@ -35,6 +35,7 @@ def install() -> None:
     """Registers every repair. Calling it again has no effect."""
     if repairs in sys.meta_path:
         return
+    repairs.after('inspect', stdlib.find_modules_of_frames)
     repairs.after('mmengine.utils.package_utils', mmengine.find_packages_without_pkg_resources)
     repairs.after('mmengine.config.utils', mmengine.recognize_standard_library)
     repairs.after('mmengine.config.utils', mmengine.accept_mmext_configs)

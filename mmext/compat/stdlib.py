@@ -1,4 +1,4 @@
-"""Repairs of code that was written for an older Python: names that its standard library no longer has."""
+"""Repairs of Python's standard library, and of code that needs names which it no longer has."""
 
 from __future__ import annotations
 
@@ -6,9 +6,32 @@ import functools
 import importlib.util
 import pkgutil
 import sys
-from types import ModuleType
+from types import FrameType, ModuleType
 
 from mmext.compat.notes import note
+
+
+def find_modules_of_frames(inspect: ModuleType) -> None:
+    """A start looks at each folder of the path of each imported module: on a network file system, up to a minute.
+
+    ``inspect.getmodule(frame)`` resolves the links in the paths of all modules to find one by its file. torch does this
+    for each operator that it registers, and mmengine for each registry. A frame has the globals of its module, which
+    name it; only if they do not does the original search. See https://github.com/python/cpython/issues/92041.
+    """
+    search = inspect.getmodule
+    if 'f_globals' in search.__code__.co_names:
+        return
+
+    @functools.wraps(search)
+    def getmodule(object, _filename: str | None = None) -> ModuleType | None:
+        if isinstance(object, FrameType):
+            found = sys.modules.get(object.f_globals.get('__name__', ''))
+            if found is not None and getattr(found, '__dict__', None) is object.f_globals:
+                return found
+        return search(object, _filename)
+
+    vars(inspect)['getmodule'] = getmodule
+    note(find_modules_of_frames, 'the module of a frame is found without a look at the files of all modules')
 
 
 def restore_find_loader(module: ModuleType) -> None:
