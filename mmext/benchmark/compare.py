@@ -208,7 +208,7 @@ class Comparison:
 
 
 def add_shares(records: Sequence[dict], peak: float) -> None:
-    """Adds to each throughput the share of the machine's peak (``matrix_peak``, in FLOP/s) that the model reaches."""
+    """Adds to each throughput the share of the machine's peak (``peak_of``, in FLOP/s) that the model reaches."""
     for record in records:
         for row in record.get('throughput', []):
             if 'samples_per_s' in row:

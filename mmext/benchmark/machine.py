@@ -1,4 +1,4 @@
-"""The machine of a measurement: versions, device, threads, and its fastest matrix product."""
+"""The machine of a measurement: versions, device, threads, and the most arithmetic that it reaches."""
 
 from __future__ import annotations
 
@@ -6,16 +6,20 @@ import importlib.metadata
 import os
 import platform
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import torch
+from torch import Tensor
 from torch.utils.benchmark import Timer
 
 from mmext.benchmark.setup import DTYPES, Setup, out_of_memory
 from mmext.compat import installed
 
 LIBRARIES = ('mmengine', 'mmcv', 'mmdet', 'mmaction2')
-MATRIX_SIZES = {'cpu': (512, 1024, 2048), 'cuda': (4096, 8192, 16384)}
+# Sizes of matrices; images, channels and pixels of convolutions.
+MATRICES = {'cpu': (512, 1024, 2048), 'cuda': (4096, 8192, 16384)}
+CONVOLUTIONS = {'cpu': ((8, 128, 28), (8, 256, 14)), 'cuda': ((64, 256, 56), (64, 512, 28))}
 
 
 def describe(setup: Setup) -> dict:
@@ -83,26 +87,39 @@ def built_for_cuda() -> bool:
     return get_compiling_cuda_version() != 'not available'
 
 
-def matrix_peak(setup: Setup, seconds: float = 0.5) -> float:
-    """FLOP/s of the fastest product of two square matrices, in the number format and with the threads of the setup.
+def peak_of(setup: Setup, seconds: float = 0.3) -> float:
+    """The most FLOP/s that this machine reached, in the number format and with the threads of the setup.
+
+    It is the best of several products of two square matrices and of several 3x3 convolutions: on processors, torch
+    computes the two with different libraries, of which either can be more than twice as fast.
 
     Args:
         setup: it has been applied.
-        seconds: how long each size of matrix is timed.
+        seconds: how long each of them is timed.
     """
     best = 0.0
-    for size in MATRIX_SIZES[setup.device]:
-        try:
-            a, b = torch.randn(2, size, size, device=setup.device).to(DTYPES[setup.dtype])
-            timer = Timer('torch.mm(a, b, out=c)', globals=dict(torch=torch, a=a, b=b, c=torch.empty_like(a)),
-                          num_threads=torch.get_num_threads())
-            quickest = min(timer.blocked_autorange(min_run_time=seconds).times)
-        except RuntimeError as error:
-            if not out_of_memory(error):
-                raise
-            break
-        best = max(best, 2 * size**3 / quickest)
+    try:
+        for flop, statement, tensors in work_of(setup):
+            timer = Timer(statement, globals=dict(torch=torch, **tensors), num_threads=torch.get_num_threads())
+            best = max(best, flop / min(timer.blocked_autorange(min_run_time=seconds).times))
+    except RuntimeError as error:
+        if not out_of_memory(error):
+            raise
     return best
+
+
+def work_of(setup: Setup) -> Iterator[tuple[int, str, dict[str, Tensor]]]:
+    """What the peak is measured with, the largest last: FLOP, a statement, and the tensors that it names."""
+    def random(*shape: int) -> Tensor:
+        return torch.randn(shape, device=setup.device).to(DTYPES[setup.dtype])
+
+    for images, channels, pixels in CONVOLUTIONS[setup.device]:
+        x, w = random(images, channels, pixels + 2, pixels + 2), random(channels, channels, 3, 3)
+        x, w = (tensor.contiguous(memory_format=torch.channels_last) for tensor in (x, w))
+        yield 2 * 9 * images * (channels * pixels)**2, 'torch.nn.functional.conv2d(x, w)', dict(x=x, w=w)
+    for size in MATRICES[setup.device]:
+        a = random(size, size)
+        yield 2 * size**3, 'torch.mm(a, b, out=c)', dict(a=a, b=random(size, size), c=torch.empty_like(a))
 
 
 def share_of_peak(macs: int, samples_per_s: float, peak: float) -> float:

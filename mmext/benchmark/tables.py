@@ -28,8 +28,8 @@ def header(machine: dict, setup: Setup) -> list[str]:
     if setup.device == 'cuda':
         how.append(f'cuDNN benchmark {"on" if setup.cudnn_benchmark else "off"}')
     lines.append(', '.join(how))
-    if machine.get('matrix_peak'):
-        lines.append(f'matrix peak {flops(machine["matrix_peak"])} in {setup.dtype}, measured')
+    if machine.get('peak'):
+        lines.append(f'peak {flops(machine["peak"])} in {setup.dtype}, the best of matrix products and convolutions')
     return lines
 
 
@@ -72,7 +72,7 @@ def throughput(records: Sequence[dict]) -> Table | None:
     parts = [part for part in ('throughput', 'memory') if part in records[0]]
     if not parts:
         return None
-    columns = {'throughput': ['samples/s', 'ms a batch', 'of matrix peak', RATIO],
+    columns = {'throughput': ['samples/s', 'ms a batch', 'of peak', RATIO],
                'memory': ['peak memory, MiB']}
     table = new_table('inference over batch sizes', 'batch', 'model', *sum((columns[part] for part in parts), []),
                       left=2)
@@ -94,7 +94,7 @@ def batches_of(record: dict) -> Iterator[int]:
 
 
 def throughput_cells(row: dict) -> list[str]:
-    """Samples/s, milliseconds of a batch, share of the matrix peak, and ratio."""
+    """Samples/s, milliseconds of a batch, share of the peak, and ratio."""
     if 'error' in row:
         return [row['error'], '-', '-', '-']
     time, against = times(row, 'median')

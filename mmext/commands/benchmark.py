@@ -85,7 +85,7 @@ def main(args: argparse.Namespace) -> None:
     setup.apply()
     described = machine.describe(setup)
     if 'throughput' in plan.parts:
-        described['matrix_peak'] = machine.matrix_peak(setup)
+        described['peak'] = machine.peak_of(setup)
     remarks = machine.warnings(described, setup)
     lines = tables.header(described, setup)
     console = Console(width=max(150, Console().width), highlight=False)
@@ -93,7 +93,7 @@ def main(args: argparse.Namespace) -> None:
         console.print(line, soft_wrap=True, markup=False)
     records = Comparison(subjects, setup, plan, loaders, quiet=not sys.stderr.isatty()).measure()
     if 'throughput' in plan.parts:
-        add_shares(records, described['matrix_peak'])
+        add_shares(records, described['peak'])
     tables.print_tables(records, console)
     if args.out:
         write_json(args.out, dict(machine=described, warnings=remarks, setup=dataclasses.asdict(setup),

@@ -20,7 +20,8 @@ SHORT = ('--size', 32, 32, '--synthetic', *QUICK)
 @pytest.fixture(autouse=True)
 def small_matrices(monkeypatch: pytest.MonkeyPatch):
     from mmext.benchmark import machine
-    monkeypatch.setitem(machine.MATRIX_SIZES, 'cpu', (64, ))
+    monkeypatch.setitem(machine.MATRICES, 'cpu', (64, ))
+    monkeypatch.setitem(machine.CONVOLUTIONS, 'cpu', ((1, 8, 8), ))
 
 
 def cells(printed: str, table: str) -> list[list[str]]:
@@ -39,7 +40,7 @@ def test_two_networks_side_by_side(tmp_path: Path):
     found = json.loads(out.read_text())
     assert plot.read_bytes().startswith(b'\x89PNG')
     assert list(found) == ['machine', 'warnings', 'setup', 'plan', 'accuracy', 'models']
-    assert {'torch', 'cudnn', 'device', 'threads', 'matrix_peak'} <= set(found['machine'])
+    assert {'torch', 'cudnn', 'device', 'threads', 'peak'} <= set(found['machine'])
     assert f'torch {found["machine"]["torch"]}, no cuDNN' in printed
     assert found['plan']['repeats'] == 2
     assert [model['name'] for model in found['models']] == names
@@ -53,7 +54,7 @@ def test_two_networks_side_by_side(tmp_path: Path):
         for row in model['throughput']:
             assert row['samples_per_s'] == pytest.approx(row['batch'] / row['median'])
             assert row['share_of_peak'] == pytest.approx(2 * model['macs'] * row['samples_per_s']
-                                                         / found['machine']['matrix_peak'])
+                                                         / found['machine']['peak'])
         assert list(map(len, train['seconds'])) == [3, 3]
         assert min(train[part] for part in ('forward', 'backward', 'optimiser')) > 0
         assert 'with_data' not in train
@@ -112,6 +113,6 @@ def test_data_that_are_not_there_are_left_out():
     ([CONFIG, '--synthetic', '--only', 'train', '--train-batch', 1], '--train-batch 2')])
 def test_mistakes_end_in_one_line(arguments: list, said: str, monkeypatch: pytest.MonkeyPatch):
     from mmext.benchmark import machine
-    monkeypatch.setattr(machine, 'matrix_peak', lambda setup: pytest.fail('the work began'))
+    monkeypatch.setattr(machine, 'peak_of', lambda setup: pytest.fail('the work began'))
     assert said in error_line(here('benchmark.py', *arguments))
     assert not Path('speed.txt').exists()

@@ -155,23 +155,28 @@ def test_the_share_of_the_peak():
                                         dict(batch=2, error=OUT_OF_MEMORY)]
 
 
-def test_the_matrix_peak_is_measured(monkeypatch: pytest.MonkeyPatch):
-    """FLOP/s of the product, whatever they are: the best of the sizes, by torch's timer."""
-    monkeypatch.setitem(machine.MATRIX_SIZES, 'cpu', (10, 20))
-    times = {10: [1.0, 2.0], 20: [5.0, 4.0]}
+@pytest.mark.parametrize('quickest', [('mm', 10), ('mm', 20), ('conv2d', 5), ('conv2d', 4)])
+def test_the_peak_is_that_of_the_best_matrix_product_or_convolution(quickest: tuple, monkeypatch: pytest.MonkeyPatch):
+    """Multiply-accumulates are counted from the tensors, and the seconds are those of torch's timer."""
+    monkeypatch.setitem(machine.MATRICES, 'cpu', (10, 20))
+    monkeypatch.setitem(machine.CONVOLUTIONS, 'cpu', ((2, 3, 5), (1, 7, 4)))
+    flop = {}
 
     class Timer:
         def __init__(self, statement: str, globals: dict, num_threads: int) -> None:
-            exec(statement, globals)  # it must be one
-            self.size = len(globals['c'])
-            assert torch.allclose(globals['c'], globals['a'] @ globals['b'])
+            found = eval(statement, globals)
+            kind = 'mm' if 'mm' in statement else 'conv2d'
+            inner = len(globals['a']) if kind == 'mm' else globals['w'][0].numel()
+            self.work = kind, found.shape[-1]
+            flop[self.work] = 2 * found.numel() * inner
 
         def blocked_autorange(self, min_run_time: float) -> Timer:
-            self.times = times[self.size]
+            self.times = [9e9, 1.0 if self.work == quickest else 1e9]
             return self
 
     monkeypatch.setattr(machine, 'Timer', Timer)
-    assert machine.matrix_peak(Setup()) == max(2 * 10**3 / 1.0, 2 * 20**3 / 4.0)
+    assert machine.peak_of(Setup()) == flop[quickest]
+    assert len(flop) == 4
 
 
 @pytest.mark.parametrize(('torch_version', 'cudnn', 'slow'), [
@@ -191,7 +196,7 @@ def test_a_busy_machine_is_told():
 
 def test_the_header_states_what_it_ran_on():
     described = machine.describe(Setup())
-    text = '\n'.join(tables.header(dict(described, cudnn=91500, matrix_peak=2.5e12),
+    text = '\n'.join(tables.header(dict(described, cudnn=91500, peak=2.5e12),
                                    Setup(dtype='bf16', memory_format='channels_last', compile='default')))
     for part in (torch.__version__, 'cuDNN 91500', described['device'], f'{torch.get_num_threads()} of ', 'bf16',
                  'channels last', 'torch.compile (default)', '2.5 TFLOP/s'):
