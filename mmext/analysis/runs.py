@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import statistics
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -46,11 +46,25 @@ def summarise(work_dir: str | Path, metric: str, averaged: int = 1) -> Summary:
     if len(values) < averaged:
         raise UserError(f'{work_dir}: only {len(values)} validations, and {averaged} are to be averaged; is the run '
                         'complete?')
-    choose = min if any(word in metric for word in LOWER_IS_BETTER) else max
-    best_epoch = choose(values, key=values.__getitem__)
+    best_epoch = chooser(metric)(values, key=values.__getitem__)
     scores = list(values.values())
     return Summary(Path(work_dir).resolve().name, seed_of(folders_of(Path(work_dir))), max(values),
                    values[best_epoch], best_epoch, tuple(scores[-averaged:]))
+
+
+def falls(metric: str) -> str:
+    """The word in the name of a metric that says that lower values are better; '' if there is none."""
+    return next((word for word in LOWER_IS_BETTER if word in metric.lower()), '')
+
+
+def chooser(metric: str) -> Callable:
+    """``min`` for an error or a loss, else ``max``."""
+    return min if falls(metric) else max
+
+
+def best_of(values: Sequence[float], metric: str) -> float:
+    """The best of some values of a metric."""
+    return chooser(metric)(values)
 
 
 def read_metric(work_dir: Path, metric: str) -> dict[int, float]:

@@ -12,21 +12,26 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
-def check_accuracy(accuracy: Mapping[str, float], names: Sequence[str]) -> None:
+def check_accuracy(accuracy: Mapping[str, float], names: Sequence[str], option: str = '--accuracy') -> None:
     """Checks the accuracies that a user gives: one for each model, or none at all.
+
+    Args:
+        accuracy: model -> value.
+        names: of the models.
+        option: that gave them, for messages.
 
     Raises:
         UserError: a model has none, one is of a model that is not measured, or one is not a number.
     """
     for name, value in accuracy.items():
         if name not in names:
-            raise UserError(f'--accuracy {name}: no such model in this run, which has {shorten(names, 8)}'
+            raise UserError(f'{option} {name}: no such model in this run, which has {shorten(names, 8)}'
                             f'{nearest(name, names)}')
         if isinstance(value, bool) or not isinstance(value, (int, float)):
-            raise UserError(f'--accuracy {name}={value}: not a number')
+            raise UserError(f'{option} {name}={value}: not a number')
     absent = [name for name in names if name not in accuracy]
     if accuracy and absent:
-        raise UserError(f'--accuracy: none for {shorten(absent)}; give {absent[0]}=VALUE too')
+        raise UserError(f'{option}: none for {shorten(absent)}; give {absent[0]}=VALUE too')
 
 
 def points(records: Sequence[dict], accuracy: Mapping[str, float]) -> dict[str, tuple[float, float, int]]:

@@ -27,6 +27,7 @@ SUMMARIES = {
     'prepare-video': 'checks, lists and resizes videos, and extracts frames',
     'plot': 'draws the curves of runs',
     'gather-runs': 'summarises runs with several seeds',
+    'compare': 'compares methods over data sets by their ranks',
     'doctor': 'reports what is installed, what is repaired and what is missing',
 }
 

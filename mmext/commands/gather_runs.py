@@ -2,10 +2,13 @@
 
     mmext train configs/classification/rir_cifar10.py --seed 0        # and 1, 2 ...
     mmext gather-runs work_dirs/rir_cifar10_seed*
-    mmext gather-runs work_dirs/cresnet_cifar10_seed* --metric accuracy/error1 --last 20
+    mmext gather-runs work_dirs/cresnet_*_seed* --metric accuracy/error1 --last 20 --bars errors.png
 
+Of several runs, the last row has the best of them, and in parentheses mean +- std, as Table VI of the iResNet paper.
 With --last N, the mean and the deviation are those of all N values of all runs, as in the paper of C-ResNet: 20 epochs
 of three runs are 60 values. The deviation is that of a sample (n - 1).
+
+--bars draws networks by data sets with errors over the runs, as the figures 5 and 6 of the recursion paper do.
 """
 
 from __future__ import annotations
@@ -26,6 +29,8 @@ def build_parser(prog: str | None = None) -> argparse.ArgumentParser:
                         help='name of the metric in the log (default: %(default)s)')
     parser.add_argument('--last', type=int, default=1, metavar='N',
                         help="take each run's last N validations, as C-ResNet's paper does with 20")
+    parser.add_argument('--bars', metavar='FILE', help='draw bars with errors, a panel for each data set')
+    parser.add_argument('--best', action='store_true', help="in --bars: each run's best validation, not its last")
     parser.add_argument('--out', metavar='FILE.json', help='write the results to this file')
     return parser
 
@@ -36,9 +41,15 @@ def main(args: argparse.Namespace) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from mmext.analysis.runs import Summary, mean_and_deviation, summarise
+    from mmext.analysis.runs import Summary, best_of, mean_and_deviation, summarise
+    from mmext.figures import require_suffix
     from mmext.files import require_target, write_json
 
+    if args.best and not args.bars:
+        raise UserError('--best: is for --bars; the table has both')
+    if args.bars:
+        require_suffix(args.bars, '--bars')
+        require_target(args.bars, '--bars')
     if args.out:
         require_target(args.out)
     recipes: dict[str, list[Summary]] = defaultdict(list)
@@ -58,14 +69,31 @@ def main(args: argparse.Namespace) -> None:
                           percent(fmean(run.last)))
         best = mean_and_deviation([run.best for run in runs])
         last = mean_and_deviation([value for run in runs for value in run.last])
+        tops = [best_of(values, args.metric) for values in ([run.best for run in runs], [run.last[-1] for run in runs])]
         if len(runs) > 1:
-            table.add_row(f'{recipe}: mean +- std of {len(runs)}', '', '', spread(best), '', spread(last),
-                          style='bold', end_section=True)
-        figures[recipe] = dict(runs=[asdict(run) for run in runs], best=best, last=last)
+            table.add_row(f'{recipe}: best (mean +- std) of {len(runs)}', '', '', f'{percent(tops[0])} ({spread(best)})',
+                          '', spread(last) if args.last > 1 else f'{percent(tops[1])} ({spread(last)})', style='bold',
+                          end_section=True)
+        figures[recipe] = dict(runs=[asdict(run) for run in runs], best_of_runs=tops[0], best=best, last=last)
     console.print(table)
+    if args.bars:
+        draw_bars(args, means)
     if args.out:
         write_json(args.out, dict(metric=args.metric, averaged=args.last, recipes=figures))
         print(f'figures: {args.out}')
+
+
+def draw_bars(args: argparse.Namespace, means: str) -> None:
+    """Draws the mean and the deviation of each network on each data set."""
+    from mmext.analysis.bars import make_figure, result_panels
+    from mmext.analysis.run_cells import drawn_cells, read_trained
+    from mmext.figures import write_figure
+
+    what = 'best epoch' if args.best else f'{means} epoch{"s" if args.last > 1 else ""}'
+    methods, panels = result_panels(drawn_cells(read_trained(args.runs, args.metric, args.last), args.best))
+    write_figure(args.bars, make_figure(methods, panels, f'{args.metric} in %, {what}: mean \N{PLUS-MINUS SIGN} standard '
+                                                         'deviation'))
+    print(f'bars: {args.bars}')
 
 
 def percent(value: float) -> str:
