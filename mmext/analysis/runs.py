@@ -28,7 +28,12 @@ class Summary:
     @property
     def recipe(self) -> str:
         """The name of the run without its seed; runs of the same recipe are repetitions."""
-        return re.sub(r'_seed\d+$', '', self.name)
+        return recipe_of(self.name)
+
+
+def recipe_of(name: str) -> str:
+    """The name of a run without its seed."""
+    return re.sub(r'_seed\d+$', '', name)
 
 
 def summarise(work_dir: str | Path, metric: str, averaged: int = 1) -> Summary:

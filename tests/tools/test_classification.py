@@ -184,7 +184,7 @@ def test_runs_are_gathered(runs: Runs, tmp_path: Path):
     assert found['best'] == pytest.approx([np.mean(best), np.std(best, ddof=1)])
     assert found['last'] == pytest.approx([np.mean(last), np.std(last, ddof=1)])
     assert f'{100 * np.mean(last):.2f} +- {100 * np.std(last, ddof=1):.2f}' in printed
-    assert f'{RECIPE}: mean +- std of 3' in printed and 'mean of last 2' in printed
+    assert f'{RECIPE}: best (mean +- std) of 3' in printed and 'mean of last 2' in printed
 
 
 def test_a_run_that_was_started_anew(runs: Runs, tmp_path: Path):

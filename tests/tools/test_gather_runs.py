@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Sequence
 from pathlib import Path
+from statistics import stdev
 
 import pytest
 
@@ -56,10 +57,11 @@ def test_best_and_mean_of_the_last(three: list[Path], tmp_path: Path):
         # 70, 66, 80: mean 72, squares 4 + 36 + 64 = 104, over 2 = 52, its root 7.2111.
         # 60, 64, 66, 62, 70, 72: mean 65 2/3, squares 32.1 + 2.8 + 0.1 + 13.4 + 18.8 + 40.1 = 107.3, over 5 = 21.47,
         # its root 4.6332.
-        ['mine: mean +- std of 3', '', '', '72.00 +- 7.21', '', '65.67 +- 4.63'],
+        ['mine: best (mean +- std) of 3', '', '', '80.00 (72.00 +- 7.21)', '', '65.67 +- 4.63'],
     ]
     recipe, = figures.pop('recipes').values()
     assert figures == dict(metric='accuracy/top1', averaged=2)
+    assert recipe['best_of_runs'] == 0.8
     assert recipe['best'] == pytest.approx([0.72, 0.0721110], abs=1e-6)
     assert recipe['last'] == pytest.approx([0.6566667, 0.0463321], abs=1e-6)
     assert recipe['runs'][2] == dict(name='mine_seed2', seed='2', epochs=4, best=0.8, best_epoch=1, last=[0.70, 0.72])
@@ -77,6 +79,46 @@ def test_of_errors_the_least_is_best(three: list[Path], tmp_path: Path):
     assert [row[3:5] for row in rows[1:4]] == [['30.00', '2'], ['34.00', '3'], ['20.00', '1']]
     assert [row[5] for row in rows[1:4]] == ['39.00', '43.00', '32.00']
     assert figures['recipes']['mine']['best'][0] == pytest.approx(0.28)
+    assert rows[4][3].startswith('20.00 (28.00 +- ') and figures['recipes']['mine']['best_of_runs'] == pytest.approx(0.2)
+
+
+def test_table_vi(tmp_path: Path):
+    """Five runs, best (mean +- std), of the best epochs and of the last ones: by hand.
+
+    93, 95, 94, 96, 92 have the mean 94 and squares 1 + 1 + 0 + 4 + 4 = 10, over 4 = 2.5, its root 1.5811. The last are 2
+    less each.
+    """
+    runs = [tmp_path / f'mine_seed{seed}' for seed in range(5)]
+    for seed, best in enumerate((0.93, 0.95, 0.94, 0.96, 0.92)):
+        write_log(runs[seed], '20260101_000000', [best, best - 0.02], seed=seed)
+    rows, _ = gathered(tmp_path, *runs)
+    assert rows[-1] == ['mine: best (mean +- std) of 5', '', '', '96.00 (94.00 +- 1.58)', '', '94.00 (92.00 +- 1.58)']
+
+
+def test_the_deviation_is_over_all_values(tmp_path: Path):
+    """C-ResNet's rule: of nine values 1.57, where the means of the three runs have a deviation of 0.75.
+
+    The runs have the means 90 - 0.75, 90, 90 + 0.75, and in each the last three epochs are 1.65 below, at and above its
+    mean: squares 6 * 0.5625 + 6 * 2.7225 = 19.71, over 8 = 2.4638, its root 1.5696.
+    """
+    runs = [tmp_path / f'mine_seed{seed}' for seed in range(3)]
+    for seed, mean in enumerate((0.8925, 0.9, 0.9075)):
+        write_log(runs[seed], '20260101_000000', [0.1, mean - 0.0165, mean, mean + 0.0165], seed=seed)
+    rows, figures = gathered(tmp_path, *runs, '--last', 3)
+    means = [float(row[-1]) for row in rows[1:4]]
+    assert means == [89.25, 90.0, 90.75] and f'{stdev(means):.2f}' == '0.75'
+    assert rows[-1][-1] == '90.00 +- 1.57'
+    assert figures['recipes']['mine']['last'] == pytest.approx([0.9, 0.015696], abs=1e-6)
+
+
+def test_bars_of_the_same_runs(three: list[Path], tmp_path: Path):
+    printed = succeeded(here('gather_runs.py', *three, '--last', 2, '--bars', tmp_path / 'new' / 'bars.svg'))
+    assert f'bars: {tmp_path / "new" / "bars.svg"}' in printed
+    assert (tmp_path / 'new' / 'bars.svg').read_text().startswith('<?xml')
+    for arguments, told in ((['--bars', 'a.jpg'], '--bars a.jpg: need a file name that ends in .png'),
+                            (['--best'], '--best: is for --bars'), (['--bars', tmp_path / 'x.png' / 'y.png'], '')):
+        (tmp_path / 'x.png').write_text('')
+        assert told in error_line(here('gather_runs.py', *three, *arguments))
 
 
 def test_each_recipe_by_itself(three: list[Path], tmp_path: Path):
@@ -87,8 +129,8 @@ def test_each_recipe_by_itself(three: list[Path], tmp_path: Path):
                tmp_path / 'mine_seed3_again']
     rows, figures = gathered(tmp_path, *folders)
     assert [row[0] for row in rows[1:]] == [
-        'mine_seed0', 'mine_seed1', 'mine_seed2', 'mine: mean +- std of 3', 'mine_rir32_seed0', 'mine_rir32_seed10',
-        'mine_rir32: mean +- std of 2', 'mine_seed3_again']
+        'mine_seed0', 'mine_seed1', 'mine_seed2', 'mine: best (mean +- std) of 3', 'mine_rir32_seed0', 'mine_rir32_seed10',
+        'mine_rir32: best (mean +- std) of 2', 'mine_seed3_again']
     assert {name: len(recipe['runs']) for name, recipe in figures['recipes'].items()} == {
         'mine': 3, 'mine_rir32': 2, 'mine_seed3_again': 1}
     assert figures['recipes']['mine_rir32']['best'] == pytest.approx([0.2, 0.141421], abs=1e-6)

@@ -31,6 +31,16 @@ def test_a_picture_of_two_runs(runs: list[Path]) -> None:
     assert not list(runs[0].glob('.*'))
 
 
+def test_errors_of_training_and_validation(tmp_path: Path) -> None:
+    write(tmp_path / 'a', '20260101_000000', [train(1, 10, accuracy=0.5), {'accuracy/top1': 0.4, 'step': 1},
+                                              train(2, 20, accuracy=0.8), {'accuracy/top1': 0.6, 'step': 2}])
+    printed = succeeded(here('plot.py', tmp_path / 'a', '--error'))
+    assert f'top-1 error of a: {tmp_path / "a" / "error.png"}' in printed
+    assert Image.open(tmp_path / 'a' / 'error.png').size[0] > 1000
+    assert '--smooth: --error has the mean of each epoch' in error_line(
+        here('plot.py', tmp_path / 'a', '--error', '--smooth'))
+
+
 @pytest.mark.parametrize('name, start', [('a.svg', b'<?xml'), ('a.PDF', b'%PDF'), ('a.png', b'\x89PNG')])
 def test_kinds_of_files(runs: list[Path], name: str, start: bytes) -> None:
     out = runs[0].parent / 'new' / name
@@ -44,6 +54,7 @@ def test_kinds_of_files(runs: list[Path], name: str, start: bytes) -> None:
     (['--out', 'a'], '--out a: need a file name'),
     (['--smooth', '-1'], '--smooth -1: need a number'),
     (['--smooth', 'nan'], '--smooth nan: need a number'),
+    (['--error'], '--error: no accuracy/error1 or accuracy/top1 of an epoch in the log of first; use --keys'),
     (['--out', '{run}/20260101_000000/vis_data/config.py/a.png'], "can't write there")])
 def test_mistakes(runs: list[Path], arguments: list[str], told: str) -> None:
     line = error_line(here('plot.py', runs[0], *(argument.format(run=runs[0]) for argument in arguments)))
