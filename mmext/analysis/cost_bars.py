@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
@@ -31,12 +32,11 @@ def read_measured(given: Mapping[str, object], names: Sequence[str], option: str
     """
     found = {}
     for name, value in given.items():
-        parts = value.replace('\N{PLUS-MINUS SIGN}', '+-').split('+-') if isinstance(value, str) else [value]
         try:
-            numbers = [part if isinstance(part, bool) else float(part) for part in parts]  # type: ignore[arg-type]
-        except (TypeError, ValueError):
+            numbers = [float(part) for part in str(value).replace('\N{PLUS-MINUS SIGN}', '+-').split('+-')]
+        except ValueError:
             numbers = []
-        if not 0 < len(numbers) < 3 or any(isinstance(number, bool) for number in numbers):
+        if not 0 < len(numbers) < 3 or not all(map(math.isfinite, numbers)):
             raise UserError(f'{option} {name}={value}: not a number, or two such as 4.52+-.13')
         found[name] = numbers[0], numbers[1] if len(numbers) == 2 else None
     check_accuracy({name: value for name, (value, _) in found.items()}, names, option)

@@ -59,8 +59,8 @@ def make_figure(runs: Sequence[Run]) -> Figure:
     curves = {run.name: (training_error(run), validation_error(run)) for run in runs}
     without = [name for name, (_, (epochs, _)) in curves.items() if not epochs]
     if without:
-        raise UserError(f'--error: no {ERROR} or {ACCURACY} of an epoch in the log of {shorten(without)}; use --keys for '
-                        'other quantities')
+        raise UserError(f'--error: no {ERROR} or {ACCURACY} of an epoch in the log of {shorten(without)}; use --keys '
+                        'for other quantities')
     recipes = list(dict.fromkeys(recipe_of(run.name) for run in runs))
     colours = {recipe: colour for recipe, (colour, _) in zip(recipes, line_styles(len(recipes)))}
     figure = Figure(figsize=(7.2, 4.6 + 0.2 * len(recipes)), layout='constrained')

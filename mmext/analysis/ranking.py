@@ -114,8 +114,9 @@ def rank(methods: Sequence[str], values: np.ndarray, higher_is_better: bool, alp
         raise UserError('all methods have equal values on every data set; there is nothing to rank')
     ranks = stats.rankdata(-values if higher_is_better else values, axis=1)
     differences = (values[:, 0] - values[:, 1]).round(12)  # 0.12 and 0.12 remain equal
-    wilcoxon = float(stats.wilcoxon(differences).pvalue) if len(methods) == 2 else None
-    return Ranking(tuple(methods), ranks, friedman(ranks), alpha, critical_difference(*ranks.shape, alpha), wilcoxon)
+    wilcoxon = float(np.asarray(stats.wilcoxon(differences))[1]) if len(methods) == 2 else None
+    critical = critical_difference(len(values), len(methods), alpha)
+    return Ranking(tuple(methods), ranks, friedman(ranks), alpha, critical, wilcoxon)
 
 
 def friedman(ranks: np.ndarray) -> Friedman:

@@ -104,8 +104,8 @@ def csv_lines(path: str | Path) -> list[tuple[int, list[str]]]:
     except csv.Error as error:
         raise UserError(f'{path}, line {reader.line_num}: not CSV ({error})') from None
     if len(lines) < 2 or len(lines[0][1]) < 2:
-        raise UserError(f"{path}: no table of results; need a header 'dataset,METHOD,METHOD ...' and a row for each data "
-                        "set, or 'method,dataset,value'")
+        raise UserError(f"{path}: no table of results; need a header 'dataset,METHOD,METHOD ...' and a row for each "
+                        "data set, or 'method,dataset,value'")
     for number, cells in lines:
         if len(cells) != len(lines[0][1]):
             raise UserError(f'{path}, line {number}: {len(cells)} cells, and the header has {len(lines[0][1])}')

@@ -93,8 +93,8 @@ def compared_cells(runs: Sequence[Trained], best: bool) -> dict[tuple[str, str],
             raise UserError(f'{run.work_dir}: the config in its log has no {lacks}{OTHERWISE}')
         others = found[data, run.network]
         if others and others[0].summary.recipe != run.summary.recipe:
-            raise UserError(f'{others[0].work_dir} and {run.work_dir} have both trained {run.network} on {data}; if they '
-                            f'are repetitions, name them NAME_seed0 and NAME_seed1, else leave one out{OTHERWISE}')
+            raise UserError(f'{others[0].work_dir} and {run.work_dir} have both trained {run.network} on {data}; if '
+                            f'they are repetitions, name them NAME_seed0 and NAME_seed1, else leave one out{OTHERWISE}')
         others.append(run)
     return {cell: [value for run in others for value in run.values(best)] for cell, others in found.items()}
 

@@ -38,7 +38,8 @@ def build_parser(prog: str | None = None) -> argparse.ArgumentParser:
                            help='the smallest value has rank 1')
     parser.add_argument('--alpha', type=float, default=0.05, help='level of significance (default: %(default)s)')
     parser.add_argument('--metric', help='of runs: name of the metric in the log (default: accuracy/top1)')
-    parser.add_argument('--last', type=int, metavar='N', help='of runs: the mean of the last N validations (default: 1)')
+    parser.add_argument('--last', type=int, metavar='N', help='of runs: the mean of the last N validations (default: '
+                        '1)')
     parser.add_argument('--best', action='store_true', help='of runs: the best validation in place of the last')
     parser.add_argument('--graph', metavar='FILE', help="draw the ranking graph, as the recursion paper's figure 4")
     parser.add_argument('--diagram', metavar='FILE', help="draw Demsar's critical-difference diagram")
@@ -162,9 +163,9 @@ def as_json(ranking: Ranking, table: ResultTable, higher: bool) -> dict:
     from dataclasses import asdict
 
     test = {key: value if math.isfinite(value) else None for key, value in asdict(ranking.friedman).items()}
+    methods = {table.methods[i]: dict(mean_rank=float(ranking.means[i]), ranks=ranking.ranks[:, i].tolist(),
+                                      values=table.values[:, i].tolist(),
+                                      better_than=[table.methods[j] for j in ranking.worse_than(i)])
+               for i in ranking.order}
     return dict(metric=table.metric, higher_is_better=higher, alpha=ranking.alpha, data_sets=table.data_sets,
-                friedman=test, wilcoxon=ranking.wilcoxon, critical_difference=ranking.critical, methods={
-                    table.methods[i]: dict(
-                        mean_rank=float(ranking.means[i]), ranks=ranking.ranks[:, i].tolist(),
-                        values=table.values[:, i].tolist(), better_than=[table.methods[j] for j in ranking.worse_than(i)])
-                    for i in ranking.order})
+                friedman=test, wilcoxon=ranking.wilcoxon, critical_difference=ranking.critical, methods=methods)

@@ -67,7 +67,7 @@ def main(args: argparse.Namespace) -> None:
         shown = {name: figures.as_dict() for name, figures in counted.items()}
         print(json.dumps(shown if len(shown) > 1 else next(iter(shown.values()))))
     elif len(subjects) == 1:
-        print_one(args, *subjects.values(), *counted.values())
+        print_one(args, next(iter(subjects.values())), next(iter(counted.values())))
     else:
         print_table(args, subjects, counted)
     if args.bars:

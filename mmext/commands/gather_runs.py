@@ -69,12 +69,13 @@ def main(args: argparse.Namespace) -> None:
                           percent(fmean(run.last)))
         best = mean_and_deviation([run.best for run in runs])
         last = mean_and_deviation([value for run in runs for value in run.last])
-        tops = [best_of(values, args.metric) for values in ([run.best for run in runs], [run.last[-1] for run in runs])]
+        top = best_of([run.best for run in runs], args.metric)
         if len(runs) > 1:
-            table.add_row(f'{recipe}: best (mean +- std) of {len(runs)}', '', '', f'{percent(tops[0])} ({spread(best)})',
-                          '', spread(last) if args.last > 1 else f'{percent(tops[1])} ({spread(last)})', style='bold',
-                          end_section=True)
-        figures[recipe] = dict(runs=[asdict(run) for run in runs], best_of_runs=tops[0], best=best, last=last)
+            final = '' if args.last > 1 else percent(best_of([run.last[0] for run in runs], args.metric))
+            ends = f'{final} ({spread(last)})' if final else spread(last)
+            table.add_row(f'{recipe}: best (mean +- std) of {len(runs)}', '', '', f'{percent(top)} ({spread(best)})',
+                          '', ends, style='bold', end_section=True)
+        figures[recipe] = dict(runs=[asdict(run) for run in runs], best_of_runs=top, best=best, last=last)
     console.print(table)
     if args.bars:
         draw_bars(args, means)
@@ -91,8 +92,8 @@ def draw_bars(args: argparse.Namespace, means: str) -> None:
 
     what = 'best epoch' if args.best else f'{means} epoch{"s" if args.last > 1 else ""}'
     methods, panels = result_panels(drawn_cells(read_trained(args.runs, args.metric, args.last), args.best))
-    write_figure(args.bars, make_figure(methods, panels, f'{args.metric} in %, {what}: mean \N{PLUS-MINUS SIGN} standard '
-                                                         'deviation'))
+    caption = f'{args.metric} in %, {what}: mean \N{PLUS-MINUS SIGN} standard deviation'
+    write_figure(args.bars, make_figure(methods, panels, caption))
     print(f'bars: {args.bars}')
 
 

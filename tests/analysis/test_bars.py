@@ -50,7 +50,8 @@ def test_where_an_axis_does_not_begin_at_zero_it_says_so() -> None:
 
 
 def test_costs_beside_errors() -> None:
-    counted = {'resnet18': Complexity(11_260_000, 0, 590_000_000), 'cresnet15_a1': Complexity(8_470_000, 0, 460_000_000)}
+    counted = {'resnet18': Complexity(11_260_000, 0, 590_000_000),
+               'cresnet15_a1': Complexity(8_470_000, 0, 460_000_000)}
     measured = cost_bars.read_measured({'resnet18': '21.42+-.19', 'cresnet15_a1': 21.49}, list(counted), '--error')
     figure = cost_bars.make_figure(counted, 'cresnet', 'error', measured, 'input 3 x 32 x 32')
     assert list(drawn(figure)) == ['parameters, M', 'FLOPs (cresnet), G', 'error']
@@ -62,7 +63,9 @@ def test_costs_beside_errors() -> None:
 @pytest.mark.parametrize(('given', 'told'), [
     ({'a': 1}, '--error: none for b; give b=VALUE too'), ({'a': 1, 'b': 2, 'c': 3}, '--error c: no such model'),
     ({'a': 'x', 'b': 1}, '--error a=x: not a number, or two such as 4.52'), ({'a': '1+-2+-3', 'b': 1}, 'not a number'),
-    ({'a': True, 'b': 1}, '--error a=True: not a number'), ({'a': [1, 2], 'b': 1}, 'not a number')])
+    ({'a': True, 'b': 1}, '--error a=True: not a number'),
+    ({'a': 'inf', 'b': 1}, 'a=inf: not a number'),
+    ({'a': [1, 2], 'b': 1}, 'not a number')])
 def test_measured_values_that_are_refused(given: dict, told: str) -> None:
     with pytest.raises(UserError) as error:
         cost_bars.read_measured(given, ['a', 'b'], '--error')

@@ -21,7 +21,8 @@ def run(name: str, trained: str = 'accuracy', **metrics: list[float]) -> Run:
 
 
 @pytest.mark.parametrize('trained', ['accuracy', 'top1_acc'])
-@pytest.mark.parametrize('metrics', [{'accuracy/top1': [0.2, 0.6]}, {'accuracy/error1': [0.8, 0.4], 'accuracy/top1': [0, 0]}])
+@pytest.mark.parametrize('metrics', [{'accuracy/top1': [0.2, 0.6]},
+                                     {'accuracy/error1': [0.8, 0.4], 'accuracy/top1': [0, 0]}])
 def test_the_errors_of_each_epoch(trained: str, metrics: dict) -> None:
     one = run('a', trained, **metrics)
     epochs, errors = training_error(one)

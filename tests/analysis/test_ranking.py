@@ -111,7 +111,7 @@ def test_ties_share_ranks() -> None:
 
 
 def test_a_difference_equal_to_the_critical_one_counts() -> None:
-    """As in Demsar, "at least the critical difference". Here ranks are 1, 2, 3 on every data set; only CD is changed."""
+    """As in Demsar, "at least the critical difference". Ranks are 1, 2, 3 on every data set; only CD is changed."""
     ranking = rank('abc', np.tile([3., 2., 1.], (10, 1)), True)
     assert ranking.friedman.f == math.inf and ranking.friedman.p_f == 0
     exact = Ranking(ranking.methods, ranking.ranks, ranking.friedman, 0.05, 2.0)
@@ -123,7 +123,8 @@ def test_a_difference_equal_to_the_critical_one_counts() -> None:
 @pytest.mark.parametrize(('methods', 'values', 'alpha', 'told'), [
     ('a', [[1.], [2.]], 0.05, 'only one method'), ('ab', [[1., 2.]], 0.05, 'only one data set'),
     ('abc', [[1., 1., 1.], [2., 2., 2.]], 0.05, 'equal values on every data set'),
-    ('ab', [[1., 2.], [2., 1.]], 0.0, '--alpha 0: need a level'), ('ab', [[1., 2.], [2., 1.]], math.nan, '--alpha nan')])
+    ('ab', [[1., 2.], [2., 1.]], 0.0, '--alpha 0: need a level'),
+    ('ab', [[1., 2.], [2., 1.]], math.nan, '--alpha nan')])
 def test_what_can_not_be_ranked(methods: str, values: list, alpha: float, told: str) -> None:
     with pytest.raises(UserError, match=told):
         rank(methods, np.array(values), True, alpha)

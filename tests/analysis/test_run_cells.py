@@ -39,7 +39,8 @@ def test_networks_and_data_by_name(tmp_path: Path) -> None:
 
 
 def test_one_folder_with_data_of_two_classes(tmp_path: Path) -> None:
-    runs = [write_run(tmp_path / 'a', [0.5], data='cifar'), write_run(tmp_path / 'b', [0.4], data='cifar', kind='CIFAR100'),
+    runs = [write_run(tmp_path / 'a', [0.5], data='cifar'),
+            write_run(tmp_path / 'b', [0.4], data='cifar', kind='CIFAR100'),
             write_run(tmp_path / 'c', [0.4], data='', kind='MNIST')]
     named = "dict(type='mmext.MNIST')"
     config = tmp_path / 'c' / '20260101_000000' / 'vis_data' / 'config.py'
@@ -60,7 +61,7 @@ def test_two_recipes_of_one_network(tmp_path: Path) -> None:
 def test_runs_that_do_not_say_what_they_are(tmp_path: Path) -> None:
     write_log(tmp_path / 'none_seed0', '20260101_000000', [0.5])
     own = write_run(tmp_path / 'own', [0.5], "dict(type='Own', depth=3)")
-    with pytest.raises(UserError, match="none_seed0: the config in its log has no data set; write the results to a CSV"):
+    with pytest.raises(UserError, match='none_seed0: the config in its log has no data set; write the results to'):
         cells(tmp_path / 'none_seed0')
     with pytest.raises(UserError, match='own: the config in its log has no network of a known name'):
         cells(own)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
 
 from tests.analysis.test_run_cells import RESNET, RIR, write_run
-from tests.conftest import error_line
+from tests.conftest import ROOT, error_line
 from tests.tools.helpers import here, succeeded
 
 ACCURACY = 'data set,old,new,other\n' + ''.join(f'd{i},{70 + i},{71 + i},{60 - i}\n' for i in range(8))
@@ -26,7 +27,8 @@ def test_everything_from_a_file(csv: Path, tmp_path: Path) -> None:
     graph, diagram, out = tmp_path / 'new' / 'graph.svg', tmp_path / 'cd.png', tmp_path / 'ranks.json'
     printed = succeeded(here('compare.py', csv, '--graph', graph, '--diagram', diagram, '--out', out))
     assert 'results of 3 methods on 8 data sets; higher is better\n' in printed
-    assert 'Friedman: chi2(2) = 16.000, p = 0.0003355' in printed and 'critical difference of mean ranks 1.17' in printed
+    assert 'Friedman: chi2(2) = 16.000, p = 0.0003355' in printed
+    assert 'Nemenyi: critical difference of mean ranks 1.17' in printed
     assert printed.splitlines()[-4] == 'new is significantly better than other'
     assert all(str(path) in printed for path in (graph, diagram, out))
     assert graph.read_bytes().startswith(b'<?xml') and diagram.read_bytes().startswith(b'\x89PNG')
@@ -65,8 +67,9 @@ def test_runs(tmp_path: Path) -> None:
     runs = []
     for data in ('cifar10', 'svhn', 'mnist', 'fashionmnist'):
         for seed in (0, 1):
-            runs += [write_run(tmp_path / f'{data}_rir_seed{seed}', [0.9, 0.80 + 0.02 * seed], RIR, data, seed=seed),
-                     write_run(tmp_path / f'{data}_resnet_seed{seed}', [0.2, 0.6 + 0.02 * seed], RESNET, data, seed=seed)]
+            for name, first, last, net in (('rir', 0.9, 0.8, RIR), ('resnet', 0.2, 0.6, RESNET)):
+                scores = [first, last + 0.02 * seed]
+                runs.append(write_run(tmp_path / f'{data}_{name}_seed{seed}', scores, net, data, seed=seed))
     table = tmp_path / 'table.csv'
     printed = succeeded(here('compare.py', *runs, '--save-csv', table))
     assert 'accuracy/top1 of 2 methods on 4 data sets, means of 2 values; higher is better' in printed
@@ -83,7 +86,8 @@ def test_runs(tmp_path: Path) -> None:
 @pytest.mark.parametrize(('arguments', 'told'), [
     (['{csv}', '{csv}'], '{csv}: need one CSV file, or work dirs alone'),
     (['{csv}', '--metric', 'coco/AP'], '--metric: is for work dirs; {csv} has one value'),
-    (['{csv}', '--best'], '--best: is for work dirs'), (['{csv}', '--graph', 'a.jpg'], '--graph a.jpg: need a file name'),
+    (['{csv}', '--best'], '--best: is for work dirs'),
+    (['{csv}', '--graph', 'a.jpg'], '--graph a.jpg: need a file name'),
     (['{csv}', '--alpha', '5'], '{csv}: --alpha 5: need a level of significance'),
     (['{csv}.none'], '{csv}.none: no such table of results'),
     (['{folder}'], '{folder}: no log of a run'), (['{folder}', '--last', '0'], '--last 0: need 1 or more'),
@@ -92,3 +96,13 @@ def test_runs(tmp_path: Path) -> None:
 def test_mistakes(csv: Path, tmp_path: Path, arguments: list[str], told: str) -> None:
     words = dict(csv=csv, folder=tmp_path)
     assert told.format(**words) in error_line(here('compare.py', *(word.format(**words) for word in arguments)))
+
+
+def test_what_the_docs_print(tmp_path: Path) -> None:
+    """Every table of docs/statistics.md is followed by what the command says about it."""
+    page = (ROOT / 'docs' / 'statistics.md').read_text()
+    tables = re.findall(r'```csv\n(.*?)```.*?```\n(Friedman.*?)```', page, re.DOTALL)
+    assert len(tables) == 2
+    for text, said in tables:
+        (tmp_path / 'table.csv').write_text(text)
+        assert succeeded(here('compare.py', tmp_path / 'table.csv')).endswith(f'\n{said}')
