@@ -24,6 +24,7 @@ TRAINING, VALIDATION = (0, (4, 1.5)), '-'
 def training_error(run: Run) -> Curve:
     """(epochs, errors): 1 - accuracy of the batches of each epoch, averaged over its records, at the end of the epoch.
 
+    Our configs log the mean over 50 batches; with others a record is of one batch, and the curve is noisier.
     It is measured on augmented images while the weights change, so it can be above the error of the validation.
     """
     found: dict[float, list[float]] = defaultdict(list)
@@ -55,6 +56,7 @@ def make_figure(runs: Sequence[Run]) -> Figure:
     """
     from matplotlib.figure import Figure
     from matplotlib.lines import Line2D
+    from matplotlib.ticker import MaxNLocator
 
     curves = {run.name: (training_error(run), validation_error(run)) for run in runs}
     without = [name for name, (_, (epochs, _)) in curves.items() if not epochs]
@@ -67,15 +69,16 @@ def make_figure(runs: Sequence[Run]) -> Figure:
     axes = figure.add_subplot()
     for name, (training, validation) in curves.items():
         colour = colours[recipe_of(name)]
-        for (epochs, errors), dash, width in ((training, TRAINING, 0.9), (validation, VALIDATION, 1.8)):
+        for (epochs, errors), dash, width in ((training, TRAINING, 0.9), (validation, VALIDATION, 1.5)):
             axes.plot(epochs, errors, color=colour, linestyle=dash, linewidth=width,
                       marker='o' if len(epochs) == 1 else None, markersize=3.5)
     drawn = [error for pair in curves.values() for _, errors in pair for error in errors if math.isfinite(error)]
     finish_panel(axes, drawn, share=True)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.set_xlabel('epoch', color='0.3')
     axes.set_ylabel('top-1 error', color='0.3')
     lines = [Line2D([], [], color=colours[recipe], linewidth=2) for recipe in recipes]
-    styles = [Line2D([], [], color='0.4', linestyle=VALIDATION, linewidth=1.8),
+    styles = [Line2D([], [], color='0.4', linestyle=VALIDATION, linewidth=1.5),
               Line2D([], [], color='0.4', linestyle=TRAINING, linewidth=0.9)]
     figure.legend([*lines, *styles], [*recipes, 'validation', 'training, on augmented batches'], frameon=False,
                   loc='outside upper left', fontsize=9, ncols=1 if max(map(len, recipes)) > 40 else 2)

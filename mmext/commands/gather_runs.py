@@ -57,7 +57,7 @@ def main(args: argparse.Namespace) -> None:
         summary = summarise(run, args.metric, args.last)
         recipes[summary.recipe].append(summary)
 
-    console = Console(width=max(120, Console().width))
+    console = Console(width=max(160, Console().width))
     table = Table(title=f'{args.metric}, %', title_justify='left')
     means = f'mean of last {args.last}' if args.last > 1 else 'last'
     for column in ('run', 'seed', 'epochs', 'best', 'at epoch', means):

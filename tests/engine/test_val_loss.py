@@ -12,7 +12,9 @@ import torch
 from mmdet.structures import DetDataSample
 from mmengine.config import Config
 from mmengine.dataset import pseudo_collate
+from mmengine.logging import MessageHub
 from mmengine.registry import DATASETS, MODELS, init_default_scope
+from mmengine.runner import LogProcessor
 from mmengine.structures import InstanceData
 from torch import nn
 
@@ -66,6 +68,27 @@ def test_a_classifier(cifar: Path, tmp_path: Path):  # noqa: F811
     assert list(axes.get_lines()[1].get_ydata()) == losses
 
 
+@pytest.mark.parametrize('hierarchy', [False, True])
+def test_each_validation_logs_its_own_loss(hierarchy: bool):
+    """mmengine alone logs the mean of all validations so far for every name with 'loss' in it: 2 and 1.5."""
+    hub, hook = MessageHub(f'val_loss_{hierarchy}'), ValLossHook()
+    runner = SimpleNamespace(log_processor=LogProcessor(window_size=50, log_with_hierarchy=hierarchy), message_hub=hub)
+    logged = []
+    for loss in (2.0, 1.0):
+        hook.before_val_epoch(runner)
+        hook.sums, hook.samples = dict(loss=torch.tensor(4 * loss), loss_cls=torch.tensor(8 * loss)), 4
+        metrics: dict[str, float] = {}
+        hook.after_val_epoch(runner, metrics)
+        for name, value in metrics.items():
+            hub.update_scalar(f'val/{name}', value)
+        processor = runner.log_processor
+        tag = processor._collect_scalars(processor._parse_windows_size(runner, 0, processor.custom_cfg), runner, 'val',
+                                         hierarchy)
+        logged.append({name.removeprefix('val/'): value for name, value in tag.items()})
+    assert logged == [dict(val_loss=2, val_loss_cls=4), dict(val_loss=1, val_loss_cls=2)]
+    assert len(runner.log_processor.custom_cfg) == 2
+
+
 def test_the_loss_of_predictions_is_that_of_logits():
     logits, labels = torch.randn(7, 5, generator=torch.Generator().manual_seed(0)), [0, 1, 2, 3, 4, 0, 1]
     expected = torch.nn.functional.cross_entropy(logits, torch.tensor(labels))
@@ -91,13 +114,13 @@ def test_a_detector_does_not_notice(detector: tuple[Config, nn.Module, dict]):
     """Faster R-CNN draws random regions for its loss: the same in each validation, and not from the training's."""
     config, model, batch = detector
     before = copy.deepcopy(model.state_dict()), copy.deepcopy(batch), generator_states()
-    metrics, hook = [], ValLossHook()
+    metrics, hook, processor = [], ValLossHook(), LogProcessor()
     hook.before_train(SimpleNamespace(cfg=config))
     for _ in range(2):
         hook.before_val_epoch(SimpleNamespace())
         hook.after_val_iter(SimpleNamespace(model=model), 0, batch, batch['data_samples'])
         metrics.append({})
-        hook.after_val_epoch(SimpleNamespace(), metrics[-1])
+        hook.after_val_epoch(SimpleNamespace(log_processor=processor), metrics[-1])
         assert differences(before[2], generator_states()) == []
     assert differences(before[0], model.state_dict()) == [] and not model.training
     assert all(weight.grad is None for weight in model.parameters())

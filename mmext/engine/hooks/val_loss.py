@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import torch
 from mmengine.dist import all_reduce
@@ -58,4 +58,13 @@ class ValLossHook(Hook):
         totals = torch.stack([*self.sums.values(), torch.tensor(self.samples).to(first)])
         all_reduce(totals)
         means = (totals[:-1] / totals[-1]).tolist()
-        metrics.update({PREFIX + name: mean for name, mean in zip(self.sums, means)})
+        found = {PREFIX + name: mean for name, mean in zip(self.sums, means)}
+        metrics.update(found)
+        log_as_it_is(runner, found)
+
+
+def log_as_it_is(runner: Runner, names: Iterable[str]) -> None:
+    """Has the log processor log the last value: mmengine averages what is called loss, here over all validations."""
+    entries = runner.log_processor.custom_cfg
+    known = {entry['data_src'] for entry in entries}
+    entries += [dict(data_src=name, method_name='current') for name in names if name not in known]
