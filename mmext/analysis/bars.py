@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 MAX_COLUMNS = 3
 FILLS = COLOURS[:6]  # without black, on which no error bar is seen
-NEAR = 0.5  # bars whose least value is above this share of the greatest are drawn from a later start of the axis
+NEAR = 0.8  # bars whose least value is above this share of the greatest are drawn from a later start of the axis
 
 
 @dataclass(frozen=True)

@@ -25,14 +25,14 @@ class Friedman:
         chi2: the statistic, corrected for ties, with ``k - 1`` degrees of freedom for k methods.
         p: its probability under the hypothesis.
         f: Iman and Davenport's statistic, which is less conservative, with ``k - 1`` and ``(k - 1)(n - 1)`` degrees of
-            freedom for n data sets; infinite if all data sets rank the methods alike.
-        p_f: its probability.
+            freedom for n data sets; None if all data sets rank the methods alike, where it is not defined.
+        p_f: its probability, or None.
     """
 
     chi2: float
     p: float
-    f: float
-    p_f: float
+    f: float | None
+    p_f: float | None
 
 
 @dataclass(frozen=True)
@@ -134,9 +134,11 @@ def friedman(ranks: np.ndarray) -> Friedman:
         chi2 = float(stats.friedmanchisquare(*ranks.T).statistic)
     freedom = methods - 1
     rest = data_sets * freedom - chi2
-    f = (data_sets - 1) * chi2 / rest if rest > 1e-9 else math.inf
-    return Friedman(chi2, float(stats.chi2.sf(chi2, freedom)), f,
-                    float(stats.f.sf(f, freedom, freedom * (data_sets - 1))))
+    p = float(stats.chi2.sf(chi2, freedom))
+    if rest < 1e-9:
+        return Friedman(chi2, p, None, None)
+    f = (data_sets - 1) * chi2 / rest
+    return Friedman(chi2, p, f, float(stats.f.sf(f, freedom, freedom * (data_sets - 1))))
 
 
 def nemenyi_q(methods: int, alpha: float) -> float:

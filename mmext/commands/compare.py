@@ -137,8 +137,9 @@ def decimals(values: np.ndarray) -> int:
 def conclusions(ranking: Ranking) -> list[str]:
     """The tests and what follows from them, in sentences."""
     test, k, n = ranking.friedman, len(ranking.methods), len(ranking.ranks)
-    lines = [f'Friedman: chi2({k - 1}) = {test.chi2:.3f}, p = {test.p:.4g}; Iman-Davenport: '
-             f'F({k - 1}, {(k - 1) * (n - 1)}) = {test.f:.3f}, p = {test.p_f:.4g}']
+    alike = 'not defined, as all data sets rank alike'
+    second = alike if test.f is None else f'F({k - 1}, {(k - 1) * (n - 1)}) = {test.f:.3f}, p = {test.p_f:.4g}'
+    lines = [f'Friedman: chi2({k - 1}) = {test.chi2:.3f}, p = {test.p:.4g}; Iman-Davenport: {second}']
     if ranking.wilcoxon is not None:
         lines.append(f'of two methods this is the sign test; Wilcoxon signed-rank, which is more powerful: '
                      f'p = {ranking.wilcoxon:.4g}')
@@ -158,14 +159,13 @@ def conclusions(ranking: Ranking) -> list[str]:
 
 
 def as_json(ranking: Ranking, table: ResultTable, higher: bool) -> dict:
-    """All figures by names, for ``--out``. An infinite F is null."""
-    import math
+    """All figures by names, for ``--out``."""
     from dataclasses import asdict
 
-    test = {key: value if math.isfinite(value) else None for key, value in asdict(ranking.friedman).items()}
     methods = {table.methods[i]: dict(mean_rank=float(ranking.means[i]), ranks=ranking.ranks[:, i].tolist(),
                                       values=table.values[:, i].tolist(),
                                       better_than=[table.methods[j] for j in ranking.worse_than(i)])
                for i in ranking.order}
     return dict(metric=table.metric, higher_is_better=higher, alpha=ranking.alpha, data_sets=table.data_sets,
-                friedman=test, wilcoxon=ranking.wilcoxon, critical_difference=ranking.critical, methods=methods)
+                friedman=asdict(ranking.friedman), wilcoxon=ranking.wilcoxon, critical_difference=ranking.critical,
+                methods=methods)

@@ -78,21 +78,21 @@ def main(args: argparse.Namespace) -> None:
         figures[recipe] = dict(runs=[asdict(run) for run in runs], best_of_runs=top, best=best, last=last)
     console.print(table)
     if args.bars:
-        draw_bars(args, means)
+        draw_bars(args)
     if args.out:
         write_json(args.out, dict(metric=args.metric, averaged=args.last, recipes=figures))
         print(f'figures: {args.out}')
 
 
-def draw_bars(args: argparse.Namespace, means: str) -> None:
+def draw_bars(args: argparse.Namespace) -> None:
     """Draws the mean and the deviation of each network on each data set."""
     from mmext.analysis.bars import make_figure, result_panels
     from mmext.analysis.run_cells import drawn_cells, read_trained
     from mmext.figures import write_figure
 
-    what = 'best epoch' if args.best else f'{means} epoch{"s" if args.last > 1 else ""}'
+    what = 'best epoch' if args.best else f'last {args.last} epochs' if args.last > 1 else 'last epoch'
     methods, panels = result_panels(drawn_cells(read_trained(args.runs, args.metric, args.last), args.best))
-    caption = f'{args.metric} in %, {what}: mean \N{PLUS-MINUS SIGN} standard deviation'
+    caption = f'{args.metric} in %, {what}, mean \N{PLUS-MINUS SIGN} standard deviation'
     write_figure(args.bars, make_figure(methods, panels, caption))
     print(f'bars: {args.bars}')
 
