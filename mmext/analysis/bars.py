@@ -86,7 +86,9 @@ def make_figure(names: Sequence[str], panels: Sequence[Panel], caption: str = ''
 
 
 def draw_panel(axes: Axes, panel: Panel) -> None:
-    """Draws the bars of a panel, with their numbers."""
+    """Draws the bars of a panel, with their numbers. Ticks end with the bars: there are none of 101 %."""
+    from matplotlib.ticker import MaxNLocator
+
     axes.set_title(panel.title, loc='left', fontsize=10, fontweight='bold', color='0.2')
     axes.spines[['top', 'right', 'left']].set_visible(False)
     axes.spines['bottom'].set_color('0.6')
@@ -109,7 +111,8 @@ def draw_panel(axes: Axes, panel: Panel) -> None:
                       textcoords='offset points', va='center', fontsize=8, color='0.2')
     axes.set_xlim(start, end)
     reached = max(value + (error or 0) for _, value, error in bars)
-    axes.set_xticks([tick for tick in axes.get_xticks() if start <= tick <= reached])  # none of 101 %
+    ticks = MaxNLocator(4, steps=[1, 2, 5, 10]).tick_values(start, reached)
+    axes.set_xticks([tick for tick in ticks if start - 1e-9 <= tick <= reached])
     if start:
         axes.set_xlabel(f'from {start:g}, not from 0', fontsize=8, color='0.4')
 
