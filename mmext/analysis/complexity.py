@@ -17,8 +17,9 @@ CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
 NORMS = (_BatchNorm, nn.GroupNorm)
 ACTIVATIONS = (ReLU, nn.ReLU)
 MAX_POOLS = (nn.MaxPool2d, nn.MaxPool3d)
+WINDOW_MEANS = (nn.AvgPool2d, nn.AvgPool3d)
 MEAN_POOLS = (nn.AdaptiveAvgPool2d, nn.AdaptiveAvgPool3d)
-COUNTED = (*CONVOLUTIONS, nn.Linear, *NORMS, *ACTIVATIONS, *MAX_POOLS, *MEAN_POOLS)
+COUNTED = (*CONVOLUTIONS, nn.Linear, *NORMS, *ACTIVATIONS, *MAX_POOLS, *WINDOW_MEANS, *MEAN_POOLS)
 
 
 @dataclass(frozen=True)
@@ -108,9 +109,10 @@ def iresnet_call(call: Call) -> int:
         return elements * (2 * layer.in_features - 1)
     if isinstance(layer, NORMS):
         return 4 * elements
-    if isinstance(layer, MAX_POOLS):
+    if isinstance(layer, (*MAX_POOLS, *WINDOW_MEANS)):
         kernel = layer.kernel_size  # thop counted an int as itself, and a tuple as its product
-        return elements * (kernel if isinstance(kernel, int) else math.prod(kernel))
+        size = kernel if isinstance(kernel, int) else math.prod(kernel)
+        return elements * (size + isinstance(layer, WINDOW_MEANS))  # and one division for a mean
     if isinstance(layer, MEAN_POOLS):
         return elements * (math.prod(call.given[2:]) + 1)
     return elements

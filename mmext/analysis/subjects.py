@@ -138,7 +138,8 @@ def classifier(name: str, num_classes: int | None = None, shape: Sequence[int] |
         raise UserError(f'--input {" ".join(map(str, shape))}: need {"" if clips else "C H W, or "}C T H W'
                         f'{f", {name} takes clips" if clips else " for 3D"}')
     def build() -> Classifier:
-        backbone = create_backbone(flat, stem=stem, in_channels=shape[0], dims=len(shape) - 1)
+        chosen = dict(stem=stem) if stem else {}
+        backbone = create_backbone(flat, **chosen, in_channels=shape[0], dims=len(shape) - 1)
         return Classifier(backbone, num_classes or (400 if clips else 1000))
 
     subject = Subject(name, CLASSIFICATION, shape, build)

@@ -13,7 +13,7 @@ from mmext.backbones.checkpointing import run_checkpointed
 from mmext.backbones.checks import check_flag, check_odd, check_out_indices, check_range, choose
 from mmext.backbones.features import Feature, FeatureInfo
 from mmext.backbones.layers import Layers
-from mmext.backbones.plan import CIFAR_BLOCKS, STEMS, Arch, StagePlan, per_stage, plan_stages
+from mmext.backbones.plan import CIFAR_WIDTHS, STEMS, Arch, StagePlan, per_stage, plan_stages
 from mmext.backbones.weights import load_pretrained, split_init_cfg
 from mmext.errors import UserError
 
@@ -45,8 +45,8 @@ class Backbone(BaseModule):
     Args:
         depth: A key of the family's table ``archs``.
         in_channels: Number of channels of the input.
-        stem: 'conv7x7' (stride 4, including its max-pool), 'conv3x3', 'conv1x1' or 'conv3x3_twice' (stride 1). The
-            default is the stem that the table gives.
+        stem: 'conv7x7' or 'deep' (stride 4, including its max-pool; 'deep' has three 3x3 convolutions, as timm's deep
+            stem), 'conv3x3', 'conv1x1' or 'conv3x3_twice' (stride 1). The default is the stem that the table gives.
         num_stages: Number of stages to build. The default is the number in the table.
         strides: Stride of each stage, not counting the stem and its max-pool; (1, 2, 2, 2) by default. This means the
             same in every family: where the improved projection replaces the max-pool of the stem, the first block of
@@ -82,6 +82,7 @@ class Backbone(BaseModule):
     family: ClassVar[str]
     archs: ClassVar[dict[int, Arch]]
     improved_projection: ClassVar[bool] = False
+    avg_down: bool = False
     closing_norm: ClassVar[bool] = False
     conv_bias: ClassVar[bool] = False
 
@@ -119,6 +120,7 @@ class Backbone(BaseModule):
             STEMS[self.stem].temporal_kernel if stem_temporal_kernel is None else stem_temporal_kernel])
         self.stages = plan_stages(
             arch, stem=self.stem, num_stages=stages, improved_projection=self.improved_projection,
+            avg_down=self.avg_down,
             strides=per_stage('strides', strides, (1, 2, 2, 2), stages),
             temporal_strides=per_stage('temporal_strides', temporal_strides, (1, 1, 2, 2), stages),
             temporal_kernels=check_odd('temporal_kernels', per_stage('temporal_kernels', temporal_kernels,
@@ -143,8 +145,8 @@ class Backbone(BaseModule):
     @classmethod
     def names(cls) -> dict[str, dict]:
         """The names of this family's networks, with the constructor arguments of each."""
-        return {f'{cls.family}{depth}' + ('_cifar' if depth in CIFAR_BLOCKS else ''): dict(depth=depth)
-                for depth in cls.archs}
+        return {f'{cls.family}{depth}' + ('_cifar' if arch.widths == CIFAR_WIDTHS else ''): dict(depth=depth)
+                for depth, arch in cls.archs.items()}
 
     def find_arch(self, depth: int) -> Arch:
         """Looks up a depth in the family's table. Raises UserError if it is not there."""
@@ -167,15 +169,15 @@ class Backbone(BaseModule):
         return state
 
     def make_stem(self, layers: Layers, in_channels: int) -> None:
-        """Builds the stem: conv1 bn1 relu, for some stems conv2 bn2 relu, for some a max-pool."""
+        """Builds the stem: conv1 bn1 relu, for some stems conv2 bn2 relu and so on, for some a max-pool."""
         stem = STEMS[self.stem]
-        channels = self.arch.stem_channels
-        kernel, stride = (self.stem_temporal_kernel, stem.kernels[0]), (self.stem_temporal_stride, stem.stride)
-        self.conv1 = layers.conv(in_channels, channels, kernel, stride)
-        self.bn1 = layers.norm(channels)
-        if len(stem.kernels) > 1:
-            self.conv2 = layers.conv(channels, channels, (1, stem.kernels[1]))
-            self.bn2 = layers.norm(channels)
+        for k, size in enumerate(stem.kernels, 1):
+            channels = self.arch.stem_channels // (stem.narrowing if k < len(stem.kernels) else 1)
+            kernel = (self.stem_temporal_kernel if k == 1 else 1, size)
+            stride = (self.stem_temporal_stride, stem.stride) if k == 1 else 1
+            self.add_module(f'conv{k}', layers.conv(in_channels, channels, kernel, stride))
+            self.add_module(f'bn{k}', layers.norm(channels))
+            in_channels = channels
         self.relu = layers.relu()
         pooled = stem.pool and not self.improved_projection
         self.maxpool = layers.max_pool((1, 3), (1, 2)) if pooled else None
@@ -260,9 +262,8 @@ class Backbone(BaseModule):
 
     def forward_stem(self, x: Tensor) -> Tensor:
         """Applies the stem: (N, C, [T,] H, W) -> a feature map of ``arch.stem_channels`` channels."""
-        x = self.relu(self.bn1(self.conv1(x)))
-        if len(STEMS[self.stem].kernels) > 1:
-            x = self.relu(self.bn2(self.conv2(x)))
+        for k in range(1, len(STEMS[self.stem].kernels) + 1):
+            x = self.relu(getattr(self, f'bn{k}')(getattr(self, f'conv{k}')(x)))
         return x if self.maxpool is None else self.maxpool(x)
 
     def forward(self, x: Tensor) -> tuple[Tensor, ...] | Tensor:
@@ -298,7 +299,7 @@ class Backbone(BaseModule):
 
     def freeze(self) -> None:
         """Puts the frozen part (see ``frozen_stages``) into eval mode and turns its gradients off."""
-        stem = [name for name, _ in self.named_children() if name in ('conv1', 'bn1', 'conv2', 'bn2')]
+        stem = [f'{layer}{k}' for k in range(1, len(STEMS[self.stem].kernels) + 1) for layer in ('conv', 'bn')]
         frozen = stem + [f'layer{i}' for i in range(1, self.frozen_stages + 1)]
         for name in frozen if self.frozen_stages >= 0 else []:
             getattr(self, name).eval().requires_grad_(False)

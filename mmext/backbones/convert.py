@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from mmext.backbones.backbone import Backbone
 from mmext.backbones.cresnet import CResNet
+from mmext.backbones.recursive import RecursiveSEResNet
 from mmext.backbones.resnet import ResNet, ResNeXt
 from mmext.backbones.weights import OPTIONAL
 from mmext.errors import UserError, shorten
@@ -25,18 +26,36 @@ AUTHORS_JUMPERS = {
     'c': {'jumper1': 'shortcut_1.0', 'jumper2': 'shortcut_2'},
     'c1': {'jumper1': 'shortcut_1', 'jumper2': 'shortcut_2'},
 }
+TIMM_DEEP_STEM = {'conv1': 'conv1.0', 'bn1': 'conv1.1', 'conv2': 'conv1.3', 'bn2': 'conv1.4', 'conv3': 'conv1.6',
+                  'bn3': 'bn1'}
 AUTHORS_STEM = {'conv1': 'conv0.0', 'bn1': 'conv0.1', 'conv2': 'conv1', 'bn2': 'bn1'}
 
 
 def torchvision_name(name: str, backbone: Backbone) -> str:
-    """Converts a name to torchvision's and timm's: for ResNet and ResNeXt these are our names without ``backbone.``.
+    """Converts a name to torchvision's: for ResNet and ResNeXt these are our names without ``backbone.``.
 
     Raises:
-        UserError: torchvision and timm do not have this network.
+        UserError: torchvision does not have this network.
     """
-    if type(backbone) not in (ResNet, ResNeXt) or backbone.stem != 'conv7x7':
+    if backbone.avg_down or backbone.stem == 'deep':
+        raise UserError('torchvision has no network with avg_down or the stem deep; timm has, as in resnet50d')
+    return timm_name(name, backbone)
+
+
+def timm_name(name: str, backbone: Backbone) -> str:
+    """Converts a name to timm's: our names without ``backbone.``, except in the deep stem.
+
+    Raises:
+        UserError: timm does not have this network.
+    """
+    if type(backbone) is RecursiveSEResNet:
+        raise UserError("timm's SE-ResNets compute another function: they have no ReLU before squeeze and excitation, "
+                        'and no biases in convolutions')
+    if type(backbone) not in (ResNet, ResNeXt) or backbone.stem not in ('conv7x7', 'deep'):
         raise UserError(f'torchvision and timm have no {type(backbone).__name__} with the stem {backbone.stem}')
-    return name.removeprefix(BACKBONE)
+    name = name.removeprefix(BACKBONE)
+    layer, _, rest = name.partition('.')
+    return f'{TIMM_DEEP_STEM[layer]}.{rest}' if backbone.stem == 'deep' and layer in TIMM_DEEP_STEM else name
 
 
 def cresnet_name(name: str, backbone: Backbone) -> str:
@@ -63,7 +82,7 @@ def cresnet_name(name: str, backbone: Backbone) -> str:
 FORMATS: dict[str, Callable[[str, Backbone], str]] = {
     'cresnet': cresnet_name,
     'torchvision': torchvision_name,
-    'timm': torchvision_name,
+    'timm': timm_name,
 }
 
 

@@ -145,6 +145,12 @@ class Layers:
         kernels = self.extent(kernel)
         return nn.MaxPool3d(kernels, self.extent(stride), tuple(k // 2 for k in kernels))
 
+    def mean_pool(self, stride: Size) -> nn.Module:
+        """An average pool of the windows that the stride sets apart; those at the edge are smaller where they must."""
+        if self.dims == 2:
+            return nn.AvgPool2d(spatial(stride), ceil_mode=True, count_include_pad=False)
+        return nn.AvgPool3d(self.extent(stride), ceil_mode=True, count_include_pad=False)
+
     def global_pool(self) -> nn.Module:
         """Global average pooling: (N, C, [T,] H, W) -> (N, C, [1,] 1, 1)."""
         return nn.AdaptiveAvgPool2d((1, 1)) if self.dims == 2 else nn.AdaptiveAvgPool3d((1, 1, 1))

@@ -18,6 +18,7 @@ IMAGENET_BLOCKS = {
     302: (4, 34, 58, 4),
     404: (4, 46, 80, 4),
 }
+CIFAR_WIDTHS = (16, 32, 64)
 CIFAR_BLOCKS = {
     164: (18, 18, 18),
     1001: (111, 111, 111),
@@ -32,17 +33,19 @@ class Stem:
 
     ``kernels`` are the spatial kernel sizes of the convolutions, ``stride`` is the stride of the first one, ``pool``
     says whether a 3x3 max-pool with stride 2 follows, and ``temporal_kernel`` is the temporal kernel size of the first
-    convolution in 3D.
+    convolution in 3D. The last convolution has the stem's channels, and the others divide them by ``narrowing``.
     """
 
     kernels: tuple[int, ...]
     stride: int = 1
     pool: bool = False
     temporal_kernel: int = 1
+    narrowing: int = 1
 
 
 STEMS = {
     'conv7x7': Stem((7, ), stride=2, pool=True, temporal_kernel=5),
+    'deep': Stem((3, 3, 3), stride=2, pool=True, temporal_kernel=3, narrowing=2),
     'conv3x3': Stem((3, ), temporal_kernel=3),
     'conv1x1': Stem((1, )),
     'conv3x3_twice': Stem((3, 3), temporal_kernel=3),
@@ -72,8 +75,9 @@ class StagePlan:
     """The layout of one stage.
 
     ``stride`` is the (temporal, spatial) stride of the first block. ``pooled`` says whether the first block has the
-    improved projection, in which a 3x3 max-pool has the stride. ``blocks_before`` is the number of blocks in earlier
-    stages. ``temporal_kernel`` is the temporal kernel size of 3x3 convolutions in 3D.
+    improved projection, in which a 3x3 max-pool has the stride, and ``averaged`` whether an average pool has it.
+    ``blocks_before`` is the number of blocks in earlier stages. ``temporal_kernel`` is the temporal kernel size of 3x3
+    convolutions in 3D.
     """
 
     blocks: int
@@ -86,6 +90,7 @@ class StagePlan:
     dilation: int
     pooled: bool
     temporal_kernel: int = 3
+    averaged: bool = False
 
 
 def basic(depth: int) -> Arch:
@@ -109,12 +114,17 @@ def bottleneck(depth: int, width: int = 64, expansion: float = 4, groups: Sequen
 
 def cifar_bottleneck(depth: int) -> Arch:
     """A network of three stages for 32-pixel images (iResNet paper, Table VI)."""
-    return Arch('bottleneck', CIFAR_BLOCKS[depth], (16, 32, 64), (64, 128, 256), (1, 1, 1), 'conv3x3', 16)
+    return Arch('bottleneck', CIFAR_BLOCKS[depth], CIFAR_WIDTHS, (64, 128, 256), (1, 1, 1), 'conv3x3', 16)
+
+
+def cifar_basic(depth: int) -> Arch:
+    """A network of three stages for 32-pixel images whose blocks have two 3x3 convolutions (He et al., 1512.03385)."""
+    return Arch('basic', ((depth - 2) // 6, ) * 3, CIFAR_WIDTHS, CIFAR_WIDTHS, (1, 1, 1), 'conv3x3', 16)
 
 
 def plan_stages(arch: Arch, *, stem: str, num_stages: int, strides: Sequence[int], temporal_strides: Sequence[int],
                 temporal_kernels: Sequence[int], dilations: Sequence[int],
-                improved_projection: bool) -> tuple[StagePlan, ...]:
+                improved_projection: bool, avg_down: bool = False) -> tuple[StagePlan, ...]:
     """Plans the stages of a network.
 
     With the improved projection the stem has no max-pool; its stride moves into the first block of stage 1, so that
@@ -129,7 +139,7 @@ def plan_stages(arch: Arch, *, stem: str, num_stages: int, strides: Sequence[int
             width=arch.widths[i], out_channels=arch.out_channels[i], groups=arch.groups[i], dilation=dilations[i],
             stride=(temporal_strides[i], strides[i] * 2 if folded and i == 0 else strides[i]),
             pooled=improved_projection and (i > 0 or folded),
-            temporal_kernel=temporal_kernels[i]) for i in range(num_stages))
+            temporal_kernel=temporal_kernels[i], averaged=avg_down) for i in range(num_stages))
 
 
 def per_stage(name: str, given: Sequence[int] | None, default: Sequence[int], num_stages: int) -> tuple[int, ...]:

@@ -59,7 +59,8 @@ class Recursion(Residual):
             name = 'downsample' if term.is_shortcut else f'downsample{len(others) + 2}'
             source = self.shapes[self.block_read(term)]
             frames, pixels = (new // old for new, old in zip(output.reduction, source.reduction))
-            self.add_module(name, projection(layers, source.channels, output.channels, (frames, pixels), pooled=False))
+            self.add_module(name, projection(layers, source.channels, output.channels, (frames, pixels), pooled=False,
+                                             averaged=stage.averaged))
             self.projections[term] = name
 
     def block_read(self, term: Term) -> int:

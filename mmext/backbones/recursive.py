@@ -8,7 +8,7 @@ from typing import ClassVar
 from torch import Tensor, nn
 
 from mmext.backbones.backbone import Backbone
-from mmext.backbones.checks import check_range, choose
+from mmext.backbones.checks import check_flag, check_range, choose
 from mmext.backbones.formula import parse_formula
 from mmext.backbones.layers import Layers
 from mmext.backbones.plan import Arch, StagePlan, basic, bottleneck
@@ -30,6 +30,7 @@ class RecursiveResNet(Backbone):
             'appendix1' or 'appendix2' (see ``formula``).
         initial_state: What the formula reads for the outputs before X[0]: 'zeros', in accordance with
             X[1] = (1 + W[1]) X[0], or 'stem', the output of the stem.
+        avg_down: Average in the projections, see ``ResidualBackbone``.
         kwargs: Arguments of ``Backbone``.
 
     Raises:
@@ -41,7 +42,10 @@ class RecursiveResNet(Backbone):
     archs = {depth: replace(arch, stem='conv3x3') for depth, arch in RESNET.items()}
     initial_states: ClassVar[tuple[str, ...]] = ('zeros', 'stem')
 
-    def __init__(self, depth: int, formula: str = 'eq20', initial_state: str = 'zeros', **kwargs) -> None:
+    def __init__(self, depth: int, formula: str = 'eq20', initial_state: str = 'zeros', avg_down: bool = False,
+                 **kwargs) -> None:
+        check_flag(avg_down=avg_down)
+        self.avg_down = avg_down
         self.formula = parse_formula(formula)
         if not isinstance(initial_state, str) or initial_state not in self.initial_states:
             raise UserError(f'initial_state={initial_state!r}: need one of {", ".join(self.initial_states)}')

@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from torch import Tensor, nn
 
 from mmext.backbones.backbone import Backbone
+from mmext.backbones.checks import check_flag
 from mmext.backbones.layers import Layers, Size, spatial, temporal
 from mmext.backbones.plan import StagePlan
+from mmext.errors import UserError
 
 
 @dataclass(frozen=True)
@@ -70,7 +72,7 @@ class Residual(nn.Module):
 
     def make_shortcut(self, layers: Layers, stage: StagePlan, in_channels: int, stride: Size, pooled: bool) -> None:
         """Adds the layers of the shortcut."""
-        self.downsample = projection(layers, in_channels, stage.out_channels, stride, pooled)
+        self.downsample = projection(layers, in_channels, stage.out_channels, stride, pooled, stage.averaged)
 
     def make_branch(self, layers: Layers, stage: StagePlan, in_channels: int, stride: Size) -> None:
         """Adds the convolutions of the branch and the norms between them."""
@@ -154,7 +156,25 @@ BLOCKS = {'basic': BasicBlock, 'bottleneck': Bottleneck}
 
 
 class ResidualBackbone(Backbone):
-    """Base class of backbones that consist of the blocks above; a subclass defines the wiring of each block."""
+    """Base class of backbones that consist of the blocks above; a subclass defines the wiring of each block.
+
+    Args:
+        depth: See ``Backbone``.
+        avg_down: Average in the projections: an average pool has the stride (2x2 with stride 2), and the 1x1
+            convolution after it has stride 1, as in timm's and mmdet's option of this name (arXiv 1812.01187, Fig. 2c).
+        kwargs: Arguments of ``Backbone``.
+
+    Raises:
+        UserError: ``avg_down`` is set for a family whose improved projection has a max-pool in that place.
+    """
+
+    def __init__(self, depth: int, avg_down: bool = False, **kwargs) -> None:
+        check_flag(avg_down=avg_down)
+        if avg_down and self.improved_projection:
+            raise UserError(f'avg_down: the projections of {type(self).__name__} have a max-pool in the place of the '
+                            'average pool; this option is for the other families')
+        self.avg_down = avg_down
+        super().__init__(depth, **kwargs)
 
     def wirings(self, blocks: int) -> list[Wiring]:
         """The wiring of each block of a stage."""
@@ -165,16 +185,23 @@ class ResidualBackbone(Backbone):
         return [block(layers, stage, i == 0, wiring) for i, wiring in enumerate(self.wirings(stage.blocks))]
 
 
-def projection(layers: Layers, in_channels: int, out_channels: int, stride: Size, pooled: bool) -> nn.Module | None:
+def projection(layers: Layers, in_channels: int, out_channels: int, stride: Size, pooled: bool,
+               averaged: bool = False) -> nn.Module | None:
     """The layers of a shortcut; None if the shortcut is the identity.
 
     ``pooled`` selects the improved projection: a 3x3 max-pool has the stride, so that the 1x1 convolution uses every
     pixel; without a change of channels it is the max-pool alone. In 3D the max-pool spans three frames if there is a
     temporal stride, else one.
+
+    ``averaged`` puts an average pool with the stride before the convolution. Without a stride it is an ``nn.Identity``,
+    so that parameters have the same names whatever the stride is, and as in timm and mmdet.
     """
+    unchanged = spatial(stride) == temporal(stride) == 1
     pool = layers.max_pool((3 if temporal(stride) > 1 else 1, 3), stride) if pooled else None
-    if in_channels == out_channels and (pooled or spatial(stride) == temporal(stride) == 1):
+    if in_channels == out_channels and (pooled or unchanged):
         return pool
-    conv = layers.conv(in_channels, out_channels, 1, 1 if pooled else stride)
+    if averaged:
+        pool = nn.Identity() if unchanged else layers.mean_pool(stride)
+    conv = layers.conv(in_channels, out_channels, 1, stride if pool is None else 1)
     norm = layers.norm(out_channels)
     return nn.Sequential(conv, norm) if pool is None else nn.Sequential(pool, conv, norm)

@@ -17,6 +17,9 @@ from mmext.errors import UserError
 VARIANTS = {'cnn': (False, False), 'resnet': (False, True), 'init': (True, False), 'rir': (True, True)}
 # depth -> (blocks of each stage, filters of each stage)
 DEPTHS = {32: ((5, 5, 5), (16, 32, 64)), 18: ((2, 3, 3), (96, 192, 384))}
+# The networks of Tables 5 and 6 and Figure 4, as (variant, blocks, layers of a block).
+SIZES = (('rir', 3, 10), ('rir', 6, 5), ('rir', 9, 3), ('rir', 15, 5),
+         *((variant, 15, layers) for variant in ('resnet', 'rir') for layers in (2, 4, 6, 8, 10)))
 
 
 def three_stages(blocks: Sequence[int], filters: Sequence[int]) -> Arch:
@@ -78,6 +81,9 @@ class RiRBlock(nn.Module):
 class RiR(Backbone):
     """ResNet in ResNet, and the three networks that the paper compares it with.
 
+    A name such as ``rir_15x6`` is the network of 32 layers with another number of blocks (15, a third of them in each
+    stage) and of layers per block (6), as in Tables 5 and 6 and in Figure 4. ``rir_15x2`` is ``rir32``.
+
     Args:
         depth: 32, or 18 for the wide networks.
         variant: 'cnn' (plain), 'resnet' (with shortcuts), 'init' (with ResNet Init) or 'rir' (with both).
@@ -109,8 +115,13 @@ class RiR(Backbone):
 
     @classmethod
     def names(cls) -> dict[str, dict]:
-        return {('rir' if variant == 'rir' else f'rir_{variant}') + size: dict(depth=depth, variant=variant)
-                for depth, size in ((32, '32'), (18, '18_wide')) for variant in VARIANTS}
+        prefix = {variant: 'rir' if variant == 'rir' else f'rir_{variant}' for variant in VARIANTS}
+        names = {prefix[variant] + size: dict(depth=depth, variant=variant)
+                 for depth, size in ((32, '32'), (18, '18_wide')) for variant in VARIANTS}
+        for variant, blocks, layers in SIZES:
+            names[f'{prefix[variant]}_{blocks}x{layers}'] = dict(
+                depth=32, variant=variant, blocks=(blocks // 3, ) * 3, layers_per_block=layers)
+        return names
 
     def find_arch(self, depth: int) -> Arch:
         blocks, filters = choose('RiR', 'depth', depth, DEPTHS)

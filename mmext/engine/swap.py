@@ -50,6 +50,8 @@ def swap_backbone(config: Config, name: str) -> None:
         shortest = MODELS.build(dict(named, num_stages=1))  # a deep network takes seconds to build
     if kept.get('stem') and STEMS[kept['stem']].stride == STEMS[shortest.stem].stride:
         del kept['stem']
+    elif kept.get('stem'):
+        named.pop('stem', None)
     cut_stages(kept, len(shortest.arch.blocks))
     same = all(old.get(key) == value for key, value in named.items())
     new = dict(kept, **named, init_cfg=old.get('init_cfg') if same else None)

@@ -82,13 +82,13 @@ def test_published_figures_for_cifar(name: str) -> None:
 
 
 def test_the_table_is_whole() -> None:
-    """iResNet: 34 classifiers of Tables I to VII, 16 for CIFAR, 8 detectors, 4 video networks; six of them misprinted.
+    """iResNet: 35 classifiers of Tables I to VII, 16 for CIFAR, 8 detectors, 4 video networks; six of them misprinted.
 
     C-ResNet: 13 classifiers, five of them without FLOPs. Recursion: 24, four cut off. RiR: 16 without FLOPs, two wrong.
     """
     assert len(CIFAR) == 16
     counts = Counter((row['paper'], row['task']) for row in OTHERS)
-    assert counts == {('iresnet', 'classifier'): 34, ('iresnet', 'ssd300'): 8, ('iresnet', 'recognizer3d'): 4,
+    assert counts == {('iresnet', 'classifier'): 35, ('iresnet', 'ssd300'): 8, ('iresnet', 'recognizer3d'): 4,
                       ('cresnet', 'classifier'): 13, ('recursive', 'classifier'): 24, ('rir', 'classifier'): 16}
     without = Counter(row['paper'] for row in OTHERS if row['gflops'] is None)
     assert without == {'cresnet': 5, 'rir': 16}
@@ -97,6 +97,29 @@ def test_the_table_is_whole() -> None:
     misprints = [row for row in ROWS if row['name'] in MISPRINTED]
     assert len(misprints) == 6
     assert all(f'{row["gflops"]:.2f}' != MISPRINTED[row['name']] for row in misprints)
+
+
+@pytest.mark.parametrize(('depth', 'printed'), [(110, '1.7'), (164, '1.7'), (1001, '10.2')])
+def test_preactivation_networks_for_cifar(depth: int, printed: str) -> None:
+    """Parameters in millions, as He et al. (arXiv 1603.05027) print them and others quote them: without the norms.
+
+    With them, the network of 1001 layers has 10.33, which the iResNet paper prints for its own of the same shape.
+    """
+    model = subjects.classifier(f'preact_resnet{depth}_cifar', 10).model
+    norms = sum(p.numel() for module in model.modules() if isinstance(module, nn.BatchNorm2d)
+                for p in module.parameters())
+    params = sum(parameter.numel() for parameter in model.parameters())
+    assert f'{(params - norms) / 1e6:.1f}' == printed
+    if depth == 1001:
+        assert f'{params / 1e6:.2f}' == '10.33'
+
+
+def test_the_average_pool_counts_as_in_2019() -> None:
+    """thop's rule for ``AvgPool2d(2)``: the kernel as it was given, 2, and a division for each output."""
+    pooled, plain = (complexity.count(subject.model, subject.shape, 'iresnet') for subject in
+                     (subjects.classifier(name) for name in ('resnet50_avgdown', 'resnet50')))
+    outputs = 256 * 28**2 + 512 * 14**2 + 1024 * 7**2
+    assert (pooled.params, pooled.macs, pooled.flops) == (plain.params, plain.macs, plain.flops + 3 * outputs)
 
 
 def test_the_exceptions_are_needed() -> None:

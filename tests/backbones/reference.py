@@ -16,7 +16,10 @@ from torch import Tensor, nn
 
 @dataclass(frozen=True)
 class Net:
-    """What papers.md says of one network. ``wiring``: 'post' (ResNet), 'pre' (PreAct) or 'stage' (ResStage)."""
+    """What papers.md says of one network. ``wiring``: 'post' (ResNet), 'pre' (PreAct) or 'stage' (ResStage).
+
+    ``averaged``: an average pool has the stride of projections. ``deep``: the stem is three 3x3 convolutions.
+    """
 
     wiring: str
     blocks: tuple[int, ...]
@@ -24,6 +27,8 @@ class Net:
     improved: bool = False
     basic: bool = False
     cifar: bool = False
+    averaged: bool = False
+    deep: bool = False
 
 
 FIFTY = (3, 4, 6, 3)
@@ -42,6 +47,10 @@ NETS = {
     'resgroupfix50': Net('post', FIFTY, FIXED),
     'iresgroup50': Net('stage', FIFTY, GROWING, improved=True),
     'iresgroupfix50': Net('stage', FIFTY, FIXED, improved=True),
+    'resnet50_avgdown': Net('post', FIFTY, averaged=True),
+    'resnet50d': Net('post', FIFTY, averaged=True, deep=True),
+    'preact_resnet110_cifar': Net('pre', (18, 18, 18), basic=True, cifar=True),
+    'preact_resnet164_cifar': Net('pre', (18, 18, 18), cifar=True),
     'resnet164_cifar': Net('post', (18, 18, 18), cifar=True),
     'iresnet164_cifar': Net('stage', (18, 18, 18), improved=True, cifar=True),
 }
@@ -95,6 +104,8 @@ class Reference(Functions):
 
     def __call__(self, x: Tensor) -> list[Tensor]:
         x = F.relu(self.bn('bn1', self.conv('conv1', x, 1 if self.net.cifar else 2)))
+        for k in (2, 3) if self.net.deep else ():
+            x = F.relu(self.bn(f'bn{k}', self.conv(f'conv{k}', x)))
         if not self.net.cifar and not self.net.improved:
             x = F.max_pool2d(x, 3, 2, 1)
         features = []
@@ -144,6 +155,9 @@ class Reference(Functions):
             return self.bn(f'{name}.downsample.2', self.conv(f'{name}.downsample.1', x))
         if x.shape[1] == channels and stride == 1:
             return x
+        if self.net.averaged:
+            x = F.avg_pool2d(x, stride, ceil_mode=True, count_include_pad=False)
+            return self.bn(f'{name}.downsample.2', self.conv(f'{name}.downsample.1', x))
         return self.bn(f'{name}.downsample.1', self.conv(f'{name}.downsample.0', x, stride))
 
 

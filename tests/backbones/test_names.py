@@ -13,7 +13,7 @@ from mmext.backbones.names import name_of
 from tests.backbones.helpers import images, on_meta
 
 DEPTHS = {
-    'resnet': (18, 34, 50, 101, 152, 200),
+    'resnet': (18, 34, 50, 101, 152, 200, 302, 404),
     'preact_resnet': (50, 101, 152, 200),
     'resstage': (50, 101, 152, 200),
     'resmax': (50, ),
@@ -21,24 +21,27 @@ DEPTHS = {
     **dict.fromkeys(('resgroup', 'resgroupfix', 'iresgroup', 'iresgroupfix'), (50, 101, 152)),
 }
 CIFAR = [f'{family}{depth}_cifar' for family in ('resnet', 'iresnet') for depth in (164, 1001, 2000, 3002)]
+CIFAR += [f'preact_resnet{depth}_cifar' for depth in (110, 164, 1001)]
 BASES = [f'seresnet{depth}' for depth in (18, 34, 50, 101)]
 BASES += ['resnext29_2x64d', 'resnext29_4x64d', 'res2next29_6c24w4s', 'res2next29_8c25w4s']
 PAPERS = {
     'iresnet': [f'{family}{depth}' for family, depths in DEPTHS.items() for depth in depths]
-    + [f'resnext{depth}_32x4d' for depth in (50, 101, 152)] + CIFAR,
+    + [f'resnext{depth}_32x4d' for depth in (50, 101, 152)] + CIFAR + ['resnet50_avgdown', 'resnet50d'],
     'cresnet': ['cresnet15_a1', 'cresnet18_a', *(f'cresnet27_{variant}' for variant in (
         'a', 'a1', 'a2', 'b', 'b1', 'b2', 'b3', 'c', 'c1'))],
     'recursive': BASES + [f'{base}_recursive' for base in [*(f'resnet{depth}' for depth in (18, 34, 50, 101)), *BASES]],
     'rir': ['rir_cnn32', 'rir_resnet32', 'rir_init32', 'rir32', 'rir_cnn18_wide', 'rir_resnet18_wide',
-            'rir_init18_wide', 'rir18_wide', 'all_cnn_c', 'all_cnn_c_init'],
+            'rir_init18_wide', 'rir18_wide', 'all_cnn_c', 'all_cnn_c_init', 'rir_3x10', 'rir_6x5', 'rir_9x3', 'rir_15x5',
+            *(f'{family}_15x{layers}' for family in ('rir', 'rir_resnet') for layers in (2, 4, 6, 8, 10))],
 }
 NAMES = [name for names in PAPERS.values() for name in names]
 # The deepest take seconds to run; tests/analysis does.
 SMALL = [name for name in NAMES if not name.endswith(('1001_cifar', '2000_cifar', '3002_cifar'))]
-OTHERS = [name for name in NAMES if name not in PAPERS['iresnet']]
+OTHERS = [name for name in NAMES if name not in PAPERS['iresnet'] and not name.startswith(('rir_15x', 'rir_resnet_'))]
 # Channels of the stages, where they are neither a basic block's nor a bottleneck's.
 CHANNELS = {
     '_cifar': [64, 128, 256],
+    'preact_resnet110_cifar': [16, 32, 64],
     'resgroup': [128, 256, 512, 1024],
     'resnext29_2x64d': [256, 512, 1024],
     'resnext29_4x64d': [512, 1024, 2048],
@@ -55,11 +58,13 @@ CHANNELS = {
 
 def expected_stem(name: str) -> str:
     """The stem that a network's paper has."""
+    if name == 'resnet50d':
+        return 'deep'
     if name in PAPERS['cresnet']:
         return 'conv3x3_twice'
     if name.startswith('resnext29'):
         return 'conv1x1'
-    return 'conv3x3' if name.endswith('_cifar') or name in OTHERS else 'conv7x7'
+    return 'conv7x7' if name in PAPERS['iresnet'] and not name.endswith('_cifar') else 'conv3x3'
 
 
 def expected_features(name: str) -> tuple[list[int], list[int]]:
@@ -69,7 +74,7 @@ def expected_features(name: str) -> tuple[list[int], list[int]]:
         channels = CHANNELS[max(fitting, key=len)]
     else:
         channels = [(64 if name.removesuffix('_recursive').endswith(('18', '34')) else 256) * 2**i for i in range(4)]
-    stride = 4 if expected_stem(name) == 'conv7x7' else 1
+    stride = 4 if expected_stem(name) in ('conv7x7', 'deep') else 1
     return channels, [stride * 2**i for i in range(len(channels))]
 
 
@@ -130,10 +135,10 @@ def test_every_parameter_has_a_part_in_the_outputs(name: str) -> None:
 
 
 @pytest.mark.parametrize('name', OTHERS)
-@pytest.mark.parametrize('stem', ['conv7x7', 'conv3x3', 'conv1x1', 'conv3x3_twice'])
+@pytest.mark.parametrize('stem', ['conv7x7', 'deep', 'conv3x3', 'conv1x1', 'conv3x3_twice'])
 def test_every_network_takes_every_stem(name: str, stem: str) -> None:
     backbone = on_meta(name, stem=stem, num_stages=1).eval()
-    channels, stride = expected_features(name)[0][0], 4 if stem == 'conv7x7' else 1
+    channels, stride = expected_features(name)[0][0], 4 if stem in ('conv7x7', 'deep') else 1
     assert backbone.stem == stem
     assert (backbone.feature_info.channels(), backbone.feature_info.reduction()) == ([channels], [stride])
     with torch.no_grad():
@@ -160,9 +165,22 @@ def test_the_depth_counts_the_layers(name: str) -> None:
     assert len(layers) + 1 == backbone.depth == int(re.search(r'\d+', name)[0])
 
 
+@pytest.mark.parametrize('name', [name for name in PAPERS['rir'] if 'x' in name])
+def test_a_name_of_two_numbers_is_blocks_and_layers(name: str) -> None:
+    blocks, count = map(int, name.rpartition('_')[2].split('x'))
+    backbone = on_meta(name)
+    stages = [backbone.layer1, backbone.layer2, backbone.layer3]
+    assert [len(stage) for stage in stages] == [blocks // 3] * 3
+    assert {sum(key.startswith('conv') for key in dict(block.named_children())) for stage in stages
+            for block in stage} == {count}
+    assert backbone.variant == ('resnet' if 'resnet' in name else 'rir')
+
+
 @pytest.mark.parametrize(('backbone', 'name'), [
     (dict(type='mmext.AllCNN'), 'all_cnn_c'), (dict(type='mmext.AllCNN', half_identity=True), 'all_cnn_c_init'),
-    (dict(type='mmext.RiR', depth=18), 'rir18_wide'), (dict(type='mmext.ResNet', depth=50, stem='conv3x3'), 'resnet50'),
+    (dict(type='mmext.RiR', depth=18), 'rir18_wide'),
+    (dict(type='mmext.RiR', blocks=(2, 2, 2), layers_per_block=5), 'rir_6x5'),
+    (dict(type='mmext.ResNet', depth=50, avg_down=True), 'resnet50_avgdown'), (dict(type='mmext.ResNet', depth=50, stem='conv3x3'), 'resnet50'),
     (dict(type='mmext.RecursiveResNeXt', formula='resnet'), 'resnext29_2x64d'),
     (dict(type='mmext.RecursiveResNeXt'), 'resnext29_2x64d_recursive'),
     (dict(type='mmext.ResNet', depth=51), None), (dict(type='ResNet', depth=50), None)])

@@ -17,6 +17,7 @@ from tests.backbones.helpers import assert_same, images
 from tests.conftest import error_line
 from tests.tools.authors_cresnet import NETWORKS, Authors
 from tests.tools.helpers import here, succeeded
+from tests.tools.timm_resnet50d import TimmResNet50d
 
 STEM = {name: ('--stem', 'conv3x3_twice') if name.startswith('resnet') else () for name in NETWORKS}
 
@@ -137,6 +138,22 @@ def loaded(model: nn.Module, weights: Mapping[str, Tensor]) -> nn.Module:
     return model
 
 
+@pytest.mark.parametrize('side', [32, 37])
+def test_timm_s_resnet50d_computes_the_same_here(side: int, tmp_path: Path):
+    with torch.device('meta'):
+        theirs, model = TimmResNet50d(5), create_classifier('resnet50d', 5).eval()
+    theirs = filled(theirs)
+    source = saved(tmp_path / 'timm.pth', theirs.state_dict())
+    ours = convert(source, tmp_path / 'ours.pth', 'resnet50d', '--source', 'timm')
+    x = images(2, 3, side, side)
+    with torch.no_grad():
+        expected = theirs(x)
+        torch.testing.assert_close(loaded(model, ours)(x), expected, rtol=1e-4, atol=1e-5)
+    assert expected.std() > 0.05, 'so small logits tell nothing'
+    back = convert(tmp_path / 'ours.pth', tmp_path / 'back.pth', 'resnet50d', '--target', 'timm')
+    assert_same(dict(sorted(back.items())), dict(sorted(theirs.state_dict().items())))
+
+
 def test_what_the_authors_wire_otherwise_is_said(tmp_path: Path):
     for name, says in (('cresnet27_b1', True), ('cresnet27_b3', True), ('cresnet27_b2', False)):
         with torch.device('meta'):
@@ -190,6 +207,8 @@ TORCHVISION = ('--backbone', 'resnet18', '--source', 'torchvision')
     ('whole', ('--backbone', 'resnet34', '--source', 'torchvision'), 'missing (layer1.2.conv1.weight'),
     ('whole', ('--backbone', 'resnet18', '--source', 'cresnet', '--stem', 'conv3x3_twice'), '22 missing (conv0'),
     ('whole', ('--backbone', 'resnet18', '--source', 'cresnet'), 'their baselines need --stem conv3x3_twice'),
+    ('whole', ('--backbone', 'resnet50d', '--source', 'torchvision'), 'torchvision has no network with avg_down'),
+    ('whole', ('--backbone', 'seresnet18', '--source', 'timm'), 'they have no ReLU before squeeze and excitation'),
     ('whole', ('--backbone', 'iresnet18', '--source', 'timm'), 'torchvision and timm have no IResNet'),
     ('whole', ('--backbone', 'resnet18', '--stem', 'conv3x3', '--source', 'timm'), 'no ResNet with the stem conv3x3'),
     ('whole', ('--backbone', 'resnet18', '--target', 'timm'), '2 of the 122 tensors'),  # it has not our names

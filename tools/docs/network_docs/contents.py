@@ -51,6 +51,7 @@ PICTURES: dict[str, tuple[str, list[list[Piece]]]] = {
         stem('conv3x3', 'CIFAR', 'resnet18_recursive'),
         stem('conv1x1', 'ResNeXt29', 'resnext29_2x64d'),
         stem('conv3x3_twice', 'C-ResNet', 'cresnet18_a'),
+        stem('deep', 'timm\'s resnet50d', 'resnet50d'),
     ]]),
     'resnet': ('ResNet, pre-activation ResNet and ResMax', [[
         Piece('ResNet', 'stage 2, first', 'resnet50'),
@@ -58,6 +59,7 @@ PICTURES: dict[str, tuple[str, list[list[Piece]]]] = {
         Piece('Pre-activation', 'stage 2, first', 'preact_resnet50'),
         Piece('Pre-activation', 'stage 2, further', 'preact_resnet50', block=1),
         Piece('ResMax', 'stage 2, first', 'resmax50'),
+        Piece('avg_down=True', 'stage 2, first', 'resnet50_avgdown'),
     ]]),
     'resstage': ('ResStage and iResNet', [[
         Piece('ResStage: Start', 'stage 2, first', 'resstage50'),

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
-from mmext.analysis.complexity import ACTIVATIONS, CONVOLUTIONS, COUNTED, MAX_POOLS, NORMS
+from mmext.analysis.complexity import ACTIVATIONS, CONVOLUTIONS, COUNTED, MAX_POOLS, NORMS, WINDOW_MEANS
 from mmext.backbones.half_identity import HalfIdentity
 
 # Functions by their names without underscores: '+' is add, add_ and __radd__.
@@ -182,6 +182,8 @@ def layer_label(layer: nn.Module) -> tuple[str, str]:
         return 'relu', 'ReLU'
     if isinstance(layer, MAX_POOLS):
         return 'pool', f'{times(layer.kernel_size)} max-pool{strided(layer.stride)}'
+    if isinstance(layer, WINDOW_MEANS):
+        return 'pool', f'{times(layer.kernel_size)} mean{strided(layer.stride)}'
     if isinstance(layer, nn.Linear):
         return 'linear', f'linear, {layer.out_features}'
     return 'pool', 'mean'

@@ -18,6 +18,7 @@ from mmext.analysis import complexity, published, subjects
 from mmext.analysis.complexity import COUNTERS, Call, Complexity
 from mmext.backbones.meta import on_meta
 from mmext.backbones.names import PAPERS, catalogue, find_backbone, list_backbones
+from mmext.backbones.plan import STEMS
 from mmext.errors import UserError
 from mmext.files import write_text
 from mmext.text import markdown_row
@@ -54,7 +55,7 @@ class Row:
 def rows_of(paper: str) -> tuple[Row, ...]:
     """The networks whose figures a paper prints, in its order, then our other networks of that paper.
 
-    The latter are counted in the same way as the first printed row with the same stem.
+    The latter are counted in the same way as the first printed row whose stem is for the same resolution.
     """
     printed = [Row(row['name'], row['stem'], row['num_classes'], tuple(row['input']), row['flops'], row['params_M'],
                    row['gflops'], row['table'])
@@ -65,7 +66,7 @@ def rows_of(paper: str) -> tuple[Row, ...]:
         cls, _ = catalogue()[name]
         if name not in known and cls.__module__.startswith('mmext.'):
             stem = default_stem(name)
-            like = next(row for row in printed if row.stem == stem)
+            like = next(row for row in printed if STEMS[row.stem].pool == STEMS[stem].pool)
             rows.append(Row(name, stem, like.num_classes, like.input, like.convention))
     return tuple(rows)
 
