@@ -53,6 +53,7 @@ class Task:
         lays_anchors: Whether models place anchors, which requires feature maps that are aligned with the image.
         resize_keeps_ratio: The default of ``keep_ratio`` for a Resize of the task's library.
         inputs: The kinds of files that its models take: 'images', 'videos' or both.
+        averages_samples: Whether its metrics are means over samples, so that some of the samples can be evaluated.
     """
 
     name = ''
@@ -62,6 +63,7 @@ class Task:
     lays_anchors = False
     resize_keeps_ratio = False
     inputs: tuple[str, ...] = ('images', )
+    averages_samples = False
 
     def is_model(self, model: nn.Module | type) -> bool:
         """Whether a model, or a class of models, is of this task."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import cast
 
 from torch import Tensor, nn
 
@@ -113,10 +114,15 @@ class Residual(nn.Module):
             out = self.relu(out)
         return out
 
-    def zero_branch(self) -> None:
-        """Makes the branch output zero, through its final norm, or through its last convolution if it has no norm."""
+    @property
+    def branch_end(self) -> nn.Module:
+        """The layer that ends the branch: its final norm, or its last convolution if it has no norm."""
         name = self.last_norm_name if self.wiring.branch_norm else self.last_norm_name.replace('bn', 'conv')
-        nn.init.zeros_(getattr(self, name).weight)
+        return getattr(self, name)
+
+    def zero_branch(self) -> None:
+        """Makes the branch output zero, through the layer that ends it."""
+        nn.init.zeros_(cast(Tensor, self.branch_end.weight))
 
 
 class BasicBlock(Residual):

@@ -66,6 +66,11 @@ class RiRBlock(nn.Module):
             self.add_module(f'bn{k}', layers.norm(stage.out_channels))
             channels = stage.out_channels
 
+    @property
+    def branch_end(self) -> nn.Module:
+        """The last convolution, after which the shortcut is added if there is one."""
+        return getattr(self, f'conv{self.count}')
+
     def forward(self, x: Tensor) -> Tensor:
         """(N, C, [T,] H, W) -> (N, out_channels, [T,] H, W), smaller by the stride."""
         out = x

@@ -33,6 +33,7 @@ class Scored(Task):
 
     accuracy = ''
     samples = ''
+    averages_samples = True
 
     def require_results(self, config: Config, option: str) -> None:
         if self.metric_of(config).type != self.accuracy:

@@ -28,6 +28,7 @@ SUMMARIES = {
     'plot': 'draws the curves of runs',
     'gather-runs': 'summarises runs with several seeds',
     'compare': 'compares methods over data sets by their ranks',
+    'ablate': 'tests a trained network without each of its parts in turn',
     'doctor': 'reports what is installed, what is repaired and what is missing',
 }
 

@@ -216,6 +216,18 @@ def test(config: Config, checkpoint: str, *, skip_unreadable: bool = False,
 def run_test(config: Config, checkpoint: str, skip_unreadable: bool, hooks: Sequence[Hook | dict],
              results_file: str | None) -> dict[str, float]:
     """See ``test``."""
+    runner = prepare_test(config, checkpoint, skip_unreadable)
+    for hook in hooks:
+        runner.register_hook(hook)
+    if results_file:
+        loop: Any = runner.test_loop
+        next(metric for metric in loop.evaluator.metrics if hasattr(metric, 'results_file')).results_file = results_file
+    forget()
+    return runner.test()
+
+
+def prepare_test(config: Config, checkpoint: str, skip_unreadable: bool = False) -> Runner:
+    """Builds the runner of a test with its test loop, and checks that model, weights and data fit; see ``test``."""
     weights = weights_of(read_checkpoint(checkpoint))
     load_from = initial_checkpoint(config)
     config.load_from, config.resume = checkpoint, False
@@ -231,10 +243,4 @@ def run_test(config: Config, checkpoint: str, skip_unreadable: bool, hooks: Sequ
         require_test_data(runner, unwrap_model(runner.model))
     build_testing(runner)
     log_unreadable(runner.test_dataloader, Path(config.work_dir, TEST_LOG))
-    for hook in hooks:
-        runner.register_hook(hook)
-    if results_file:
-        loop: Any = runner.test_loop
-        next(metric for metric in loop.evaluator.metrics if hasattr(metric, 'results_file')).results_file = results_file
-    forget()
-    return runner.test()
+    return runner
