@@ -212,9 +212,9 @@ def make_figure(title: str, metric: str, intact: float, losses: Sequence[Loss], 
     finish_panel(axes, [intact, *(loss.value for loss in losses)], share=True, title=title)
     axes.set_xlim(0.5, max(loss.layer for loss in losses) + 0.5)
     mark_stages(axes, losses)
-    axes.set_xlabel(f'{unit} without the part, and the stages', color='0.3')
+    axes.set_xlabel(f'{unit} without the part; dashed: a new stage', color='0.3')
     axes.set_ylabel(metric, color='0.3')
-    figure.legend(loc='outside lower center', frameon=False, fontsize=9, ncols=5)
+    figure.legend(loc='outside lower center', frameon=False, fontsize=9, ncols=3)
     return figure
 
 

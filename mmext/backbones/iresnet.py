@@ -38,7 +38,10 @@ class ResStage(ResidualBackbone):
 
     paper = 'iresnet'
     family = 'resstage'
-    archs = {depth: bottleneck(depth) for depth in DEEP}
+    archs = {
+        **{depth: bottleneck(depth) for depth in DEEP},
+        **{depth: cifar_bottleneck(depth) for depth in (164, 1001)},
+    }
 
     def __init__(self, depth: int, relu_shortcut: bool = False, **kwargs) -> None:
         check_flag(relu_shortcut=relu_shortcut)

@@ -29,6 +29,7 @@ SUMMARIES = {
     'gather-runs': 'summarises runs with several seeds',
     'compare': 'compares methods over data sets by their ranks',
     'ablate': 'tests a trained network without each of its parts in turn',
+    'signal-view': 'shows ReLUs, zeroed signal and gradients of networks at initialisation',
     'doctor': 'reports what is installed, what is repaired and what is missing',
 }
 

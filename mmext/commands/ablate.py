@@ -72,7 +72,7 @@ def main(args: argparse.Namespace) -> None:
                                                  lambda parts: bar('ablation', what.rstrip('s'), parts))
     samples = f'{evaluate.samples:,} of {evaluate.of:,} samples' if evaluate.samples < evaluate.of else \
         f'{evaluate.samples:,} samples'
-    title = f'{cli.run_name(args.config, args.backbone)}: {metric} without one of the {what}, {samples}'
+    title = f'{cli.run_name(args.config, args.backbone)}: {metric} without one part ({what}), {samples}'
     print_table(title, intact, losses)
     write_json(out, dict(config=args.config, checkpoint=args.checkpoint, what=what, metric=metric,
                          samples=evaluate.samples, of=evaluate.of, intact=intact, parts=ablation.as_json(losses)))

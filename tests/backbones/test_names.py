@@ -22,6 +22,7 @@ DEPTHS = {
 }
 CIFAR = [f'{family}{depth}_cifar' for family in ('resnet', 'iresnet') for depth in (164, 1001, 2000, 3002)]
 CIFAR += [f'preact_resnet{depth}_cifar' for depth in (110, 164, 1001)]
+CIFAR += [f'resstage{depth}_cifar' for depth in (164, 1001)]
 BASES = [f'seresnet{depth}' for depth in (18, 34, 50, 101)]
 BASES += ['resnext29_2x64d', 'resnext29_4x64d', 'res2next29_6c24w4s', 'res2next29_8c25w4s']
 PAPERS = {
