@@ -36,7 +36,8 @@ def build_parser(prog: str | None = None) -> argparse.ArgumentParser:
     parser.add_argument('--input', type=int, nargs='+', metavar='N',
                         help="input shape C H W or C T H W (default: that of the config or of the network: 3 224 224, "
                         '3 32 32 or, for clips, 3 16 224 224)')
-    parser.add_argument('--stem', help="a stem instead of the network's own: conv7x7, conv3x3, conv1x1, conv3x3_twice")
+    parser.add_argument('--stem', help="a stem instead of the network's own: conv7x7, deep, conv3x3, conv1x1, "
+                        'conv3x3_twice')
     parser.add_argument('--convention', choices=CONVENTIONS, default='macs',
                         help='the paper whose way of counting FLOPs is used (default: plain multiply-accumulates)')
     parser.add_argument('--cfg-options', nargs='+', action=OptionsAction, metavar='k=v', help='sets keys of the config')

@@ -18,7 +18,8 @@ NAMES = [name for name in mmext.list_backbones() if not any(size in name for siz
                                                                                      '1001', '164', '3002'))]
 SMALL = st.integers(-1, 5)
 RIGHT = {
-    'in_channels': st.integers(1, 5), 'stem': st.sampled_from(['conv7x7', 'conv3x3', 'conv1x1', 'conv3x3_twice', None]),
+    'in_channels': st.integers(1, 5),
+    'stem': st.sampled_from(['conv7x7', 'deep', 'conv3x3', 'conv1x1', 'conv3x3_twice', None]),
     'num_stages': SMALL, 'strides': st.lists(st.integers(0, 3), min_size=1, max_size=5),
     'dilations': st.lists(st.integers(0, 3), min_size=1, max_size=5), 'out_indices': st.lists(SMALL, max_size=3),
     'frozen_stages': SMALL, 'norm_eval': st.booleans(), 'with_cp': st.booleans(), 'zero_init_residual': st.booleans(),

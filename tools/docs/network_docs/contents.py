@@ -56,10 +56,11 @@ PICTURES: dict[str, tuple[str, list[list[Piece]]]] = {
     'resnet': ('ResNet, pre-activation ResNet and ResMax', [[
         Piece('ResNet', 'stage 2, first', 'resnet50'),
         Piece('ResNet', 'stage 2, further', 'resnet50', block=1),
+        Piece('avg_down=True', 'stage 2, first', 'resnet50_avgdown'),
+    ], [
         Piece('Pre-activation', 'stage 2, first', 'preact_resnet50'),
         Piece('Pre-activation', 'stage 2, further', 'preact_resnet50', block=1),
         Piece('ResMax', 'stage 2, first', 'resmax50'),
-        Piece('avg_down=True', 'stage 2, first', 'resnet50_avgdown'),
     ]]),
     'resstage': ('ResStage and iResNet', [[
         Piece('ResStage: Start', 'stage 2, first', 'resstage50'),
