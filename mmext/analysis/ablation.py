@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import asdict, dataclass, replace
 from functools import partial
@@ -135,8 +135,8 @@ def parts_of(model: nn.Module, what: str | None = None) -> tuple[str, list[Part]
     """
     backbone = getattr(model, 'backbone', None)
     if not isinstance(backbone, Backbone):
-        raise UserError(f'{type(model).__name__}: its backbone {type(backbone).__name__} is not one of mmext; only parts '
-                        'of those can be switched off')
+        raise UserError(f'{type(model).__name__}: its backbone {type(backbone).__name__} is not one of mmext; only '
+                        'parts of those can be switched off')
     for kind, finder in FINDERS.items():
         parts = list(finder(backbone)) if what in (None, kind) else []
         if parts:
@@ -155,7 +155,7 @@ def choose_metric(metrics: dict[str, float], metric: str | None) -> str:
 
 
 def ablate(evaluate: Callable[[], dict[str, float]], parts: Sequence[Part], metric: str | None = None,
-           progress: Callable[[Sequence[Part]], Sequence[Part]] = lambda parts: parts) -> tuple[str, float, list[Loss]]:
+           progress: Callable[[Sequence[Part]], Iterable[Part]] = iter) -> tuple[str, float, list[Loss]]:
     """Evaluates a network once as it is, and once without each of the parts.
 
     Args:

@@ -1,4 +1,4 @@
-"""The page of plots of ``signals``: a summary of all networks, and for each family its signal and gradients by depth."""
+"""The page of plots of ``signals``: a summary of all networks, and signal and gradients by depth for each family."""
 
 from __future__ import annotations
 
@@ -68,8 +68,8 @@ def draw_relus(axes: Axes, families: dict[str, list[Signal]], styles: Sequence[L
     """The number of ReLUs on the main path of each network."""
     for (family, members), style in zip(families.items(), styles):
         ordered = sorted(members, key=lambda member: member.layers)
-        draw_curve(axes, [member.layers for member in ordered], [member.relus for member in ordered], style, markers=True,
-                   label=family)
+        draw_curve(axes, [member.layers for member in ordered], [member.relus for member in ordered], style,
+                   markers=True, label=family)
     dress(axes, 'ReLUs on the main path', 'layers')
     by_layers(axes, [member.layers for members in families.values() for member in members])
     axes.set_yscale('symlog', linthresh=1)

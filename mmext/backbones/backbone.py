@@ -85,6 +85,7 @@ class Backbone(BaseModule):
     avg_down: bool = False
     closing_norm: ClassVar[bool] = False
     conv_bias: ClassVar[bool] = False
+    conv1: nn.Module
 
     def __init__(self, depth: int, in_channels: int = 3, stem: str | None = None, num_stages: int | None = None,
                  strides: Sequence[int] | None = None, dilations: Sequence[int] | None = None,

@@ -149,7 +149,8 @@ class Layers:
         """An average pool of the windows that the stride sets apart; those at the edge are smaller where they must."""
         if self.dims == 2:
             return nn.AvgPool2d(spatial(stride), ceil_mode=True, count_include_pad=False)
-        return nn.AvgPool3d(self.extent(stride), ceil_mode=True, count_include_pad=False)
+        size = (temporal(stride), spatial(stride), spatial(stride))
+        return nn.AvgPool3d(size, ceil_mode=True, count_include_pad=False)
 
     def global_pool(self) -> nn.Module:
         """Global average pooling: (N, C, [T,] H, W) -> (N, C, [1,] 1, 1)."""

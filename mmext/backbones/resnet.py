@@ -42,10 +42,11 @@ class ResNet(ResidualBackbone):
 
 @register_backbone
 class PreActResNet(ResidualBackbone):
-    """Pre-activation ResNet: norm and ReLU before every convolution, and once more after the last stage, if it is built.
+    """Pre-activation ResNet: norm and ReLU before every convolution, and once more after the last stage, if it is
+    built.
 
-    Depths 110 (blocks of two 3x3 convolutions), 164 and 1001 are for CIFAR. The projection reads the input of the block before norm and ReLU, and has its own norm; the published numbers of
-    parameters are reached only this way.
+    Depths 110 (blocks of two 3x3 convolutions), 164 and 1001 are for CIFAR. The projection reads the input of the block
+    before norm and ReLU, and has its own norm; the published numbers of parameters are reached only this way.
     """
 
     paper = 'iresnet'

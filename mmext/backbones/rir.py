@@ -121,7 +121,7 @@ class RiR(Backbone):
     @classmethod
     def names(cls) -> dict[str, dict]:
         prefix = {variant: 'rir' if variant == 'rir' else f'rir_{variant}' for variant in VARIANTS}
-        names = {prefix[variant] + size: dict(depth=depth, variant=variant)
+        names: dict[str, dict] = {prefix[variant] + size: dict(depth=depth, variant=variant)
                  for depth, size in ((32, '32'), (18, '18_wide')) for variant in VARIANTS}
         for variant, blocks, layers in SIZES:
             names[f'{prefix[variant]}_{blocks}x{layers}'] = dict(

@@ -34,8 +34,8 @@ def build_parser(prog: str | None = None) -> argparse.ArgumentParser:
     parser.add_argument('config', help='a file of configs/, or the config that training wrote to its work dir')
     parser.add_argument('checkpoint')
     parser.add_argument('--what', choices=KINDS, help='which parts (default: the first of these that the network has)')
-    parser.add_argument('--limit', type=int, metavar='N', help='use only N samples of the test set, chosen at random but '
-                        f'always the same (default: {LIMIT} for classifiers and recognizers); 0: all')
+    parser.add_argument('--limit', type=int, metavar='N', help='use only N samples of the test set, chosen at random '
+                        f'but always the same (default: {LIMIT} for classifiers and recognizers); 0: all')
     parser.add_argument('--metric', metavar='NAME', help='of the test, such as accuracy/top1 (default: the first one)')
     parser.add_argument('--out', metavar='FILE.json', help='default: ablation.json in the work dir')
     parser.add_argument('--plot', metavar='FILE', help='.png, .svg or .pdf (default: ablation.png in the work dir)')

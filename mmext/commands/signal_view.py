@@ -34,7 +34,7 @@ def build_parser(prog: str | None = None) -> argparse.ArgumentParser:
     parser = cli.Parser(prog, __doc__)
     parser.add_argument('networks', nargs='*', default=DEFAULT, metavar='NETWORK',
                         help="names of mmext.list_backbones(), or patterns such as 'iresnet*_cifar'")
-    parser.add_argument('--images', type=Path, metavar='DIR', help='take the first images of this folder instead of noise')
+    parser.add_argument('--images', type=Path, metavar='DIR', help='the first images of this folder instead of noise')
     parser.add_argument('--batch', type=int, default=4, metavar='N', help='number of images (default: %(default)s)')
     parser.add_argument('--size', type=int, metavar='PIXELS',
                         help=f'their side (default: {SIZES[False]}, or {SIZES[True]} for stems for large images)')

@@ -26,8 +26,7 @@ from tests.tools.helpers import here, succeeded
     ('cresnet27_a', 8), ('resnet18_recursive', 4),
 ])
 def test_relus_on_the_main_path(name: str, relus: int) -> None:
-    """The iResNet paper counts one a block for ResNet, and one a stage for ResStage; pre-activation has the closing one.
-    """
+    """The paper counts one a block for ResNet, and one a stage for ResStage; pre-activation has the closing one."""
     net = on_meta(name)
     stem = 3 if net.stem == 'deep' else 2 if net.stem == 'conv3x3_twice' else 1
     found = main_path(net)

@@ -32,8 +32,8 @@ PAPERS = {
         'a', 'a1', 'a2', 'b', 'b1', 'b2', 'b3', 'c', 'c1'))],
     'recursive': BASES + [f'{base}_recursive' for base in [*(f'resnet{depth}' for depth in (18, 34, 50, 101)), *BASES]],
     'rir': ['rir_cnn32', 'rir_resnet32', 'rir_init32', 'rir32', 'rir_cnn18_wide', 'rir_resnet18_wide',
-            'rir_init18_wide', 'rir18_wide', 'all_cnn_c', 'all_cnn_c_init', 'rir_3x10', 'rir_6x5', 'rir_9x3', 'rir_15x5',
-            *(f'{family}_15x{layers}' for family in ('rir', 'rir_resnet') for layers in (2, 4, 6, 8, 10))],
+            'rir_init18_wide', 'rir18_wide', 'all_cnn_c', 'all_cnn_c_init', 'rir_3x10', 'rir_6x5', 'rir_9x3',
+            'rir_15x5', *(f'{family}_15x{layers}' for family in ('rir', 'rir_resnet') for layers in (2, 4, 6, 8, 10))],
 }
 NAMES = [name for names in PAPERS.values() for name in names]
 # The deepest take seconds to run; tests/analysis does.
@@ -181,7 +181,8 @@ def test_a_name_of_two_numbers_is_blocks_and_layers(name: str) -> None:
     (dict(type='mmext.AllCNN'), 'all_cnn_c'), (dict(type='mmext.AllCNN', half_identity=True), 'all_cnn_c_init'),
     (dict(type='mmext.RiR', depth=18), 'rir18_wide'),
     (dict(type='mmext.RiR', blocks=(2, 2, 2), layers_per_block=5), 'rir_6x5'),
-    (dict(type='mmext.ResNet', depth=50, avg_down=True), 'resnet50_avgdown'), (dict(type='mmext.ResNet', depth=50, stem='conv3x3'), 'resnet50'),
+    (dict(type='mmext.ResNet', depth=50, avg_down=True), 'resnet50_avgdown'),
+    (dict(type='mmext.ResNet', depth=50, stem='conv3x3'), 'resnet50'),
     (dict(type='mmext.RecursiveResNeXt', formula='resnet'), 'resnext29_2x64d'),
     (dict(type='mmext.RecursiveResNeXt'), 'resnext29_2x64d_recursive'),
     (dict(type='mmext.ResNet', depth=51), None), (dict(type='ResNet', depth=50), None)])
