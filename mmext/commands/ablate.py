@@ -88,7 +88,7 @@ def print_table(title: str, intact: float, losses: Sequence[Loss]) -> None:
     from mmext.analysis.ablation import kinds_of
 
     kinds = kinds_of(losses)
-    table = Table(title=title, title_justify='left', caption=f'intact: {100 * intact:.2f} %', caption_justify='left')
+    table = Table()
     table.add_column('')
     table.add_column('module')
     for kind in kinds:
@@ -97,4 +97,5 @@ def print_table(title: str, intact: float, losses: Sequence[Loss]) -> None:
     for name, layer in dict.fromkeys((loss.name, loss.layer) for loss in losses):
         table.add_row(str(layer), name, *(f'{100 * values[name, kind].value:.2f}' if (name, kind) in values else ''
                                           for kind in kinds))
+    print(f'{title}; intact: {100 * intact:.2f} %')
     Console(width=max(120, Console().width)).print(table)

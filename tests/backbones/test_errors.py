@@ -44,7 +44,7 @@ def test_an_unknown_name_suggests_the_nearest(name: str, suggested: str) -> None
 
 @pytest.mark.parametrize(('cls', 'depth', 'fragments'), [
     (IResNet, 51, ('IResNet has no depth 51', '18, 34, 50, 101, 152, 200, 302, 404, 164, 1001, 2000, 3002')),
-    (ResNet, 302, ('ResNet has no depth 302', '18, 34, 50, 101, 152, 200, 164')),
+    (ResNet, 303, ('ResNet has no depth 303', '18, 34, 50, 101, 152, 200, 302, 404, 164')),
     (ResMax, '50', ("ResMax has no depth '50'; there are 50", )),
     (RecursiveResNet, 152, ('RecursiveResNet has no depth 152; there are 18, 34, 50, 101', )),
     (RecursiveResNeXt, 50, ('RecursiveResNeXt has no depth 50; there are 29', )),

@@ -6,7 +6,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from tests.backbones.helpers import assert_same, copied, images, uneven
+from tests.backbones.helpers import assert_same, copied, images, on_meta, uneven, user_error
 from tests.backbones.reference import NETS, Reference, TextbookResNet50
 
 
@@ -63,8 +63,8 @@ def test_strides_and_dilations_stand_where_the_reference_has_them(name: str, str
 
 
 @pytest.mark.parametrize('name', ['resnet18', 'iresnet18'])
-@pytest.mark.parametrize(('stem', 'kernels'), [('conv7x7', [7]), ('conv3x3', [3]), ('conv1x1', [1]),
-                                               ('conv3x3_twice', [3, 3])])
+@pytest.mark.parametrize(('stem', 'kernels'), [('conv7x7', [7]), ('deep', [3, 3, 3]), ('conv3x3', [3]),
+                                               ('conv1x1', [1]), ('conv3x3_twice', [3, 3])])
 def test_stems(name: str, stem: str, kernels: list[int]) -> None:
     backbone = uneven(name, stem=stem).eval()
     reached = []
@@ -73,13 +73,48 @@ def test_stems(name: str, stem: str, kernels: list[int]) -> None:
     x = expected = images(1, 3, 32, 32)
     for i, kernel in enumerate(kernels, 1):
         assert backbone.state_dict()[f'conv{i}.weight'].shape[-1] == kernel
-        expected = reference.conv(f'conv{i}', expected, 2 if stem == 'conv7x7' else 1)
+        expected = reference.conv(f'conv{i}', expected, 2 if stem in ('conv7x7', 'deep') and i == 1 else 1)
         expected = reference.bn(f'bn{i}', expected).relu()
-    if stem == 'conv7x7' and name == 'resnet18':
+    if stem in ('conv7x7', 'deep') and name == 'resnet18':
         expected = F.max_pool2d(expected, 3, 2, 1)
     with torch.no_grad():
         backbone(x)
     assert torch.equal(reached[0], expected)
+
+
+@pytest.mark.parametrize('name', ['resstage50', 'preact_resnet50', 'resgroup50', 'seresnet18', 'resnet18_recursive'])
+def test_averaging_projections_of_other_families(name: str) -> None:
+    backbone = uneven(name, avg_down=True, num_stages=2).eval()
+    block = backbone.layer2[0]
+    projections = [module for key, module in block.named_children() if key.startswith('downsample') and module]
+    assert len(projections) == (2 if name.endswith('recursive') else 1)
+    counts = torch.tensor([[4.0] * 3 + [2]] * 4 + [[2.0] * 3 + [1]])  # of pixels; windows at the edge are smaller
+    for branch in projections:
+        _, conv, norm = branch
+        x = images(1, conv.in_channels, 9, 7)
+        means = F.pad(x, (0, 1, 0, 1)).unfold(2, 2, 2).unfold(3, 2, 2).sum((4, 5)) / counts
+        with torch.no_grad():
+            torch.testing.assert_close(branch(x), norm(F.conv2d(means, conv.weight, conv.bias)))
+
+
+def test_averaging_projections_keep_their_names_and_sizes() -> None:
+    """Whatever the strides are, as SSD300 changes them, and in 3D."""
+    plain = on_meta('resnet50_avgdown').state_dict()
+    assert list(on_meta('resnet50_avgdown', strides=(1, 2, 1, 1)).state_dict()) == list(plain)
+    clips = on_meta('resnet50_avgdown', dims=3)
+    assert list(clips.state_dict()) == list(plain)
+    assert [getattr(clips.layer2[0].downsample[0], key) for key in ('kernel_size', 'stride')] == [(1, 2, 2)] * 2
+    assert clips.layer3[0].downsample[0].kernel_size == (2, 2, 2)
+    with torch.no_grad():
+        shapes = [tuple(feature.shape[2:]) for feature in clips(torch.empty(1, 3, 5, 33, 47, device='meta'))]
+    assert shapes == [(5, 9, 12), (5, 5, 6), (3, 3, 3), (2, 2, 2)]
+
+
+def test_averaging_where_a_max_pool_is() -> None:
+    with user_error('avg_down: the projections of IResNet have a max-pool'):
+        on_meta('iresnet18', avg_down=True)
+    with user_error('avg_down'):
+        on_meta('resnet18_recursive', avg_down='yes')
 
 
 @pytest.mark.parametrize('name', ['iresnet18', 'iresnet50', 'iresnet164_cifar'])

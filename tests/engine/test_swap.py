@@ -31,6 +31,8 @@ RECIPES = ROOT / 'configs' / 'classification'
     ('iresnet_imagenet', 'cresnet27_a2', 'conv7x7', 512),
     ('iresnet_imagenet', 'iresnet164_cifar', 'conv7x7', 256),
     ('iresnet_imagenet', 'rir18_wide', 'conv7x7', 384),
+    ('iresnet_imagenet', 'resnet50d', 'deep', 2048),
+    ('rir_cifar10', 'resnet50d', 'conv3x3', 2048),  # its own is for large images
     ('recursive_imagenet', 'seresnet50_recursive', 'conv7x7', 2048),
     ('rir_cifar10', 'all_cnn_c_init', 'conv3x3', 192),
     ('rir_cifar100', 'rir_resnet18_wide', 'conv3x3', 384),
@@ -40,7 +42,7 @@ def test_stem_and_channels(recipe: str, name: str, stem: str, channels: int):
     with torch.device('meta'):
         model = MODELS.build(config.model)
     assert model.backbone.stem == stem and model.fc.in_features == channels
-    size = 224 if stem == 'conv7x7' else 32
+    size = 224 if stem in ('conv7x7', 'deep') else 32
     assert model(torch.empty(2, 3, size, size, device='meta')).shape == (2, config.num_classes)
 
 
