@@ -38,8 +38,9 @@ def make_page(signals: Sequence[Signal], title: str) -> Figure:
                     f'{family}: share of the signal that is zeroed', shares=True)
         draw_blocks(right, members, [[block.gradient for block in member.blocks] for member in members],
                     f'{family}: norm of the gradient after each block', shares=False)
-        if right is not grid[1][1]:
-            right.sharey(grid[1][1])  # so that families can be compared
+    norms = [block.gradient for signal in signals for block in signal.blocks if block.gradient > 0]
+    for right in grid[1:, 1] if norms else ():
+        right.set_ylim(min(norms) / 2, max(norms) * 2)  # the same for all, so that families can be compared
     return figure
 
 
