@@ -127,8 +127,8 @@ def remarks() -> list[str]:
     if torch is not None and not torch.cuda.is_available():
         found.append('torch sees no GPU; everything runs on the CPU')
     elif torch is not None and 'mmcv.ops' in sys.modules:
-        from mmcv.ops import get_compiling_cuda_version
-        if get_compiling_cuda_version() == 'not available':
+        from mmext.operators import built_for_cuda
+        if not built_for_cuda():
             found.append('torch sees a GPU, but mmcv was built without CUDA ops; with nvcc installed: ' + BUILD_MMCV)
     return found
 

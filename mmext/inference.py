@@ -47,7 +47,7 @@ class Inferencer:
         source: File or URL of the checkpoint.
 
     Raises:
-        UserError: The model or pipeline does not take such items, or the checkpoint does not fit the model. In a call:
+        UserError: The model or pipeline does not take such items, mmcv has no operators for it on a GPU, or the checkpoint does not fit the model. In a call:
             a file can't be read, an item is of the wrong kind, or a score is not finite.
     """
 
@@ -55,9 +55,11 @@ class Inferencer:
                  memory_format: str = 'auto') -> None:
         self.task = task_of(config)
         self.task.require_model(config)
+        device = device or choose_device()
+        self.task.require_operators(device)
         init_default_scope(config.get('default_scope') or 'mmengine')
         self.pipeline = Compose(self.task.inference_pipeline(config))
-        self.model = trained.build(config.model, device or choose_device(), memory_format)
+        self.model = trained.build(config.model, device, memory_format)
         self.classes = trained.classes or self.task.known_classes(self.model)
         self.score = score
         self.source = trained.source

@@ -70,6 +70,9 @@ class Task:
         cls = model if isinstance(model, type) else type(model)
         return bool(self.base) and any(base.__name__ == self.base for base in cls.__mro__)
 
+    def require_operators(self, device: torch.device) -> None:
+        """Raises a UserError if a library that the task's models need has no operators for a device."""
+
     # The config.
 
     def make_safe(self, config: Config) -> None:

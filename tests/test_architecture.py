@@ -14,7 +14,7 @@ from tests.conftest import ROOT
 LAYERS = (
     ('errors', 'imports', 'font', 'registry', '__init__'),
     ('text', 'files', 'workers', 'screen', 'figures'),
-    ('checkpoints', 'compat', 'config_tree', 'components'),
+    ('checkpoints', 'compat', 'config_tree', 'components', 'operators'),
     ('backbones', 'samples', 'results'),
     ('data', 'report'),
     ('task', 'inference'),

@@ -15,6 +15,7 @@ from torch.utils.benchmark import Timer
 
 from mmext.benchmark.setup import DTYPES, Setup, out_of_memory
 from mmext.compat import installed
+from mmext.operators import built_for_cuda
 
 LIBRARIES = ('mmengine', 'mmcv', 'mmdet', 'mmaction2')
 # Sizes of matrices; images, channels and pixels of convolutions.
@@ -79,12 +80,6 @@ def warnings(machine: dict, setup: Setup) -> list[str]:
 def slow_conv3d(torch_version: str, cudnn: int | None) -> bool:
     """Whether these versions have the defect of pytorch issues 166122 and 166643; cuDNN 9.15.0 is 91500."""
     return bool(re.match(r'2\.9(\D|$)', torch_version)) and cudnn is not None and cudnn < 91500
-
-
-def built_for_cuda() -> bool:
-    """Whether mmcv was compiled with CUDA operators."""
-    from mmcv.ops import get_compiling_cuda_version
-    return get_compiling_cuda_version() != 'not available'
 
 
 def peak_of(setup: Setup, seconds: float = 0.3) -> float:

@@ -53,6 +53,7 @@ def install() -> None:
     repairs.after('mmengine.runner.checkpoint', checkpoints.keep_downloads_from_running_code)
     repairs.after('mmengine.fileio.backends.local_backend', mmengine.write_files_atomically)
     repairs.after('mmengine.runner.runner', checkpoints.keep_resume_from_running_code)
+    repairs.after('mmengine.optim.optimizer.amp_optimizer_wrapper', checkpoints.resume_fp16_from_other_formats)
     repairs.after('mmengine.dist.utils', mmengine.init_processes_without_gpu)
     for name, repair in NUMPY2:
         repairs.after(name, repair)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import importlib
 import pickle
 from collections.abc import Callable
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 from mmext.compat.notes import note
@@ -104,3 +105,30 @@ def keep_resume_from_running_code(module: ModuleType) -> None:
     load_checkpoint.__doc__ = original.__doc__
     runner.load_checkpoint = load_checkpoint
     note(keep_resume_from_running_code, 'resuming runs no code from the checkpoint')
+
+
+def resume_fp16_from_other_formats(module: ModuleType) -> None:
+    """The source state dict is empty, where a training in bf16 is resumed in fp16.
+
+    Its loss scaler was disabled and has saved nothing, which torch's GradScaler refuses to load. No issue is known. The
+    new loss scaler then starts as in a new training.
+    """
+    wrapper = module.AmpOptimWrapper
+    original = wrapper.load_state_dict
+    probe = wrapper.__new__(wrapper)  # its __init__ requires a GPU
+    probe.optimizer = SimpleNamespace(load_state_dict=lambda state: None)
+    probe.loss_scaler = importlib.import_module('torch.amp').GradScaler('cpu')
+    try:
+        probe.load_state_dict(dict(loss_scaler={}))
+        return
+    except RuntimeError:
+        pass
+
+    @functools.wraps(original)
+    def load_state_dict(self, state_dict: dict) -> None:
+        if not state_dict.get('loss_scaler', True):
+            state_dict = {key: value for key, value in state_dict.items() if key != 'loss_scaler'}
+        original(self, state_dict)
+
+    wrapper.load_state_dict = load_state_dict
+    note(resume_fp16_from_other_formats, 'a training in bf16 can be resumed in fp16')

@@ -25,6 +25,7 @@ from mmext.detection.tta import augment_test
 from mmext.detection.val_loss import val_loss
 from mmext.errors import UserError
 from mmext.files import require_target
+from mmext.operators import require_operators
 from mmext.registry import METRICS
 from mmext.results import Result
 from mmext.samples import Anchors, Shown
@@ -51,6 +52,9 @@ class Detection(Task):
     base = 'BaseDetector'
     lays_anchors = True
     inputs = ('images', 'videos')
+
+    def require_operators(self, device: torch.device) -> None:
+        require_operators(device)
 
     def make_safe(self, config: Config) -> None:
         """Replaces mmdet's ``CocoDataset``, which does not check annotations, and its reading of images, in place."""

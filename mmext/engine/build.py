@@ -15,6 +15,7 @@ from mmengine.runner import Runner
 from mmext.engine.optimizer_checks import optim_wrappers, require_numbers, require_usable_groups
 from mmext.engine.summary import BriefRunner
 from mmext.errors import UserError, reason
+from mmext.task import task_of
 
 MISTAKES = (TypeError, ValueError, LookupError, AssertionError, AttributeError, ArithmeticError, RuntimeError,
             FileNotFoundError, ImportError)
@@ -24,10 +25,12 @@ def build_runner(config: Config) -> Runner:
     """Builds mmengine's runner from a config, with model, hooks and visualizer.
 
     Raises:
-        UserError: a component can't be built from its config.
+        UserError: a component can't be built from its config, or mmcv has no operators for the model on this GPU.
     """
     with explained_build_errors(config):
-        return BriefRunner.from_cfg(config)
+        runner = BriefRunner.from_cfg(config)
+    task_of(config).require_operators(next(runner.model.parameters(), torch.empty(0)).device)
+    return runner
 
 
 def build_training(runner: Runner) -> None:

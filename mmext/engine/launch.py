@@ -33,7 +33,7 @@ def prepare_processes(config: Config, launcher: str) -> None:
         UserError: the process was not started by that launcher.
     """
     if launcher == 'slurm':
-        set_slurm_environment(os.environ)
+        set_slurm_environment(os.environ, torch.cuda.device_count())
     absent = [name for name in TORCHRUN if name not in os.environ]
     if launcher == 'pytorch' and absent:
         raise UserError(f'--launcher pytorch: {absent[0]} is not set; start with torchrun --nproc_per_node=N '
@@ -48,7 +48,7 @@ def prepare_processes(config: Config, launcher: str) -> None:
     add_hook(config, dict(type='SyncBuffersHook'))
 
 
-def set_slurm_environment(environ: MutableMapping[str, str]) -> None:
+def set_slurm_environment(environ: MutableMapping[str, str], gpus: int = 0) -> None:
     """Sets the environment variables of torchrun from those of srun; the master is the first node of the job.
 
     mmengine's own implementation needs a GPU, and uses an error message as the node name if scontrol fails. The port is
@@ -56,6 +56,8 @@ def set_slurm_environment(environ: MutableMapping[str, str]) -> None:
 
     Args:
         environ: the environment, changed in place.
+        gpus: how many GPUs this process sees. With one GPU a task (``srun --gpus-per-task=1``), each sees its own as
+            number 0, whatever its number on the node.
 
     Raises:
         UserError: the process was not started by srun, or the first node can't be determined.
@@ -64,6 +66,8 @@ def set_slurm_environment(environ: MutableMapping[str, str]) -> None:
     if absent:
         raise UserError(f'--launcher slurm: {absent[0]} is not set; start with srun --ntasks=N python ...')
     environ.update({name: environ[slurm] for slurm, name in SLURM.items()})
+    if gpus:
+        environ['LOCAL_RANK'] = str(int(environ['LOCAL_RANK']) % gpus)
     if 'MASTER_ADDR' not in environ:
         environ['MASTER_ADDR'] = first_node(environ.get('SLURM_JOB_NODELIST', environ.get('SLURM_NODELIST', '')))
     environ.setdefault('MASTER_PORT', str(20000 + int(environ['SLURM_JOB_ID']) % 10000))

@@ -14,7 +14,7 @@ from mmengine.structures import InstanceData
 from torch import nn
 
 from mmext.engine.config import load_config
-from mmext.engine.hooks.compilation import CompileHook, compile_network, require_compiler
+from mmext.engine.hooks.compilation import CompileHook, compile_network, mode_arguments, require_compiler
 from mmext.errors import UserError
 from tests.conftest import ROOT
 
@@ -82,3 +82,38 @@ def test_a_machine_that_cannot_compile():
 def test_a_model_of_other_parts():
     with pytest.raises(UserError, match='^--compile: Linear has no backbone, neck, rpn_head or bbox_head$'):
         compile_network(nn.Linear(2, 2))
+
+
+class Doubling(nn.Module):
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return 2 * x
+
+
+@pytest.mark.parametrize(('mode', 'calls'), [('default', 3), ('reduce-overhead', 2), ('max-autotune', 2)])
+def test_no_cuda_graph_is_recorded_in_a_validation(mode: str, calls: int):
+    """Without gradients each part would begin a new run of graphs, and free the outputs of the part before."""
+    computed = []
+
+    def backend(graph: torch.fx.GraphModule, inputs: list) -> object:
+        return lambda *arguments: computed.append(1) or graph.forward(*arguments)
+
+    model = nn.Module()
+    model.backbone = Doubling()
+    runner, hook = SimpleNamespace(model=model, logger=mock.Mock()), CompileHook(mode, backend=backend)
+    hook.before_run(runner)
+    model.backbone(torch.ones(1, 2))
+    hook.before_val(runner)
+    with torch.no_grad():
+        model.backbone(torch.ones(1, 2))
+    hook.after_val(runner)
+    model.backbone(torch.ones(1, 2))
+    assert len(computed) == calls
+
+
+def test_cuda_graphs_are_only_for_constant_shapes():
+    options = mode_arguments('reduce-overhead')['options']
+    assert options['triton.cudagraphs'] and options['triton.cudagraph_skip_dynamic_graphs']
+    with torch._inductor.config.patch(options):
+        assert torch._inductor.config.triton.cudagraph_skip_dynamic_graphs
+    assert mode_arguments('default') == dict(mode='default')

@@ -8,19 +8,23 @@ from unittest import mock
 
 import pytest
 import torch
+from mmdet.structures import DetDataSample
 from mmengine.config import Config
 from mmengine.optim import build_optim_wrapper
+from mmengine.registry import MODELS, init_default_scope
+from mmengine.structures import InstanceData
 from torch import nn
 
 import mmext
 from mmext.backbones.memory_format import arrange_weights, fastest_format
 from mmext.classification import Classifier
 from mmext.engine import precision
+from mmext.engine.config import load_config
 from mmext.engine.flags.training import apply_training_flags
 from mmext.engine.hooks import MemoryFormatHook
 from mmext.engine.hooks.precision import keep_float32
 from mmext.errors import UserError
-from tests.conftest import run
+from tests.conftest import ROOT, run
 
 GPU = mock.patch('torch.cuda.is_available', return_value=True)
 LINEAR = dict(optim_wrapper=dict(type='OptimWrapper', optimizer=dict(type='SGD', lr=1.)))
@@ -64,6 +68,19 @@ def test_fp16_scales_the_loss():
     assert wrapper.optimizer.lr == 1
 
 
+@pytest.mark.parametrize('saved', ['bf16', 'fp16'])
+def test_fp16_is_resumed_from_another_format(saved: str):
+    """bf16 saves no loss scale: fp16 then begins with its own. One that is there is kept."""
+    with GPU:
+        config = flagged(amp='bf16')
+    wrapper = stepped(config)[2]
+    wrapper.loss_scaler = torch.amp.GradScaler('cpu', init_scale=8.)
+    state = wrapper.state_dict() | dict(loss_scaler=torch.amp.GradScaler(
+        'cpu', init_scale=2., enabled=saved == 'fp16').state_dict())
+    wrapper.load_state_dict(state)
+    assert wrapper.loss_scaler.get_scale() == (2 if saved == 'fp16' else 8)
+
+
 @pytest.mark.parametrize(('gpu', 'instructions', 'taken'), [
     (True, False, 'AmpOptimWrapper'), (False, True, 'mmext.ProcessorAmpOptimWrapper'), (False, False, 'OptimWrapper')])
 def test_auto_takes_what_is_fast(gpu: bool, instructions: bool, taken: str, capsys: pytest.CaptureFixture):
@@ -92,6 +109,24 @@ def test_regions_and_losses_stay_in_float32():
         assert features.dtype == torch.bfloat16
         assert head.bbox_roi_extractor[0](features).dtype == torch.float32
         assert head.bbox_head[0](features).dtype == torch.float32
+
+
+def test_the_focal_loss_gets_float32():
+    """mmcv's CUDA kernel of the focal loss has no bfloat16: RetinaNet would die at its first step."""
+    init_default_scope('mmdet')
+    model = load_config(ROOT / 'configs/retinanet_iresnet50_fpn_coco.py', backbone='iresnet18').model
+    detector = MODELS.build(model)
+    keep_float32(detector)
+    features = [torch.randn(1, 256, side, side) for side in (8, 4, 2, 1, 1)]
+    truth = InstanceData(bboxes=torch.tensor([[4., 4., 40., 40.]]), labels=torch.tensor([3]))
+    sample = DetDataSample(gt_instances=truth, metainfo=dict(img_shape=(64, 64), pad_shape=(64, 64)))
+    half, taken = [], []
+    detector.bbox_head.retina_cls.register_forward_hook(lambda layer, inputs, output: half.append(output.dtype))
+    focal = detector.bbox_head.loss_cls.forward
+    with mock.patch.object(detector.bbox_head.loss_cls, 'forward', side_effect=lambda score, *rest, **more: (
+            taken.append(score.dtype), focal(score, *rest, **more))[1]), torch.autocast('cpu', torch.bfloat16):
+        detector.bbox_head.loss(features, [sample])
+    assert {*half} == {torch.bfloat16} and {*taken} == {torch.float32}
 
 
 NARROW = """

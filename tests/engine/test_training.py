@@ -217,6 +217,14 @@ def test_slurm_says_what_torchrun_would(tmp_path: Path, monkeypatch: pytest.Monk
         launch.set_slurm_environment(dict(SRUN, SLURM_JOB_NODELIST='b7'))
 
 
+@pytest.mark.parametrize(('gpus', 'device'), [(0, '3'), (1, '0'), (4, '3')])
+def test_a_slurm_task_takes_a_gpu_that_it_sees(gpus: int, device: str):
+    """With one GPU a task, the fourth task of a node sees one device."""
+    environ = dict(SRUN, SLURM_LOCALID='3', MASTER_ADDR='10.0.0.1')
+    launch.set_slurm_environment(environ, gpus)
+    assert environ['LOCAL_RANK'] == device
+
+
 def test_slurm_without_scontrol(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv('PATH', '')
     with pytest.raises(UserError, match='MASTER_ADDR'):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
@@ -12,6 +14,7 @@ from mmext.errors import UserError
 from mmext.registry import HOOKS
 
 PARTS = ('backbone', 'neck', 'rpn_head', 'bbox_head')
+CUDA_GRAPHS = ('reduce-overhead', 'max-autotune')  # the modes that record CUDA graphs
 
 
 def compile_network(model: nn.Module, mode: str = 'default', backend: str = 'inductor') -> list[str]:
@@ -35,8 +38,19 @@ def compile_network(model: nn.Module, mode: str = 'default', backend: str = 'ind
     if not found:
         raise UserError(f'--compile: {type(model).__name__} has no {", ".join(PARTS[:-1])} or {PARTS[-1]}')
     for name in found:
-        getattr(model, name).compile(backend=backend, **dict(mode=mode) if backend == 'inductor' else {})
+        getattr(model, name).compile(backend=backend, **mode_arguments(mode) if backend == 'inductor' else {})
     return found
+
+
+def mode_arguments(mode: str) -> dict[str, Any]:
+    """The arguments of ``torch.compile`` for a mode.
+
+    A CUDA graph has constant shapes. A network whose images vary in size, as those of Faster R-CNN, would record a graph
+    for each size, and keep the memory of all of them; such parts are compiled without CUDA graphs.
+    """
+    if mode not in CUDA_GRAPHS:
+        return dict(mode=mode)
+    return dict(options={**torch._inductor.list_mode_options(mode), 'triton.cudagraph_skip_dynamic_graphs': True})
 
 
 def require_compiler(device: torch.device) -> None:
@@ -51,6 +65,11 @@ def require_compiler(device: torch.device) -> None:
 @HOOKS.register_module()
 class CompileHook(Hook):
     """Trains and validates with a compiled network, see ``compile_network``.
+
+    With CUDA graphs (``reduce-overhead`` and ``max-autotune``) only the training is compiled. The outputs of a graph are
+    valid until another part starts a new run of graphs. With gradients, all parts of a step belong to one run, but
+    without gradients each part starts its own, and frees what the part before has given it (pytorch issues 160281 and
+    152887).
 
     Args:
         mode, backend: the arguments of ``compile_network``.
@@ -69,3 +88,11 @@ class CompileHook(Hook):
             require_compiler(next(model.parameters()).device)
         names = compile_network(model, self.mode, self.backend)
         runner.logger.info(f'These parts will be compiled at their first call, which takes minutes: {", ".join(names)}')
+
+    def before_val(self, runner: Runner) -> None:
+        if self.mode in CUDA_GRAPHS:
+            torch.compiler.set_stance('force_eager')
+
+    def after_val(self, runner: Runner) -> None:
+        if self.mode in CUDA_GRAPHS:
+            torch.compiler.set_stance('default')
