@@ -47,8 +47,9 @@ class Inferencer:
         source: File or URL of the checkpoint.
 
     Raises:
-        UserError: The model or pipeline does not take such items, mmcv has no operators for it on a GPU, or the checkpoint does not fit the model. In a call:
-            a file can't be read, an item is of the wrong kind, or a score is not finite.
+        UserError: The model or pipeline does not take such items, mmcv has no operators for it on a GPU, or the
+            checkpoint does not fit the model. In a call: a file can't be read, an item is of the wrong kind, or a
+            score is not finite.
     """
 
     def __init__(self, config: Config, trained: Trained, device: torch.device | None = None, score: float = 0.3,

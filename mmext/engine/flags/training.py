@@ -100,8 +100,8 @@ def auto_scale_lr(config: Config, value: bool, given: argparse.Namespace) -> Non
 @flag('--compile', nargs='?', const='default', choices=COMPILE_MODES, metavar='MODE', shown='--compile [MODE]',
       help='torch.compile of backbone, neck and dense head: ' + ', '.join(COMPILE_MODES),
       docs="compiles backbone, neck and dense head with `torch.compile`, once before the first step and once before "
-      "the first validation; with `reduce-overhead` and `max-autotune`, validations are not compiled. mmengine's own `compile=True` includes the losses, and recompiles for images with another "
-      'number of objects')
+      "the first validation; with `reduce-overhead` and `max-autotune`, validations are not compiled. mmengine's own "
+      "`compile=True` includes the losses, and recompiles for images with another number of objects")
 def compile_mode(config: Config, mode: str, given: argparse.Namespace) -> None:
     """Adds ``mmext.CompileHook``."""
     add_hook(config, dict(type='mmext.CompileHook', mode=mode))

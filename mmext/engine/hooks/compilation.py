@@ -45,8 +45,8 @@ def compile_network(model: nn.Module, mode: str = 'default', backend: str = 'ind
 def mode_arguments(mode: str) -> dict[str, Any]:
     """The arguments of ``torch.compile`` for a mode.
 
-    A CUDA graph has constant shapes. A network whose images vary in size, as those of Faster R-CNN, would record a graph
-    for each size, and keep the memory of all of them; such parts are compiled without CUDA graphs.
+    A CUDA graph has constant shapes. A network whose images vary in size, as those of Faster R-CNN, would record a
+    graph for each size, and keep the memory of all of them; such parts are compiled without CUDA graphs.
     """
     if mode not in CUDA_GRAPHS:
         return dict(mode=mode)
@@ -66,8 +66,8 @@ def require_compiler(device: torch.device) -> None:
 class CompileHook(Hook):
     """Trains and validates with a compiled network, see ``compile_network``.
 
-    With CUDA graphs (``reduce-overhead`` and ``max-autotune``) only the training is compiled. The outputs of a graph are
-    valid until another part starts a new run of graphs. With gradients, all parts of a step belong to one run, but
+    With CUDA graphs (``reduce-overhead`` and ``max-autotune``) only the training is compiled. The outputs of a graph
+    are valid until another part starts a new run of graphs. With gradients, all parts of a step belong to one run, but
     without gradients each part starts its own, and frees what the part before has given it (pytorch issues 160281 and
     152887).
 
