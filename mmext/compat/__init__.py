@@ -11,7 +11,7 @@ import importlib.util
 import sys
 from collections.abc import Callable
 
-from mmext.compat import checkpoints, mmaction, mmdet, mmengine, numpy2, stdlib
+from mmext.compat import checkpoints, mmaction, mmcv, mmdet, mmengine, numpy2, stdlib
 from mmext.compat.notes import applied
 from mmext.imports import AbsentModules, ImportHooks
 
@@ -46,6 +46,7 @@ def install() -> None:
     repairs.after('mmengine.utils.dl_utils.collect_env', stdlib.collect_environment_without_distutils)
     for name in ('mmengine.utils.dl_utils.misc', 'mmcv.utils.ext_loader'):
         repairs.after(name, stdlib.restore_find_loader)
+    repairs.after('mmcv.ops.roi_align', mmcv.pool_features_of_any_memory_format)
     repairs.after('mmdet.models.dense_heads.ssd_head', mmdet.add_loss_cls_to_ssd_head)
     repairs.after('mmdet.datasets.api_wrappers.coco_api', mmdet.order_category_ids_by_class)
     repairs.after('torch', checkpoints.allow_history_buffer_in_checkpoints)
