@@ -9,6 +9,7 @@ from mmcv.ops.roi_align import RoIAlignFunction
 
 from mmext import compat
 
+
 def test_without_the_repair_the_defect_is_there():
     class Original(RoIAlignFunction):
         forward = staticmethod(RoIAlignFunction.forward.__wrapped__)

@@ -43,10 +43,6 @@ class Place:
     data_root: Path | None = None
     end: float = float('inf')
 
-    def chosen(self, full: object, quick: object) -> object:
-        """A value, or the one of a quick check."""
-        return quick if self.quick else full
-
 
 @dataclass(frozen=True)
 class Case:

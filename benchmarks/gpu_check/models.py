@@ -37,7 +37,8 @@ MODELS: dict[str, tuple[str, dict]] = {
 QUICK = dict(size=(96, 96), frames=4)
 # The loss may differ by this much of itself, and the gradient's cosine with the processor's must be so high.
 LOSS = {'fp32': 1e-3, 'bf16': 0.05, 'fp16': 0.02}
-COSINE = {'fp32': 0.999, 'bf16': 0.7, 'fp16': 0.9}
+COSINE = {'fp32': 0.999, 'bf16': 0.5, 'fp16': 0.9}  # bf16 on a processor: 0.78 to 0.97
+SCORES = {'fp32': 0.05, 'bf16': 0.1, 'fp16': 0.1}
 SCALE = 1024  # of the loss in fp16, so that small gradients stay above zero
 
 
@@ -111,7 +112,7 @@ def check(name: str, variant: str, place: Place) -> Figures:
     told = f'{name}, {variant}: {figures}'
     require(loss <= LOSS[dtype], f'the loss is {found["loss"]:.5g}, the processor has {expected["loss"]:.5g}; {told}')
     require(cosine >= COSINE[dtype], f'the gradient is another one than the processor\'s; {told}')
-    require(count > 0 and scores <= 0.05, f'the scores of the predictions are not those of the processor; {told}')
+    require(count > 0 and scores <= SCORES[dtype], f'the scores of the predictions are not those of the processor; {told}')
     return figures
 
 

@@ -19,8 +19,9 @@ def pool_features_of_any_memory_format(module: ModuleType) -> None:
     detectors are wrong. With the repair, both are arranged before.
     """
     function = module.RoIAlignFunction
-    features = torch.arange(8.).view(1, 2, 2, 2)
-    regions = torch.tensor([[0., 0., 0., 2., 2.]])
+    # The module may be imported while another device is torch's default.
+    features = torch.arange(8., device='cpu').view(1, 2, 2, 2)
+    regions = torch.tensor([[0., 0., 0., 2., 2.]], device='cpu')
     first, last = (function.apply(features.contiguous(memory_format=layout), regions, 2, 1.0, 1, 'avg', True)
                    for layout in (torch.contiguous_format, torch.channels_last))
     if torch.equal(first, last):
