@@ -1,4 +1,5 @@
 # make demo, make demo-video, make test, make docs, make soak, make audit. All set the environment up first if it is not there.
+# make gpu-check: whether mmext computes on a GPU what it computes on a processor, and how fast.
 # make matrix: other versions of Python and torch, each in an environment of its own.
 PYTHON ?= python3
 PY = .venv/bin/python
@@ -17,8 +18,11 @@ FRAMES_RUN = $(VIDEO_RUN)_frames
 CLIPS = $(if $(MMEXT_DATA),$(wildcard $(MMEXT_DATA)/video))
 # The soak: MINUTES at most (else until all is done), some PARTS of it (kills inputs flat ranks disk), FRESH=1 anew.
 SOAK = $(if $(MINUTES),--budget $(MINUTES)) $(if $(PARTS),--only $(PARTS)) $(if $(FRESH),--fresh)
+# The GPU check: MINUTES at most (25), some PARTS of it (correctness speed results), FRESH=1 anew, DATA for the results.
+GPU_CHECK = $(if $(MINUTES),--budget $(MINUTES)) $(if $(PARTS),--only $(PARTS)) $(if $(FRESH),--fresh) \
+	$(if $(DATA),--data-root $(DATA))
 
-.PHONY: setup demo demo-video test lint docs soak audit matrix
+.PHONY: setup demo demo-video test lint docs soak audit matrix gpu-check
 
 setup:
 	@$(PYTHON) tools/setup_env.py
@@ -74,6 +78,9 @@ docs:
 
 soak: setup
 	@PYTHONPATH=$(CURDIR) $(PY) -m tests.soak.run $(SOAK)
+
+gpu-check: setup
+	@$(PY) tools/gpu_check.py $(GPU_CHECK)
 
 # ROWS='3.12 3.11:2.6.0': some rows; SUITE=ends: the whole suite on the lowest and the highest Python.
 matrix:

@@ -33,6 +33,14 @@ def run(*command: str, env: dict | None = None, timeout: int = 600) -> subproces
                           timeout=timeout)
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Skips the tests that need a GPU where torch finds none."""
+    if not torch.cuda.is_available():
+        for item in items:
+            if item.get_closest_marker('cuda'):
+                item.add_marker(pytest.mark.skip(reason='torch finds no GPU'))
+
+
 @pytest.fixture(autouse=True, scope='session')
 def one_thread() -> None:
     """The tests' inputs are so small that more threads only wait for each other."""

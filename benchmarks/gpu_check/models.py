@@ -112,7 +112,7 @@ def check(name: str, variant: str, place: Place) -> Figures:
     told = f'{name}, {variant}: {figures}'
     require(loss <= LOSS[dtype], f'the loss is {found["loss"]:.5g}, the processor has {expected["loss"]:.5g}; {told}')
     require(cosine >= COSINE[dtype], f'the gradient is another one than the processor\'s; {told}')
-    require(count > 0 and scores <= SCORES[dtype], f'the scores of the predictions are not those of the processor; {told}')
+    require(count > 0 and scores <= SCORES[dtype], f'the predictions are not those of the processor; {told}')
     return figures
 
 

@@ -36,6 +36,7 @@ from mmext.files import require_writable
 PARTS = ('correctness', 'speed', 'results')
 BUDGET = 25
 LEFT = 3  # the exit code
+START = 'spawn'  # of a process; a fork could not use a GPU that this process has looked for
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -135,7 +136,7 @@ class Process:
 
     def run(self) -> None:
         """Starts the process, keeps what it sends, and ends it with all that it has started."""
-        context = multiprocessing.get_context('spawn')  # a fork could not use a GPU
+        context = multiprocessing.get_context(START)
         receiver, sender = context.Pipe(duplex=False)
         process = context.Process(target=work, args=(
             self.place, list(self.cases), str(self.place.folder / 'gpu_check.log'), sender))

@@ -170,7 +170,7 @@ def training_case(title: str, run: Callable[[Place], Figures], seconds: float) -
 
 
 CASES = [
-    *(training_case(f'training, validation and resume of every task, {precision}', partial(every_task, precision), 90)
+    *(training_case(f'training, validation and resume of every task, {precision}', partial(every_task, precision), 60)
       for precision in ('fp32', 'fp16', 'bf16')),
     training_case("fp16's loss scale with accumulation, clipping and EMA", settling, 25),
     training_case('DDP and synchronised batch norm, SSD300', partial(ranks, 'SSD300'), 25),
@@ -178,7 +178,7 @@ CASES = [
       for mode in ('default', 'reduce-overhead')),
     *(training_case(f'two trainings with --deterministic, {name}', partial(deterministic, name), 25) for name in QUICK),
     training_case('compiled, reduce-overhead: Faster R-CNN and a validation',
-                  partial(compiled, 'Faster R-CNN with FPN', 'reduce-overhead'), 90),
+                  partial(compiled, 'Faster R-CNN with FPN', 'reduce-overhead'), 60),
     training_case('compiled, checkpointed, DDP: SSD300', partial(compiled, 'SSD300', 'default', processes=1), 60),
-    training_case('compiled, max-autotune: SSD300 and a validation', partial(compiled, 'SSD300', 'max-autotune'), 240),
+    training_case('compiled, max-autotune: SSD300 and a validation', partial(compiled, 'SSD300', 'max-autotune'), 180),
 ]

@@ -26,6 +26,7 @@ from mmext.data.once import forget
 from mmext.engine.batch import log_batch_size, scale_for_accumulation
 from mmext.engine.build import build_runner, build_testing, build_training, explained_build_errors
 from mmext.engine.data_checks import require_test_data, require_training_data
+from mmext.engine.gpu import prepare_gpu
 from mmext.engine.hooks.history import HistoryHook
 from mmext.engine.hooks.unreadable import TEST_LOG, TRAIN_LOG, log_unreadable, set_on_error
 from mmext.engine.kept_config import keep_config
@@ -48,7 +49,7 @@ from mmext.files import disk_full_told, is_disk_full, require_writable
 
 
 def set_up(config: Config, work_dir: str | None, default_name: str, launcher: str = 'none') -> None:
-    """Sets up the work dir and the launcher, for training or testing.
+    """Sets up the work dir, the launcher and the GPU, for training or testing.
 
     Args:
         config: changed in place.
@@ -61,6 +62,7 @@ def set_up(config: Config, work_dir: str | None, default_name: str, launcher: st
     """
     config.work_dir = work_dir or config.get('work_dir') or os.path.join('work_dirs', default_name)
     prepare_processes(config, launcher)
+    prepare_gpu(config)
     require_writable(config.work_dir)
 
 
