@@ -16,7 +16,7 @@ from mmext.analysis.subjects import Spec, Subject, from_spec
 from mmext.benchmark import memory
 from mmext.benchmark.compare import Comparison, add_shares
 from mmext.benchmark.data import loaders_of
-from mmext.benchmark.machine import matrix_peak
+from mmext.benchmark.machine import peak_of
 from mmext.benchmark.plan import NUMBER_FORMATS, Plan
 from mmext.benchmark.setup import Setup
 from mmext.benchmark.steps import PARTS, TrainingStep
@@ -116,7 +116,7 @@ def waits(subject: Subject, setup: Setup, batch: int) -> str:
 
 
 def share_of_peak(place: Place) -> Figures:
-    """Inference of iResNet-50 in each number format: no share of the fastest matrix product may exceed 1."""
+    """Inference of iResNet-50 in each number format: no share of the machine's peak may exceed 1."""
     formats = NUMBER_FORMATS if place.device == 'cuda' else ('fp32', )
     figures: dict[str, object] = {}
     for dtype in formats:
@@ -126,7 +126,7 @@ def share_of_peak(place: Place) -> Figures:
         plan = Plan(('throughput', ), (batch, ), repeats=1 if place.quick else 10, warmup=1 if place.quick else 5)
         subject = from_spec(specs_of(place, CLASSIFIERS[1:2])[0])
         records = Comparison([subject], setup, plan, quiet=True).measure()
-        add_shares(records, matrix_peak(setup, 0.05 if place.quick else 0.5))
+        add_shares(records, peak_of(setup, 0.05 if place.quick else 0.3))
         found = records[0]['throughput'][0]
         require('error' not in found, f'{dtype}: {found.get("error")}')
         figures[dtype] = f'{found["samples_per_s"]:.4g} images/s, {found["share_of_peak"]:.0%} of the peak'

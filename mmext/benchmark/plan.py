@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from mmext.benchmark.setup import Setup
 
 MEASUREMENTS = ('latency', 'throughput', 'memory', 'train', 'data')
-NUMBER_FORMATS = ('fp32', 'tf32', 'bf16', 'fp16')
+NUMBER_FORMATS = ('fp32', 'default', 'tf32', 'bf16', 'fp16')  # default: torch's own, in which mmext trains
 MEMORY_FORMATS = ('contiguous', 'channels_last')
 LATENCY_CALLS = 5  # in a row, of one subject in one repeat
 

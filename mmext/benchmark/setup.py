@@ -16,7 +16,7 @@ from mmext.errors import UserError
 
 Model = TypeVar('Model', bound=nn.Module)
 DTYPES: dict[str, torch.dtype] = dict(zip(
-    NUMBER_FORMATS, (torch.float32, torch.float32, torch.bfloat16, torch.float16), strict=True))
+    NUMBER_FORMATS, (torch.float32, torch.float32, torch.float32, torch.bfloat16, torch.float16), strict=True))
 
 
 @dataclass(frozen=True)
@@ -25,8 +25,9 @@ class Setup:
 
     Attributes:
         device: 'cpu' or 'cuda'.
-        dtype: one of ``plan.NUMBER_FORMATS``. With bf16 and fp16, weights have that format in inference; in training
-            they are fp32 and autocast is used, as by mmengine's AmpOptimWrapper.
+        dtype: one of ``plan.NUMBER_FORMATS``. 'default' is what training without ``--amp`` takes: fp32, in which a GPU
+            computes convolutions in TF32, and matrix products not. With bf16 and fp16, weights have that format in
+            inference; in training they are fp32 and autocast is used, as by mmengine's AmpOptimWrapper.
         memory_format: one of ``plan.MEMORY_FORMATS``; channels_last means channels_last_3d for clips.
         compile: a mode of ``torch.compile``, or None for eager execution. For inference the whole model is compiled,
             for training only its network, as by ``mmext train --compile``.
@@ -64,7 +65,8 @@ class Setup:
         """Changes torch's global settings accordingly."""
         if self.threads:
             torch.set_num_threads(self.threads)
-        torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = self.dtype == 'tf32'
+        torch.backends.cuda.matmul.allow_tf32 = self.dtype == 'tf32'
+        torch.backends.cudnn.allow_tf32 = self.dtype in ('tf32', 'default')
         torch.backends.cudnn.benchmark = self.cudnn_benchmark
 
     def autocast(self) -> AbstractContextManager:

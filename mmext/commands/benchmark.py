@@ -41,7 +41,8 @@ def build_parser(prog: str | None = None) -> argparse.ArgumentParser:
         help='sets other keys of the configs; load_from loads weights, which are random otherwise')
     add('--device', choices=['cpu', 'cuda'], default='cpu')
     add('--dtype', choices=NUMBER_FORMATS, default='fp32',
-        help='bf16 and fp16 convert the whole model for inference, and use autocast for training')
+        help='bf16 and fp16 convert the whole model for inference, and use autocast for training; default is what '
+        'training without --amp takes: fp32, with convolutions in TF32 on a GPU')
     add('--memory-format', choices=MEMORY_FORMATS, default='contiguous',
         help='memory format of the weights; channels_last_3d is for clips')
     add('--compile', nargs='?', const='default', choices=COMPILE_MODES, metavar='MODE',

@@ -31,8 +31,8 @@ class SSDHead(MMDetSSDHead):
     those of mmext's configs, mmdet's own code does that.
     """
 
-    def loss_by_feat(self, cls_scores: Sequence[Tensor], bbox_preds: Sequence[Tensor], batch_gt_instances: Sequence,
-                     batch_img_metas: Sequence[dict], batch_gt_instances_ignore: Sequence | None = None) -> dict:
+    def loss_by_feat(self, cls_scores: list[Tensor], bbox_preds: list[Tensor], batch_gt_instances: list,
+                     batch_img_metas: list[dict], batch_gt_instances_ignore: list | None = None) -> dict:
         """The losses of boxes and classes, each in a list, as mmdet's method returns them.
 
         Args:

@@ -210,6 +210,20 @@ def test_a_setup_that_can_not_be(setup: dict, said: str):
         Setup(**setup).check()
 
 
+@pytest.mark.parametrize(('dtype', 'tf32'), [
+    ('fp32', (False, False)), ('default', (False, True)), ('tf32', (True, True)), ('bf16', (False, False))])
+def test_where_a_gpu_may_take_tf32(dtype: str, tf32: tuple[bool, bool]):
+    """In matrix products and in convolutions; torch's default is the second alone, in which mmext trains."""
+    places = (torch.backends.cuda.matmul, torch.backends.cudnn)
+    before = [place.allow_tf32 for place in places]
+    try:
+        Setup(device='cuda', dtype=dtype, cudnn_benchmark=torch.backends.cudnn.benchmark).apply()
+        assert tuple(place.allow_tf32 for place in places) == tf32
+    finally:
+        for place, value in zip(places, before):
+            place.allow_tf32 = value
+
+
 @pytest.mark.parametrize(('shape', 'batches', 'layout'), [
     ((2, 3, 4, 5), 1, torch.channels_last), ((2, 3, 4, 5, 6), 1, torch.channels_last_3d),
     ((2, 2, 3, 4, 5, 6), 2, torch.channels_last_3d)])
