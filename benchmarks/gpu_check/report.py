@@ -49,8 +49,7 @@ def told(status: str) -> str:
 
 def found(case: dict) -> str:
     """The error of a case, or its figures."""
-    return case.get('error') or '; '.join(f'{name.replace("_", " ")}: {shown(value)}'
-                                          for name, value in case['figures'].items())
+    return case.get('error') or '; '.join(f'{name}: {shown(value)}' for name, value in case['figures'].items())
 
 
 def shown(value: object) -> str:

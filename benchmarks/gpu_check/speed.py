@@ -48,7 +48,8 @@ def specs_of(place: Place, models: Models, data_root: str | None = None) -> list
     options = {'train_dataloader.num_workers': 0 if place.quick else min(16, len(os.sched_getaffinity(0)))}
     common = dict(data_root=data_root, classes='auto' if made_up else None, options=options if data_root else None)
     if place.quick and not data_root:
-        common.update({} if models == SSD else dict(size=(64, 64)), frames=4 if models == RECOGNIZERS else None)
+        fixed = models[0][0].startswith('ssd')  # the size belongs to its network
+        common.update({} if fixed else dict(size=(64, 64)), frames=4 if models == RECOGNIZERS else None)
     small = 'iresnet18' if place.quick and models != MOTION else None
     return [Spec(str(ROOT / 'configs' / f'{config}.py'), small or name, **common) for config, name in models]
 

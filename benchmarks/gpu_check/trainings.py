@@ -115,10 +115,11 @@ def settling(place: Place) -> Figures:
                        '--clip-grad', '10', '--ema', '--overwrite')
     found = losses(place, 'settling')
     if place.device == 'cpu':
-        return dict(steps=len(found), last_loss=found[-1])
+        return {'steps': len(found), 'last loss': found[-1]}
     scale = read_checkpoint(str(checkpoint))['optimizer']['loss_scaler']
     require(scale['_growth_tracker'] > 0, f'the last update was skipped; the scale is {scale["scale"]:g}')
-    return dict(steps=len(found), last_loss=found[-1], scale=scale['scale'], updates_since=scale['_growth_tracker'])
+    return {'steps': len(found), 'last loss': found[-1], 'scale': scale['scale'],
+            'updates since it fell': scale['_growth_tracker']}
 
 
 def deterministic(name: str, place: Place) -> Figures:
@@ -127,7 +128,7 @@ def deterministic(name: str, place: Place) -> Figures:
         place, name, f'deterministic_{name}_{number}', 1, '--deterministic', '--overwrite')))) for number in range(2))
     other = [key for key in first if not torch.equal(first[key], second[key])]
     require(not other, f'{len(other)} of {len(first)} weights differ, the first is {other[:1]}')
-    return dict(equal_weights=len(first))
+    return {'equal weights': len(first)}
 
 
 def compiled(name: str, mode: str, place: Place, *, processes: int = 0) -> Figures:
@@ -145,7 +146,7 @@ def compiled(name: str, mode: str, place: Place, *, processes: int = 0) -> Figur
     env = dict(TORCH_COMPILE_DISABLE='1') if place.quick else {}
     train(place, name, run, 1, *flags, options=options, env=env, **more)
     found = losses(place, run)
-    return dict(steps=len(found), last_loss=found[-1])
+    return {'steps': len(found), 'last loss': found[-1]}
 
 
 def launcher(processes: int) -> tuple[str, ...]:
