@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import functools
 from types import ModuleType
-
-import torch
-from torch import Tensor
+from typing import TYPE_CHECKING
 
 from mmext.compat.notes import note
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 def pool_features_of_any_memory_format(module: ModuleType) -> None:
@@ -18,6 +19,8 @@ def pool_features_of_any_memory_format(module: ModuleType) -> None:
     issue is known. The features of another place and channel are then pooled, and losses and gradients of two-stage
     detectors are wrong. With the repair, both are arranged before.
     """
+    import torch
+
     function = module.RoIAlignFunction
     # The module may be imported while another device is torch's default.
     features = torch.arange(8., device='cpu').view(1, 2, 2, 2)
