@@ -37,6 +37,8 @@ def exec(code, globals=None, locals=None, /, **options):
 
 builtins.exec = exec
 """
+MEMORY = Path('/proc/meminfo')
+CPU_JOB, CUDA_JOB = 1.0, 2.2  # gigabytes that a compiler takes at most
 USUAL_CUDA_HOME = '/usr/local/cuda'
 CUDA_HEADERS = ('cublas_v2.h', 'cusparse.h', 'cusolverDn.h')  # of libraries, which torch's headers include
 PROBE_SETUP = """
@@ -112,7 +114,6 @@ def build_environment(build_dir: Path, ops: str) -> dict[str, str]:
     import torch
 
     env = dict(os.environ, MMCV_WITH_OPS='1', CFLAGS=' '.join(COMPILE_FLAGS), CXXFLAGS=' '.join(COMPILE_FLAGS))
-    env.setdefault('MAX_JOBS', str(os.cpu_count()))
     env['PATH'] = os.pathsep.join([str(Path(sys.executable).parent), env['PATH']])
     if sys.version_info >= (3, 13):
         start_up = build_dir.resolve() / 'start_up'
@@ -136,8 +137,20 @@ def build_environment(build_dir: Path, ops: str) -> dict[str, str]:
     else:
         env.pop('FORCE_CUDA', None)
         env['CUDA_VISIBLE_DEVICES'] = ''  # mmcv builds CUDA ops where it sees a GPU
+    env.setdefault('MAX_JOBS', str(jobs(CUDA_JOB if cuda else CPU_JOB)))
     print(f'    torch {torch.__version__}, {told}, {env["MAX_JOBS"]} jobs', flush=True)
     return env
+
+
+def jobs(gigabytes: float) -> int:
+    """How many compilers may run at once: one for each core of this process, as far as they fit into free memory.
+
+    Args:
+        gigabytes: the most that a compiler takes.
+    """
+    cores = len(os.sched_getaffinity(0))
+    found = re.search(r'MemAvailable:\s*(\d+) kB', MEMORY.read_text()) if MEMORY.is_file() else None
+    return max(1, min(cores, int(int(found[1]) / 1e6 / gigabytes))) if found else cores
 
 
 def cuda_environment() -> dict[str, str]:

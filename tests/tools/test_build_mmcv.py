@@ -115,6 +115,22 @@ def test_without_a_gpu_in_sight_architectures_are_named(build_mmcv: ModuleType, 
     assert 'FORCE_CUDA' not in build_mmcv.build_environment(tmp_path, 'cpu')
 
 
+@pytest.mark.parametrize('cores, free, expected', [
+    (64, '40000000 kB', {'cpu': '40', 'auto': '18'}), (2, '40000000 kB', {'cpu': '2', 'auto': '2'}),
+    (8, '500000 kB', {'cpu': '1', 'auto': '1'}), (8, None, {'cpu': '8', 'auto': '8'})])
+def test_jobs_fit_into_cores_and_memory(cores: int, free: str | None, expected: dict[str, str], build_mmcv: ModuleType,
+                                        toolkit: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """The cores are those that this process may use; a container often has fewer than the machine."""
+    monkeypatch.setattr('os.sched_getaffinity', lambda process: set(range(cores)))
+    monkeypatch.setattr(build_mmcv, 'MEMORY', tmp_path / 'meminfo')
+    monkeypatch.delenv('MAX_JOBS', raising=False)
+    if free:
+        (tmp_path / 'meminfo').write_text(f'MemTotal: 99000000 kB\nMemFree: 12 kB\nMemAvailable: {free}\n')
+    assert {ops: build_mmcv.build_environment(tmp_path, ops)['MAX_JOBS'] for ops in expected} == expected
+    monkeypatch.setenv('MAX_JOBS', '3')
+    assert build_mmcv.build_environment(tmp_path, 'cpu')['MAX_JOBS'] == '3'
+
+
 def test_headers_that_a_toolkit_lacks_are_those_of_pip(build_mmcv: ModuleType, toolkit: Path, tmp_path: Path,
                                                        monkeypatch: pytest.MonkeyPatch):
     assert build_mmcv.cuda_environment() == dict(CUDA_HOME=str(toolkit),
