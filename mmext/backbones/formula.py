@@ -5,16 +5,22 @@ block j, and X[0] is the output of the stem:
 
     relu(W[i] X[i-1] + X[i-1])                        plain ResNet
     relu(W[i] X[i-1] + X[i-1]) - W[i-1] X[i-2]        the paper's design (eq. 20)
+    relu(T[i] W[i] X[i-1] + (1 - T[i]) X[i-1])        a highway (eq. 1), whose gate T[i] is computed from X[i-1]
+    W[i] W[i-1] X[i-2] + W[i] X[i-1]                  block i's branch also runs on that of block i - 1
 
 The terms inside relu(...) are summed and rectified; the other terms are added to the result. W[i-1] X[i-2] was already
-computed by block i - 1, so it is reused and not computed again.
+computed by block i - 1, so it is reused and not computed again. Parentheses are multiplied out, so that
+(1 + W[i]) X[i-1] is X[i-1] + W[i] X[i-1], and a text may begin with X[i] = ...
 """
 
 from __future__ import annotations
 
-import re
+from collections.abc import Callable
 from dataclasses import dataclass
+from decimal import Decimal
+from typing import NoReturn
 
+from mmext.backbones.expression import Grammar, Node, Reader, Symbol, expand
 from mmext.errors import UserError
 
 FORMULAS = {
@@ -23,32 +29,51 @@ FORMULAS = {
     'eq21': 'relu(W[i] X[i-1]) + X[0]',
     'appendix1': 'relu(W[i] X[i-1]) + X[i-2]',
     'appendix2': 'relu(W[i] X[i-1]) + W[i-1] X[i-2]',
+    'plain': 'relu(W[i] X[i-1])',
+    'highway': 'relu(T[i] W[i] X[i-1] + (1 - T[i]) X[i-1])',
 }
-TERM = re.compile(r'(?P<sign>[+-]?)\s*(?P<factor>\d+(?:\.\d+)?)?\s*\*?\s*'
-                  r'(?:W\[(?P<weight>[^]]*)\]\s*)?X\[(?P<state>[^]]*)\]\s*')
-RECTIFIED = re.compile(r'\s*relu\(([^()]*)\)\s*([+-].*)?')
-
-
-DIGITS = 30  # most digits of a factor, which ends up as a float32
+GRAMMAR = Grammar('formula', ('W', 'X', 'T'), ('i', ), hint=f'; a formula is a sum of terms such as W[i] X[i-1] or X[0], '
+                  f'optionally starting with relu(...), or one of {", ".join(FORMULAS)}')
+GATES = {'': '', 'T': 'T[i] ', 'C': '(1 - T[i]) '}
 
 
 @dataclass(frozen=True)
 class Term:
-    """``factor`` * X[i-back], or ``factor`` * W[i-back+1] X[i-back] if ``weighted``. ``back`` is None for X[0]."""
+    """``factor`` * X[i-back], to which ``weights`` branches W[i-back+1], W[i-back+2] ... are applied, and then a gate.
+
+    ``back`` is None for X[0], which has no weights. ``gate`` is 'T' for the gate T[i], 'C' for 1 - T[i], or ''.
+    """
 
     factor: float
     back: int | None
-    weighted: bool
+    weights: int = 0
+    gate: str = ''
 
     @property
     def is_branch(self) -> bool:
-        """Whether this is W[i] X[i-1], the block's own residual branch."""
-        return self.weighted and self.back == 1
+        """Whether this is W[i] X[i-1], the block's own residual branch, perhaps with a gate."""
+        return self.weights == 1 and self.back == 1
+
+    @property
+    def is_own(self) -> bool:
+        """Whether W[i], the branch of the block itself, is applied last: W[i] X[i-1], W[i] W[i-1] X[i-2] ..."""
+        return self.weights > 0 and self.weights == self.back
 
     @property
     def is_shortcut(self) -> bool:
-        """Whether this is X[i-1], the input of the block."""
-        return not self.weighted and self.back == 1
+        """Whether this is X[i-1], the input of the block, perhaps with a gate."""
+        return not self.weights and self.back == 1
+
+    @property
+    def source(self) -> Term:
+        """The same without factor and gate."""
+        return Term(1, self.back, self.weights)
+
+    def __str__(self) -> str:
+        if self.back is None:
+            return f'{size(self.factor)}{GATES[self.gate]}X[0]'
+        weights = ''.join(f'{at("W", self.back - n)} ' for n in range(self.weights, 0, -1))
+        return f'{size(self.factor)}{GATES[self.gate]}{weights}{at("X", self.back)}'
 
 
 @dataclass(frozen=True)
@@ -58,6 +83,13 @@ class Formula:
     rectified: tuple[Term, ...]
     added: tuple[Term, ...]
 
+    def __str__(self) -> str:
+        """The text that ``parse_formula`` reads as this formula."""
+        text = f'relu({join(self.rectified)})' if self.rectified else ''
+        if not self.added:
+            return text
+        return f'{text} {join(self.added, continued=True)}' if text else join(self.added)
+
     @property
     def terms(self) -> tuple[Term, ...]:
         """All terms."""
@@ -65,18 +97,35 @@ class Formula:
 
     @property
     def past(self) -> tuple[Term, ...]:
-        """The distinct terms that come from earlier blocks, that is, all but the block's own branch."""
-        return tuple(dict.fromkeys(term for term in self.terms if not term.is_branch))
+        """What comes from earlier blocks, without factors and gates: all but what ends in the block's own branch."""
+        return tuple(dict.fromkeys(term.source for term in self.terms if not term.is_own))
+
+    @property
+    def gated(self) -> bool:
+        """Whether there is a gate."""
+        return any(term.gate for term in self.terms)
+
+    @property
+    def longest(self) -> int:
+        """The most weights of a term: each block computes the products of 1 to this many weights."""
+        return max(term.weights for term in self.terms)
 
     @property
     def outputs_kept(self) -> int:
         """How many of the latest outputs X must be kept for the next block."""
-        return max([1, *[term.back or 1 for term in self.terms if not term.weighted]])
+        return max([1, *[term.back or 1 for term in self.terms if not term.weights]])
+
+    @property
+    def products_kept(self) -> tuple[int, ...]:
+        """How many of the latest products of 1, 2 ... weights must be kept for the next block."""
+        return tuple(max([int(weights < self.longest),
+                          *[term.back - weights for term in self.terms if term.back and term.weights == weights]])
+                     for weights in range(1, self.longest + 1))
 
     @property
     def branches_kept(self) -> int:
-        """How many of the latest branches W X must be kept for the next block."""
-        return max([0, *[term.back - 1 for term in self.terms if term.weighted and term.back is not None]])
+        """How many of the latest branches, alone or in products, must be kept for the next block."""
+        return sum(self.products_kept)
 
     @property
     def origin_kept(self) -> bool:
@@ -90,64 +139,115 @@ class Formula:
                 raise UserError(f'formula: X[i-{term.back}] does not exist in a network of {blocks} blocks')
 
 
+def at(letter: str, back: int) -> str:
+    """'W[i]' for 0, 'W[i-2]' for 2."""
+    return f'{letter}[i-{back}]' if back else f'{letter}[i]'
+
+
+def size(factor: float) -> str:
+    """The absolute value of a factor before a product; '' for one."""
+    return '' if abs(factor) == 1 else f'{Decimal(repr(abs(factor))).normalize():f} '
+
+
+def join(terms: tuple[Term, ...], continued: bool = False) -> str:
+    """Terms with the signs between them; if ``continued``, they follow others, so that the first has its sign too."""
+    text = ' '.join(f'{"-" if term.factor < 0 else "+"} {term}' for term in terms)
+    if continued:
+        return text
+    return text[2:] if text.startswith('+') else f'-{text[2:]}'
+
+
 def parse_formula(text: str) -> Formula:
     """Parses a formula, or looks up a name in ``FORMULAS``.
 
     Raises:
-        UserError: The text can't be parsed, or refers to a block that does not exist when block i is computed.
+        UserError: The text can't be parsed, or refers to a block that does not exist when block i is computed. The
+            message has the position and what was expected there.
     """
     if not isinstance(text, str):
         raise UserError(f'formula={text!r}: need a text such as {FORMULAS["eq20"]!r}, or one of {", ".join(FORMULAS)}')
-    text = FORMULAS.get(text, text)
-    match = RECTIFIED.fullmatch(text)
-    rectified, added = match.groups() if match else ('', text)
-    formula = Formula(parse_terms(rectified, text), parse_terms(added or '', text))
-    if not any(term.is_branch for term in formula.terms):
+    text = FORMULAS.get(text.strip(), text)
+    reader = Reader(text, GRAMMAR)
+    read_left_side(reader)
+    rectified, added = read_right_side(reader)
+    formula = Formula(make_terms(rectified, text), make_terms(added, text))
+    if not any(term.is_own for term in formula.terms):
         raise UserError(f"formula {text!r}: the term W[i] X[i-1], the block's own branch, is missing")
     return formula
 
 
-def parse_terms(part: str, text: str) -> tuple[Term, ...]:
-    """Parses ``part``, a sum of terms without relu(...), of the formula ``text``. Raises UserError if it can't."""
-    terms = []
-    part = part.strip()
-    position = 0
-    while position < len(part):
-        match = TERM.match(part, position)
-        if not match or (terms and not match['sign']):
-            raise UserError(f"formula {text!r}: can't read {part[position:]!r}; write terms such as W[i] X[i-1] or "
-                            f'X[0], optionally starting with relu(...), or one of {", ".join(FORMULAS)}')
-        terms.append(make_term(match, text))
-        position = match.end()
-    return tuple(terms)
+def read_left_side(reader: Reader) -> None:
+    """Goes past X[i] = at the beginning; the name of its index is that of the formula."""
+    if reader.sees('X', '[') and [token.text for token in reader.tokens[3:5]] == [']', '=']:
+        name = reader.tokens[2]
+        if name.kind != 'word':
+            reader.fail('a name, as in X[i] = ...', name)
+        reader.names = (name.text, )
+        reader.place = 5
 
 
-def make_term(match: re.Match, text: str) -> Term:
-    """Makes a term from a match of ``TERM``. Raises UserError if it refers to a block that does not exist."""
-    if len(match['factor'] or '') > DIGITS:
-        raise UserError(f'formula {text!r}: the factor {match["factor"]} has more than {DIGITS} digits')
-    factor = float(match['factor'] or 1) * (-1 if match['sign'] == '-' else 1)
-    back = steps_back(match['state'], f'X[{match["state"]}]', text)
+def read_right_side(reader: Reader) -> tuple[Node | None, Node | None]:
+    """The sums inside relu(...) and after it; None for each that is not there."""
+    if not reader.takes('relu'):
+        added = None if reader.next.kind == 'end' else reader.sum()
+        reader.end()
+        return None, added
+    reader.require('(', '( after relu')
+    rectified = None if reader.takes(')') else reader.parenthesis()
+    added = reader.sum() if reader.sees('+') or reader.sees('-') else None
+    reader.end()
+    return rectified, added
+
+
+def make_terms(node: Node | None, text: str) -> tuple[Term, ...]:
+    """The terms of a sum, multiplied out. Raises UserError if one of them makes no sense."""
+    if node is None:
+        return ()
+    words = expand(node, f'formula {text!r}')
+    return tuple(make_term(float(factor), letters, text) for factor, letters in words)
+
+
+def make_term(factor: float, letters: tuple[Symbol, ...], text: str) -> Term:
+    """Makes a term of its factor and letters. Raises UserError if it refers to a block that does not exist."""
+    def fail(problem: str, symbol: Symbol) -> NoReturn:
+        raise UserError(f'formula {text!r}: {problem} (character {symbol.position})')
+
+    if not letters:
+        raise UserError(f'formula {text!r}: the term {factor:g} has no X[...]')
+    *before, state = letters
+    for symbol, following in zip(letters, letters[1:]):
+        if symbol.letter == 'X':
+            fail(f'expected + or - after {symbol}, which ends a term, and not {following}', following)
+    if state.letter != 'X':
+        fail(f'{name_of(state)} needs what it is applied to: expected W[...] or X[...] after it', state)
+    back = steps_back(state, fail)
     if back is not None and back < 1:
-        raise UserError(f'formula {text!r}: X[{match["state"]}] does not exist when block i is computed; the latest is '
-                        'X[i-1]')
-    if match['weight'] is None:
-        return Term(factor, back, False)
-    weight = steps_back(match['weight'], f'W[{match["weight"]}]', text)
-    if weight is None or weight < 0:
-        raise UserError(f'formula {text!r}: there is no block W[{match["weight"]}] when block i is computed')
-    if back != weight + 1:
-        raise UserError(f'formula {text!r}: W[{match["weight"]}] takes the output of the block before '
-                        f'it, not X[{match["state"]}]')
-    return Term(factor, back, True)
+        fail(f'{state} does not exist when block i is computed; the latest is X[i-1]', state)
+    gate = before.pop(0) if before and before[0].letter in 'TC' else None
+    if gate and steps_back(gate, fail) != 0:
+        fail(f'{name_of(gate)} is the gate of another block; expected T[i]', gate)
+    following, least = state, back
+    for symbol in reversed(before):
+        if symbol.letter != 'W':
+            fail(f'{name_of(symbol)} can only stand first in its term', symbol)
+        weight = steps_back(symbol, fail)
+        if weight is None or weight < 0:
+            fail(f'there is no block {symbol} when block i is computed', symbol)
+        if least != weight + 1:
+            fail(f'{symbol} takes the output of the block before it, not {following}', symbol)
+        following, least = symbol, weight
+    return Term(factor, back, len(before), gate.letter if gate else '')
 
 
-def steps_back(index: str, name: str, text: str) -> int | None:
-    """Parses an index: 'i-2' -> 2, 'i' -> 0, 'i+1' -> -1, '0' -> None. Raises UserError for anything else."""
-    if index.strip() == '0':
-        return None
-    match = re.fullmatch(r'\s*i\s*(?:([+-])\s*(\d+))?\s*', index)
-    if not match:
-        raise UserError(f'formula {text!r}: {name} does not exist for every block; write [i-1], [i-2] ..., or X[0] for '
-                        "the stem's output")
-    return int(match[2] or 0) * (-1 if match[1] == '+' else 1)
+def name_of(symbol: Symbol) -> str:
+    """The symbol as it stands in a text."""
+    return f'(1 - T[{symbol.index}])' if symbol.letter == 'C' else str(symbol)
+
+
+def steps_back(symbol: Symbol, fail: Callable[[str, Symbol], NoReturn]) -> int | None:
+    """How many blocks before block i: 2 for X[i-2], -1 for X[i+1]; None for X[0]. Calls ``fail`` for another number."""
+    if symbol.index.base:
+        return -symbol.index.offset
+    if symbol.index.offset:
+        fail(f'{symbol} does not exist for every block; write [i-1], [i-2] ..., or X[0] for the stem\'s output', symbol)
+    return None

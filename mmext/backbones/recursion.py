@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from itertools import chain
 from typing import NamedTuple
 
 import torch
@@ -23,11 +24,38 @@ class Shape(NamedTuple):
 
 
 class History(NamedTuple):
-    """The state that blocks pass on: outputs X and branches W X, latest first, and X[0] if the formula reads it."""
+    """The state that blocks pass on: outputs X, branches W X and products W W X ..., and X[0] if the formula reads it.
+
+    Outputs are in the order latest first. So are branches, and after them the products of two weights, three ...; of
+    each as many as ``Formula.products_kept`` says.
+    """
 
     outputs: tuple[Tensor, ...]
     branches: tuple[Tensor, ...]
     origin: Tensor | None
+
+
+class Gate(nn.Module):
+    """The gate T[i] of a highway (arXiv 1505.00387): the sigmoid of a 1x1 convolution, one value per channel and pixel.
+
+    Its bias stands for the difference from ``BIAS``, so that a new gate is nearly closed, as that paper advises.
+
+    Args:
+        layers: Factory for the layers.
+        in_channels: Number of channels of X[i-1].
+        out_channels: Number of channels of the block's output.
+        stride: Stride of the block.
+    """
+
+    BIAS = -2.0
+
+    def __init__(self, layers: Layers, in_channels: int, out_channels: int, stride: Size) -> None:
+        super().__init__()
+        self.conv = layers.conv(in_channels, out_channels, 1, stride, bias=True)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, in_channels, [T,] H, W) -> values from 0 to 1, of the shape of the block's output."""
+        return torch.sigmoid(self.conv(x) + self.BIAS)
 
 
 class Recursion(Residual):
@@ -35,7 +63,7 @@ class Recursion(Residual):
 
     A term whose shape differs from the block's output has its own projection: a 1x1 convolution with the stride, and a
     norm. It is called ``downsample`` for X[i-1], and ``downsample2``, ``downsample3`` ... for the other terms in the
-    order of the formula.
+    order of the formula. In a product such as W[i] W[i-1] X[i-2], the branch runs once more, on W[i-1] X[i-2].
 
     Args:
         layers: Factory for the layers.
@@ -43,13 +71,18 @@ class Recursion(Residual):
         first: Whether this is the first block of the stage.
         formula: The formula.
         shapes: The shapes of X[0] to X[i]. W[j] X[j-1] has the same shape as X[j].
+        from_zeros: Whether the outputs before X[0] are zeros. A product that reaches them is then zero too.
     """
 
     def __init__(self, layers: Layers, stage: StagePlan, first: bool, formula: Formula,
-                 shapes: Sequence[Shape]) -> None:
+                 shapes: Sequence[Shape], from_zeros: bool = True) -> None:
         self.formula = formula
         self.shapes = tuple(shapes)
+        self.products = min(formula.longest, len(shapes) - 1) if from_zeros else formula.longest
         super().__init__(layers, stage, first, POST)
+        if formula.gated:
+            in_channels = stage.in_channels if first else stage.out_channels
+            self.gate = Gate(layers, in_channels, stage.out_channels, stage.stride if first else 1)
 
     def make_shortcut(self, layers: Layers, stage: StagePlan, in_channels: int, stride: Size, pooled: bool) -> None:
         self.projections: dict[Term, str] = {}
@@ -67,41 +100,38 @@ class Recursion(Residual):
         """The number of the block whose output has the same shape as a term; 0 stands for the stem."""
         if term.back is None:
             return 0
-        return max(0, len(self.shapes) - 1 - term.back + term.weighted)
+        return max(0, len(self.shapes) - 1 - term.back + term.weights)
 
     def forward(self, history: History) -> History:
         """Computes the output and branch of this block, and returns the history with both added."""
-        branch = self.finish_branch(self.branch(history.outputs[0]))
-        out = self.total(self.formula.rectified, history, branch)
+        formula = self.formula
+        kept = split(history.branches, formula.products_kept)
+        own = [self.finish_branch(self.branch(history.outputs[0]))]
+        for weights in range(2, formula.longest + 1):
+            own.append(self.finish_branch(self.branch(kept[weights - 2][0])) if weights <= self.products
+                       else torch.zeros_like(own[0]))
+        values: dict[Term, Tensor] = {Term(1, weights, weights): own[weights - 1]
+                                      for weights in range(1, formula.longest + 1)}
+        for term in formula.past:
+            values[term] = self.past(term, history, kept)
+        gate = self.gate(history.outputs[0]) if formula.gated else None
+        out = total(formula.rectified, values, gate)
         if out is not None:
-            out = self.relu(out, inplace=len(self.formula.rectified) > 1)
-        out = self.total(self.formula.added, history, branch, out)
-        assert out is not None  # a formula has at least the term of its branch
-        return History((out, *history.outputs)[:len(history.outputs)],
-                       (branch, *history.branches)[:len(history.branches)], history.origin)
+            out = self.relu(out, inplace=len(formula.rectified) > 1)
+        out = total(formula.added, values, gate, out)
+        assert out is not None  # a formula has at least one term of its branch
+        branches = [(new, *old)[:len(old)] for new, old in zip(own, kept)]
+        return History((out, *history.outputs)[:len(history.outputs)], tuple(chain(*branches)), history.origin)
 
-    def total(self, terms: Sequence[Term], history: History, branch: Tensor,
-              total: Tensor | None = None) -> Tensor | None:
-        """Sums terms, added to ``total`` if it is given. Out of place, since the history must not be overwritten.
-
-        Returns:
-            The sum; None if there is nothing to sum.
-        """
-        for term in terms:
-            value = branch if term.is_branch else self.past(term, history)
-            if total is None:
-                total = value if term.factor == 1 else term.factor * value
-            else:
-                total = torch.add(total, value, alpha=term.factor)
-        return total
-
-    def past(self, term: Term, history: History) -> Tensor:
+    def past(self, term: Term, history: History, kept: Sequence[Sequence[Tensor]]) -> Tensor:
         """The value of a term that comes from an earlier block, projected to the shape of the block's output."""
         if term.back is None:
             value = history.origin
             assert value is not None  # the history keeps X[0] if the formula reads it
+        elif term.weights:
+            value = kept[term.weights - 1][term.back - term.weights - 1]
         else:
-            value = history.branches[term.back - 2] if term.weighted else history.outputs[term.back - 1]
+            value = history.outputs[term.back - 1]
         downsample = getattr(self, self.projections[term])
         return value if downsample is None else downsample(value)
 
@@ -112,10 +142,43 @@ class Recursion(Residual):
             UserError: The formula rectifies the branch alone, so that it would get no gradient from zero.
         """
         formula = self.formula
-        if all(term.is_branch for term in formula.rectified) and not any(term.is_branch for term in formula.added):
+        if all(term.is_own for term in formula.rectified) and not any(term.is_own for term in formula.added):
             raise UserError('zero_init_residual: the formula has its branch alone in relu(...), so a branch that is '
                             'initialised to zero would not learn')
         super().zero_branch()
+
+
+def split(values: Sequence[Tensor], counts: Sequence[int]) -> list[tuple[Tensor, ...]]:
+    """Cuts a sequence into parts of these lengths."""
+    parts, start = [], 0
+    for count in counts:
+        parts.append(tuple(values[start:start + count]))
+        start += count
+    return parts
+
+
+def total(terms: Sequence[Term], values: Mapping[Term, Tensor], gate: Tensor | None,
+          total: Tensor | None = None) -> Tensor | None:
+    """Sums terms, added to ``total`` if it is given. Out of place, since the history must not be overwritten.
+
+    Args:
+        terms: The terms.
+        values: What each is without its factor and gate, by ``Term.source``.
+        gate: T[i], where a term has a gate.
+        total: What they are added to.
+
+    Returns:
+        The sum; None if there is nothing to sum.
+    """
+    for term in terms:
+        value = values[term.source]
+        if gate is not None and term.gate:
+            value = value * (gate if term.gate == 'T' else 1 - gate)
+        if total is None:
+            total = value if term.factor == 1 else term.factor * value
+        else:
+            total = torch.add(total, value, alpha=term.factor)
+    return total
 
 
 class SqueezeExcitation(nn.Module):

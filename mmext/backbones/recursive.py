@@ -27,7 +27,8 @@ class RecursiveResNet(Backbone):
         depth: 18, 34, 50 or 101.
         formula: How block i combines the outputs of earlier blocks, such as
             'relu(W[i] X[i-1] + X[i-1]) - W[i-1] X[i-2]', or the name of a formula: 'resnet', 'eq20', 'eq21',
-            'appendix1' or 'appendix2' (see ``formula``).
+            'appendix1', 'appendix2', 'plain' or 'highway' (see ``formula``). ``mmext paths`` shows the paths of a
+            formula, and finds the formula of wanted paths.
         initial_state: What the formula reads for the outputs before X[0]: 'zeros', in accordance with
             X[1] = (1 + W[1]) X[0], or 'stem', the output of the stem.
         avg_down: Average in the projections, see ``ResidualBackbone``.
@@ -59,8 +60,8 @@ class RecursiveResNet(Backbone):
     def make_blocks(self, layers: Layers, stage: StagePlan) -> list[nn.Module]:
         self.formula.check_reach(sum(self.arch.blocks))
         block = RECURSIVE_BLOCKS[self.arch.block]
-        return [block(layers, stage, i == 0, self.formula, self.shapes[:stage.blocks_before + i + 2])
-                for i in range(stage.blocks)]
+        return [block(layers, stage, i == 0, self.formula, self.shapes[:stage.blocks_before + i + 2],
+                      self.initial_state == 'zeros') for i in range(stage.blocks)]
 
     @property
     def shapes(self) -> list[Shape]:
