@@ -10,12 +10,14 @@ from torch import Tensor
 
 from tests.backbones.reference import Functions
 
+PRODUCT = 'relu(W[i] X[i-1] + X[i-1]) + W[i] W[i-1] X[i-2] - 0.5 W[i-1] W[i-2] X[i-3]'
+
 
 class RecursiveReference(Functions):
     """A network of a recursion formula as a function.
 
     Args:
-        formula: 'resnet', 'eq20', 'eq21', 'appendix1' or 'appendix2'.
+        formula: 'resnet', 'eq20', 'eq21', 'appendix1', 'appendix2', 'plain', 'highway' or ``PRODUCT``.
         branch: 'basic', 'bottleneck' or 'res2'; with squeeze and excitation where the state has its layers.
         blocks: per stage.
         groups: of the 3x3 convolutions of 'bottleneck' and 'res2'.
@@ -35,12 +37,20 @@ class RecursiveReference(Functions):
         stem = F.relu(self.bn('bn1', self.conv('conv1', x)))
         before = stem if self.from_stem else torch.zeros_like(stem)
         newest, last, taken_away = stem, before, before  # X[i-1], X[i-2], W[i-1] X[i-2]
+        twice = torch.zeros_like(stem)  # W[i-1] W[i-2] X[i-3]
         features = []
         for stage, blocks in enumerate(self.blocks, 1):
             for i in range(blocks):
                 self.prefix = f'layer{stage}.{i}.'
-                f = self.residual(newest, 2 if stage > 1 and i == 0 else 1)
-                out = self.combine(f, newest, last, taken_away, stem)
+                stride = 2 if stage > 1 and i == 0 else 1
+                f = self.residual(newest, stride)
+                if self.formula == PRODUCT:
+                    ff = self.residual(taken_away, stride) if self.from_stem or (stage, i) != (1, 0) else f * 0
+                    out = (F.relu(f + self.shortcut('downsample', newest, f)) + ff
+                           - 0.5 * self.shortcut('downsample2', twice, f))
+                    twice = ff
+                else:
+                    out = self.combine(f, newest, last, taken_away, stem)
                 newest, last, taken_away = out, newest, f
             features.append(newest)
         return features
@@ -50,6 +60,12 @@ class RecursiveReference(Functions):
             return F.relu(f + self.shortcut('downsample', x1, f))
         if self.formula == 'eq20':
             return F.relu(f + self.shortcut('downsample', x1, f)) - self.shortcut('downsample2', f1, f)
+        if self.formula == 'plain':
+            return F.relu(f)
+        if self.formula == 'highway':
+            name = f'{self.prefix}gate.conv'
+            gate = torch.sigmoid(self.conv(name, x1, x1.shape[-1] // f.shape[-1]) - 2)
+            return F.relu(gate * f + (1 - gate) * self.shortcut('downsample', x1, f))
         added = dict(eq21=stem, appendix1=x2, appendix2=f1)[self.formula]
         return F.relu(f) + self.shortcut('downsample2', added, f)
 

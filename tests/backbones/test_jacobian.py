@@ -24,7 +24,8 @@ Words = Counter[tuple[Letter, ...]]  # word -> its factor; the leftmost letter i
 
 SIXTH = 'relu(W[i] X[i-1]) + 0.5 X[i-1] - 2 W[i-2] X[i-3] + X[0]'
 SEVENTH = 'W[i] X[i-1] + 3 W[i-1] X[i-2] - W[i-2] X[i-3] + X[i-3] - 0.5 X[i-2]'
-# Formula -> its terms: factor; whether a branch W is applied; how many blocks back X is, None for X[0]; its shortcut.
+EIGHTH = 'W[i] X[i-1] + 2 W[i] W[i-1] X[i-2] - W[i-1] W[i-2] X[i-3] + 0.5 W[i] W[i-1] W[i-2] X[i-3]'
+# Formula -> its terms: factor; how many branches W are applied; how many blocks back X is, None for X[0]; its shortcut.
 TERMS = {
     'resnet': [(1, True, 1, None), (1, False, 1, 'downsample')],
     'eq20': [(1, True, 1, None), (1, False, 1, 'downsample'), (-1, True, 2, 'downsample2')],
@@ -35,6 +36,7 @@ TERMS = {
             (1, False, None, 'downsample3')],
     SEVENTH: [(1, True, 1, None), (3, True, 2, 'downsample2'), (-1, True, 3, 'downsample3'),
               (1, False, 3, 'downsample4'), (-0.5, False, 2, 'downsample5')],
+    EIGHTH: [(1, 1, 1, None), (2, 2, 2, None), (-1, 2, 3, 'downsample2'), (0.5, 3, 3, None)],
 }
 # Within a stage, from the stem on, across the boundary of the stages (3 and 4 blocks) and over the whole network.
 PAIRS = [(1, 3), (0, 3), (2, 5), (3, 4), (0, 7)]
@@ -108,7 +110,8 @@ def unroll(terms: list[tuple], known: set[Letter], j: int, last: int) -> Words:
             read = 0 if back is None else i - back
             if read < 0:
                 continue  # zeros
-            front = [letter for letter in [(way, i), ('W', read + 1)][:1 + weighted] if letter in known]
+            front = [letter for letter in [(way, i), *(('W', read + n) for n in range(weighted, 0, -1))]
+                     if letter in known]
             for word, count in words[read].items():
                 total[(*front, *word)] += factor * count
         words.append(Counter({word: count for word, count in total.items() if count}))
@@ -138,7 +141,7 @@ BOTTLENECK = ('resnet50_recursive', dict(strides=(1, 1)), (64, 1, 1), [(0, 1), (
 
 @pytest.mark.parametrize(('formula', 'case'), [*((formula, BASIC) for formula in TERMS), ('eq20', BOTTLENECK),
                                                (SIXTH, BOTTLENECK)],
-                         ids=[*list(TERMS)[:5], 'sixth', 'seventh', 'eq20, bottleneck', 'sixth, bottleneck'])
+                         ids=[*list(TERMS)[:5], 'sixth', 'seventh', 'eighth', 'eq20, bottleneck', 'sixth, bottleneck'])
 def test_jacobians_are_the_formula_s_unrolled_sum(formula: str, case: tuple) -> None:
     name, options, size, pairs = case
     net, blocks = network(formula, name, **options)

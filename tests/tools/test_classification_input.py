@@ -139,7 +139,7 @@ def test_half_downloaded_cifar(cifar: Path, place: Path):
     ('recursive_cifar10', ['model.backbone.depth=19'], 'RecursiveResNet has no depth 19; there are 18, 34, 50, 101'),
     ('recursive_cifar10', ['model.backbone.formula=X[i+1]'], r"formula 'X\[i\+1\]': X\[i\+1\] does not exist"),
     ('recursive_cifar10', ['model.backbone.formula=W[i]X[i-1]+X[i-9]'], r'X\[i-9\] does not exist in a network of 8'),
-    ('recursive_cifar10', ['model.backbone.formula=eq22'], "can't read 'eq22'"),
+    ('recursive_cifar10', ['model.backbone.formula=eq22'], "at character 1, but there is 'eq22'"),
 ])
 def test_mistakes(cifar: Path, place: Path, config: str, flags: list[str], says: str):
     options = flags if flags[0].startswith('--') else ['--cfg-options', *flags]

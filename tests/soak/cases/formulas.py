@@ -29,8 +29,9 @@ def terms(draw: st.DrawFn) -> str:
         back = draw(st.integers(1, 4))
         space = [draw(SPACE) for _ in range(5)]
         state = 'X[0]' if draw(st.booleans()) and draw(st.booleans()) else f'X[{space[0]}i{space[1]}-{space[0]}{back}]'
-        weight = 'i' if back == 1 else f'i-{back - 1}'
-        way = f'W[{weight}]{space[2]}' if state != 'X[0]' and draw(st.booleans()) else ''
+        way = '' if state == 'X[0]' else ''.join(f'W[{at(back - n)}]{space[2]}' for n in range(
+            draw(st.integers(0, back)), 0, -1))
+        way = draw(st.sampled_from(['', '', '', 'T[i]', '(1-T[i]) '])) + way
         factor = draw(FACTORS)
         times = draw(st.sampled_from([' ', '*', ' * '])) if factor else ''
         sign = draw(st.sampled_from('+-')) if i else draw(st.sampled_from(['', '+', '-']))
@@ -41,6 +42,11 @@ def terms(draw: st.DrawFn) -> str:
 WELL_FORMED = st.one_of(terms(), terms().map(lambda text: f'relu({text})'), st.tuples(terms(), terms()).map(
     lambda pair: f'relu({pair[0]}) {pair[1] if pair[1].strip()[0] in "+-" else "+" + pair[1]}'))
 draw = st.one_of(WELL_FORMED, st.text('WX[]i-+*0123. ()relu', max_size=24), st.text(max_size=8))
+
+
+def at(back: int) -> str:
+    """'i' for 0, 'i-2' for 2."""
+    return f'i-{back}' if back else 'i'
 
 
 def check(text: str, folder: Path) -> None:
@@ -54,13 +60,15 @@ def check(text: str, folder: Path) -> None:
 
 def meaning(term: Term) -> sympy.Expr:
     state = sympy.Symbol('X_origin' if term.back is None else f'X_{term.back}')
-    return sympy.Rational(str(term.factor)) * state * (sympy.Symbol(f'W_{term.back - 1}') if term.weighted else 1)
+    gate = sympy.Symbol('T_0')
+    weights = sympy.Mul(*[sympy.Symbol(f'W_{term.back - n}') for n in range(1, term.weights + 1)])
+    return sympy.Rational(str(term.factor)) * state * weights * {'': 1, 'T': gate, 'C': 1 - gate}[term.gate]
 
 
 def by_sympy(text: str) -> sympy.Expr:
     """Indices become parts of names; the rest is sympy's to read."""
-    text = re.sub(r'([WX])\[([^]]*)\]', lambda match: f' {match[1]}_{index(match[2])} ', text)
-    names = {name: sympy.Symbol(name) for name in re.findall(r'[WX]_\w+', text)}
+    text = re.sub(r'([WXT])\[([^]]*)\]', lambda match: f' {match[1]}_{index(match[2])} ', text)
+    names = {name: sympy.Symbol(name) for name in re.findall(r'[WXT]_\w+', text)}
     value = parse_expr(text, dict(names, relu=RELU), READ, {name: getattr(sympy, name) for name in (
         'Integer', 'Float', 'Rational', 'Symbol')})
     value = sympy.nsimplify(value, rational=True)
