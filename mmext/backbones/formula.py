@@ -6,7 +6,8 @@ block j, and X[0] is the output of the stem:
     relu(W[i] X[i-1] + X[i-1])                        plain ResNet
     relu(W[i] X[i-1] + X[i-1]) - W[i-1] X[i-2]        the paper's design (eq. 20)
     relu(T[i] W[i] X[i-1] + (1 - T[i]) X[i-1])        a highway (eq. 1), whose gate T[i] is computed from X[i-1]
-    W[i] W[i-1] X[i-2] + W[i] X[i-1]                  block i's branch also runs on that of block i - 1
+    W[i] X[i-1] + W[i] W[i-1] X[i-2]                  block i's branch also runs on that of block i - 1
+    (1 + W[i]) X[i-1] - W[i] X[i-2]                   block i's branch also runs on the output of block i - 2
 
 The terms inside relu(...) are summed and rectified; the other terms are added to the result. W[i-1] X[i-2] was already
 computed by block i - 1, so it is reused and not computed again. Parentheses are multiplied out, so that
@@ -18,6 +19,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from decimal import Decimal
+from functools import cached_property
 from typing import NoReturn
 
 from mmext.backbones.expression import Grammar, Node, Reader, Symbol, expand
@@ -39,25 +41,29 @@ GATES = {'': '', 'T': 'T[i] ', 'C': '(1 - T[i]) '}
 
 @dataclass(frozen=True)
 class Term:
-    """``factor`` * X[i-back], to which ``weights`` branches W[i-back+1], W[i-back+2] ... are applied, and then a gate.
+    """``factor`` * X[i-back], to which branches W are applied, and then a gate.
 
-    ``back`` is None for X[0], which has no weights. ``gate`` is 'T' for the gate T[i], 'C' for 1 - T[i], or ''.
+    Args:
+        factor: The factor.
+        back: How many blocks before block i; None for X[0], which has no weights.
+        weights: The same of each W, in the order of the text, so that the last one is applied first.
+        gate: 'T' for the gate T[i], 'C' for 1 - T[i], or ''.
     """
 
     factor: float
     back: int | None
-    weights: int = 0
+    weights: tuple[int, ...] = ()
     gate: str = ''
 
     @property
-    def is_branch(self) -> bool:
-        """Whether this is W[i] X[i-1], the block's own residual branch, perhaps with a gate."""
-        return self.weights == 1 and self.back == 1
+    def latest(self) -> int | None:
+        """How many blocks before block i the term was computed; None for X[0]."""
+        return self.weights[0] if self.weights else self.back
 
     @property
     def is_own(self) -> bool:
-        """Whether W[i], the branch of the block itself, is applied last: W[i] X[i-1], W[i] W[i-1] X[i-2] ..."""
-        return self.weights > 0 and self.weights == self.back
+        """Whether W[i], the branch of the block itself, is applied last."""
+        return self.latest == 0
 
     @property
     def is_shortcut(self) -> bool:
@@ -69,11 +75,25 @@ class Term:
         """The same without factor and gate."""
         return Term(1, self.back, self.weights)
 
+    @property
+    def inner(self) -> Term:
+        """What the leftmost W is applied to."""
+        return Term(1, self.back, self.weights[1:])
+
+    @property
+    def when_own(self) -> Term:
+        """The product as the block computes it that the leftmost W belongs to: W[i] X[i-1] for W[i-1] X[i-2]."""
+        assert self.back is not None and self.weights  # X[0] has no weights
+        first = self.weights[0]
+        return Term(1, self.back - first, tuple(weight - first for weight in self.weights))
+
     def __str__(self) -> str:
-        if self.back is None:
-            return f'{size(self.factor)}{GATES[self.gate]}X[0]'
-        weights = ''.join(f'{at("W", self.back - n)} ' for n in range(self.weights, 0, -1))
-        return f'{size(self.factor)}{GATES[self.gate]}{weights}{at("X", self.back)}'
+        weights = ''.join(f'{at("W", weight)} ' for weight in self.weights)
+        state = 'X[0]' if self.back is None else at('X', self.back)
+        return f'{size(self.factor)}{GATES[self.gate]}{weights}{state}'
+
+
+BRANCH = Term(1, 1, (0, ))  # W[i] X[i-1]
 
 
 @dataclass(frozen=True)
@@ -106,26 +126,31 @@ class Formula:
         return any(term.gate for term in self.terms)
 
     @property
-    def longest(self) -> int:
-        """The most weights of a term: each block computes the products of 1 to this many weights."""
-        return max(term.weights for term in self.terms)
-
-    @property
     def outputs_kept(self) -> int:
         """How many of the latest outputs X must be kept for the next block."""
-        return max([1, *[term.back or 1 for term in self.terms if not term.weights]])
+        reads = [term.back for term in (*self.terms, *(own.inner for own in self.kept)) if not term.weights]
+        return max([1, *[back or 1 for back in reads]])
 
-    @property
-    def products_kept(self) -> tuple[int, ...]:
-        """How many of the latest products of 1, 2 ... weights must be kept for the next block."""
-        return tuple(max([int(weights < self.longest),
-                          *[term.back - weights for term in self.terms if term.back and term.weights == weights]])
-                     for weights in range(1, self.longest + 1))
+    @cached_property
+    def kept(self) -> dict[Term, int]:
+        """The products that each block computes with its own branch -> how many of the latest the next block needs.
+
+        The first one is the branch itself, W[i] X[i-1].
+        """
+        found = {BRANCH: 0} if any(term.weights for term in self.terms) else {}
+        pending = [term for term in self.terms if term.weights]
+        while pending:
+            term = pending.pop(0)
+            own = term.when_own
+            found[own] = max(found.get(own, 0), term.weights[0])
+            if own.inner.weights:
+                pending.append(own.inner)
+        return found
 
     @property
     def branches_kept(self) -> int:
-        """How many of the latest branches, alone or in products, must be kept for the next block."""
-        return sum(self.products_kept)
+        """How many values of products with branches must be kept for the next block."""
+        return sum(self.kept.values())
 
     @property
     def origin_kept(self) -> bool:
@@ -171,9 +196,14 @@ def parse_formula(text: str) -> Formula:
     read_left_side(reader)
     rectified, added = read_right_side(reader)
     formula = Formula(make_terms(rectified, text), make_terms(added, text))
-    if not any(term.is_own for term in formula.terms):
+    if not any(term.is_own and has_branch(term) for term in formula.terms):
         raise UserError(f"formula {text!r}: the term W[i] X[i-1], the block's own branch, is missing")
     return formula
+
+
+def has_branch(term: Term) -> bool:
+    """Whether W[i] X[i-1] is part of a product, perhaps of another block's."""
+    return bool(term.weights) and (term.when_own == BRANCH or has_branch(term.inner))
 
 
 def read_left_side(reader: Reader) -> None:
@@ -226,17 +256,17 @@ def make_term(factor: float, letters: tuple[Symbol, ...], text: str) -> Term:
     gate = before.pop(0) if before and before[0].letter in 'TC' else None
     if gate and steps_back(gate, fail) != 0:
         fail(f'{name_of(gate)} is the gate of another block; expected T[i]', gate)
-    following, least = state, back
-    for symbol in reversed(before):
+    weights: list[int] = []
+    for symbol, following in zip(reversed(before), reversed(letters)):
         if symbol.letter != 'W':
             fail(f'{name_of(symbol)} can only stand first in its term', symbol)
         weight = steps_back(symbol, fail)
         if weight is None or weight < 0:
             fail(f'there is no block {symbol} when block i is computed', symbol)
-        if least != weight + 1:
-            fail(f'{symbol} takes the output of the block before it, not {following}', symbol)
-        following, least = symbol, weight
-    return Term(factor, back, len(before), gate.letter if gate else '')
+        if back is None or weight >= (weights[0] if weights else back):
+            fail(f'{symbol} takes the output of an earlier block, not {following}', symbol)
+        weights.insert(0, weight)
+    return Term(factor, back, tuple(weights), gate.letter if gate else '')
 
 
 def name_of(symbol: Symbol) -> str:

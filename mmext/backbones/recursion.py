@@ -26,13 +26,15 @@ class Shape(NamedTuple):
 class History(NamedTuple):
     """The state that blocks pass on: outputs X, branches W X and products W W X ..., and X[0] if the formula reads it.
 
-    Outputs are in the order latest first. So are branches, and after them the products of two weights, three ...; of
-    each as many as ``Formula.products_kept`` says.
+    Outputs are in the order latest first. So are the branches, and after them each other product of ``Formula.kept``.
     """
 
     outputs: tuple[Tensor, ...]
     branches: tuple[Tensor, ...]
     origin: Tensor | None
+
+
+Kept = Mapping[Term, Sequence[Tensor]]  # the values of each product, latest first
 
 
 class Gate(nn.Module):
@@ -63,7 +65,8 @@ class Recursion(Residual):
 
     A term whose shape differs from the block's output has its own projection: a 1x1 convolution with the stride, and a
     norm. It is called ``downsample`` for X[i-1], and ``downsample2``, ``downsample3`` ... for the other terms in the
-    order of the formula. In a product such as W[i] W[i-1] X[i-2], the branch runs once more, on W[i-1] X[i-2].
+    order of the formula. For a product such as W[i] W[i-1] X[i-2] or W[i] X[i-2], the branch runs once more, on
+    W[i-1] X[i-2] or X[i-2]; where that has another shape than X[i-1], it has a projection as well, ``align``.
 
     Args:
         layers: Factory for the layers.
@@ -78,7 +81,7 @@ class Recursion(Residual):
                  shapes: Sequence[Shape], from_zeros: bool = True) -> None:
         self.formula = formula
         self.shapes = tuple(shapes)
-        self.products = min(formula.longest, len(shapes) - 1) if from_zeros else formula.longest
+        self.from_zeros = from_zeros
         super().__init__(layers, stage, first, POST)
         if formula.gated:
             in_channels = stage.in_channels if first else stage.out_channels
@@ -91,49 +94,47 @@ class Recursion(Residual):
             others = [name for name in self.projections.values() if name != 'downsample']
             name = 'downsample' if term.is_shortcut else f'downsample{len(others) + 2}'
             source = self.shapes[self.block_read(term)]
-            frames, pixels = (new // old for new, old in zip(output.reduction, source.reduction))
-            self.add_module(name, projection(layers, source.channels, output.channels, (frames, pixels), pooled=False,
-                                             averaged=stage.averaged))
+            self.add_module(name, project(layers, source, output, stage.averaged))
             self.projections[term] = name
+        self.alignments: dict[Term, str] = {}
+        for number, own in enumerate([own for own in self.formula.kept if own.inner.latest != 1], 1):
+            self.alignments[own] = f'align{number}'
+            source = self.shapes[self.block_read(own.inner)]
+            self.add_module(f'align{number}', project(layers, source, self.shapes[-2], stage.averaged))
 
     def block_read(self, term: Term) -> int:
         """The number of the block whose output has the same shape as a term; 0 stands for the stem."""
-        if term.back is None:
-            return 0
-        return max(0, len(self.shapes) - 1 - term.back + term.weights)
+        return 0 if term.latest is None else max(0, len(self.shapes) - 1 - term.latest)
 
     def forward(self, history: History) -> History:
         """Computes the output and branch of this block, and returns the history with both added."""
         formula = self.formula
-        kept = split(history.branches, formula.products_kept)
-        own = [self.finish_branch(self.branch(history.outputs[0]))]
-        for weights in range(2, formula.longest + 1):
-            own.append(self.finish_branch(self.branch(kept[weights - 2][0])) if weights <= self.products
-                       else torch.zeros_like(own[0]))
-        values: dict[Term, Tensor] = {Term(1, weights, weights): own[weights - 1]
-                                      for weights in range(1, formula.longest + 1)}
+        kept = dict(zip(formula.kept, split(history.branches, list(formula.kept.values()))))
+        values = self.products(history, kept)
+        branches = chain(*[(values[own], *old)[:len(old)] for own, old in kept.items()])
         for term in formula.past:
-            values[term] = self.past(term, history, kept)
+            downsample = getattr(self, self.projections[term])
+            value = find(term, history, kept)
+            values[term] = value if downsample is None else downsample(value)
         gate = self.gate(history.outputs[0]) if formula.gated else None
         out = total(formula.rectified, values, gate)
         if out is not None:
             out = self.relu(out, inplace=len(formula.rectified) > 1)
         out = total(formula.added, values, gate, out)
         assert out is not None  # a formula has at least one term of its branch
-        branches = [(new, *old)[:len(old)] for new, old in zip(own, kept)]
-        return History((out, *history.outputs)[:len(history.outputs)], tuple(chain(*branches)), history.origin)
+        return History((out, *history.outputs)[:len(history.outputs)], tuple(branches), history.origin)
 
-    def past(self, term: Term, history: History, kept: Sequence[Sequence[Tensor]]) -> Tensor:
-        """The value of a term that comes from an earlier block, projected to the shape of the block's output."""
-        if term.back is None:
-            value = history.origin
-            assert value is not None  # the history keeps X[0] if the formula reads it
-        elif term.weights:
-            value = kept[term.weights - 1][term.back - term.weights - 1]
-        else:
-            value = history.outputs[term.back - 1]
-        downsample = getattr(self, self.projections[term])
-        return value if downsample is None else downsample(value)
+    def products(self, history: History, kept: Kept) -> dict[Term, Tensor]:
+        """The values of all products of the formula in which the branch of this block is applied last."""
+        values: dict[Term, Tensor] = {}
+        for own in self.formula.kept:
+            if self.from_zeros and values and own.back >= len(self.shapes):
+                values[own] = torch.zeros_like(next(iter(values.values())))  # it reaches back before X[0]
+                continue
+            value = find(own.inner, history, kept)
+            align = getattr(self, self.alignments[own]) if own in self.alignments else None
+            values[own] = self.finish_branch(self.branch(value if align is None else align(value)))
+        return values
 
     def zero_branch(self) -> None:
         """Makes the branch output zero.
@@ -146,6 +147,20 @@ class Recursion(Residual):
             raise UserError('zero_init_residual: the formula has its branch alone in relu(...), so a branch that is '
                             'initialised to zero would not learn')
         super().zero_branch()
+
+
+def project(layers: Layers, source: Shape, target: Shape, averaged: bool) -> nn.Module | None:
+    """The layers from one shape to another; None if they are the same."""
+    frames, pixels = (new // old for new, old in zip(target.reduction, source.reduction))
+    return projection(layers, source.channels, target.channels, (frames, pixels), pooled=False, averaged=averaged)
+
+
+def find(term: Term, history: History, kept: Kept) -> Tensor:
+    """The value of a term that was computed by an earlier block, without factor and gate."""
+    if term.back is None:
+        assert history.origin is not None  # the history keeps X[0] if the formula reads it
+        return history.origin
+    return kept[term.when_own][term.weights[0] - 1] if term.weights else history.outputs[term.back - 1]
 
 
 def split(values: Sequence[Tensor], counts: Sequence[int]) -> list[tuple[Tensor, ...]]:

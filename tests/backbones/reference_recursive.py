@@ -11,13 +11,14 @@ from torch import Tensor
 from tests.backbones.reference import Functions
 
 PRODUCT = 'relu(W[i] X[i-1] + X[i-1]) + W[i] W[i-1] X[i-2] - 0.5 W[i-1] W[i-2] X[i-3]'
+SKIPPED = 'relu(W[i] X[i-1] + X[i-1]) - W[i] X[i-2]'
 
 
 class RecursiveReference(Functions):
     """A network of a recursion formula as a function.
 
     Args:
-        formula: 'resnet', 'eq20', 'eq21', 'appendix1', 'appendix2', 'plain', 'highway' or ``PRODUCT``.
+        formula: 'resnet', 'eq20', 'eq21', 'appendix1', 'appendix2', 'plain', 'highway', ``PRODUCT`` or ``SKIPPED``.
         branch: 'basic', 'bottleneck' or 'res2'; with squeeze and excitation where the state has its layers.
         blocks: per stage.
         groups: of the 3x3 convolutions of 'bottleneck' and 'res2'.
@@ -49,6 +50,10 @@ class RecursiveReference(Functions):
                     out = (F.relu(f + self.shortcut('downsample', newest, f)) + ff
                            - 0.5 * self.shortcut('downsample2', twice, f))
                     twice = ff
+                elif self.formula == SKIPPED:
+                    out = F.relu(f + self.shortcut('downsample', newest, f))
+                    if (stage, i) != (1, 0):
+                        out = out - self.residual(self.shortcut('align1', last, newest), stride)
                 else:
                     out = self.combine(f, newest, last, taken_away, stem)
                 newest, last, taken_away = out, newest, f

@@ -12,16 +12,16 @@ from mmext.backbones import RecursiveResNet, formula
 from mmext.backbones.formula import FORMULAS, Formula, Term, parse_formula
 from tests.backbones.helpers import images, on_meta, uneven, user_error
 
-OWN = Term(1, 1, 1)  # W[i] X[i-1]
+OWN = Term(1, 1, (0, ))  # W[i] X[i-1]
 SHORTCUT = Term(1, 1)  # X[i-1]
 MEANT = {
     'resnet': Formula((OWN, SHORTCUT), ()),
-    'eq20': Formula((OWN, SHORTCUT), (Term(-1, 2, 1), )),
+    'eq20': Formula((OWN, SHORTCUT), (Term(-1, 2, (1, )), )),
     'eq21': Formula((OWN, ), (Term(1, None), )),
     'appendix1': Formula((OWN, ), (Term(1, 2), )),
-    'appendix2': Formula((OWN, ), (Term(1, 2, 1), )),
+    'appendix2': Formula((OWN, ), (Term(1, 2, (1, )), )),
     'plain': Formula((OWN, ), ()),
-    'highway': Formula((Term(1, 1, 1, 'T'), Term(1, 1, 0, 'C')), ()),
+    'highway': Formula((Term(1, 1, (0, ), 'T'), Term(1, 1, (), 'C')), ()),
 }
 
 
@@ -46,23 +46,25 @@ def test_the_named_mean_what_the_paper_says(name: str) -> None:
     ('X[i-1] + W[i] X[i-1]', Formula((), (SHORTCUT, OWN))),
     ('-X[i-1] + W[i] X[i-1]', Formula((), (Term(-1, 1), OWN))),
     ('relu(+W[i] X[i-1])', Formula((OWN, ), ())),
-    ('relu(X[i-1]) + 0.5 W[i] X[i-1]', Formula((SHORTCUT, ), (Term(0.5, 1, 1), ))),
-    ('2*W[i] X[i-1] - 1.25 * X[i-3] + 3X[0]', Formula((), (Term(2, 1, 1), Term(-1.25, 3),
+    ('relu(X[i-1]) + 0.5 W[i] X[i-1]', Formula((SHORTCUT, ), (Term(0.5, 1, (0, )), ))),
+    ('2*W[i] X[i-1] - 1.25 * X[i-3] + 3X[0]', Formula((), (Term(2, 1, (0, )), Term(-1.25, 3),
                                                              Term(3, None)))),
     ('relu(W[i] X[i-1]) + 0.5 X[i-1] - 2 W[i-2] X[i-3] + X[0]',
-     Formula((OWN, ), (Term(0.5, 1), Term(-2, 3, 1), Term(1, None)))),
-    ('X[i] = (1 + W[i]) X[i-1] - W[i-1] X[i-2]', Formula((), (SHORTCUT, OWN, Term(-1, 2, 1)))),
+     Formula((OWN, ), (Term(0.5, 1), Term(-2, 3, (2, )), Term(1, None)))),
+    ('X[i] = (1 + W[i]) X[i-1] - W[i-1] X[i-2]', Formula((), (SHORTCUT, OWN, Term(-1, 2, (1, ))))),
     ('X[q] = relu(W[q] X[q-1]) + X[0]', MEANT['eq21']),
-    ('W[i] W[i-1] X[i-2] + 2 W[i-1]*W[i-2] X[i-3]', Formula((), (Term(1, 2, 2), Term(2, 3, 2)))),
-    ('W[i] (X[i-1] + 0.5 W[i-1] X[i-2])', Formula((), (OWN, Term(0.5, 2, 2)))),
+    ('W[i] W[i-1] X[i-2] + 2 W[i-1]*W[i-2] X[i-3]', Formula((), (Term(1, 2, (0, 1)), Term(2, 3, (1, 2))))),
+    ('(1 + W[i]) X[i-1] - W[i] X[i-2]', Formula((), (SHORTCUT, OWN, Term(-1, 2, (0, ))))),
+    ('W[i] X[i-1] + W[i-1] W[i-3] X[i-6]', Formula((), (OWN, Term(1, 6, (1, 3))))),
+    ('W[i] (X[i-1] + 0.5 W[i-1] X[i-2])', Formula((), (OWN, Term(0.5, 2, (0, 1))))),
     ('relu(T[i] (W[i] X[i-1]) + (1 - T[i]) X[i-1])', MEANT['highway']),
-    ('W[i] X[i-1] - (T[i] - 1) X[i-1]', Formula((), (OWN, Term(-1, 1, 0, 'T'), SHORTCUT))),
+    ('W[i] X[i-1] - (T[i] - 1) X[i-1]', Formula((), (OWN, Term(-1, 1, (), 'T'), SHORTCUT))),
 ])
 def test_spaces_signs_and_factors(text: str, meant: Formula) -> None:
     assert parse_formula(text) == meant
 
 
-@pytest.mark.parametrize('text', [*FORMULAS, '-0.1 X[i-1] + 1.25 W[i] W[i-1] X[i-2] - (1 - T[i]) X[0]',
+@pytest.mark.parametrize('text', [*FORMULAS, '-0.1 X[i-1] + 1.25 W[i] W[i-1] X[i-2] + W[i-1] X[i-4] - (1 - T[i]) X[0]',
                                   'relu(W[i] X[i-1] - 3 X[0]) - 100 W[i-1] X[i-2] + T[i] X[i-1]'])
 def test_a_formula_is_written_as_it_is_read(text: str) -> None:
     parsed = parse_formula(text)
@@ -75,6 +77,7 @@ def test_a_formula_is_written_as_it_is_read(text: str) -> None:
     ('appendix2', 1, 1, False), ('W[i] X[i-1] - 2 W[i-2] X[i-3] + X[0]', 1, 2, True),
     ('W[i] X[i-1] + X[i-4] + W[i-1] X[i-2]', 4, 1, False), ('highway', 1, 0, False),
     ('W[i] W[i-1] W[i-2] X[i-3] + W[i-1] W[i-2] X[i-3] + W[i-2] X[i-3]', 1, 3, False),
+    ('W[i] X[i-1] - W[i] X[i-2]', 2, 0, False), ('W[i] X[i-1] - W[i-1] X[i-3] + W[i] W[i-2] X[i-3]', 2, 3, False),
 ])
 def test_no_more_is_kept_than_is_read(text: str, outputs: int, branches: int, origin: bool) -> None:
     parsed = parse_formula(text)
@@ -95,9 +98,11 @@ WRONG = {
     'a numbered block': ('W[i] X[i-1] + X[3]', 'X[3] does not exist for every block', '[i-1]', 'X[0]'),
     'a numbered branch': ('W[3] X[i-1]', 'W[3] does not exist for every block', '(character 1)'),
     'the stem as a branch': ('W[i] X[i-1] + W[0] X[0]', 'no block W[0]'),
-    'a wrong pair': ('W[i] X[i-1] + W[i-1] X[i-3]', 'W[i-1] takes the output of the block before it, not X[i-3]'),
-    'a wrong pair of weights': ('W[i] W[i-2] X[i-3]', 'W[i] takes the output of the block before it, not W[i-2]'),
-    'a wrong pair with the stem': ('W[i] X[i-1] + W[i-1] X[0]', 'W[i-1] takes', 'before it, not X[0]'),
+    'a later state': ('W[i] X[i-1] + W[i-2] X[i-2]', 'W[i-2] takes the output of an earlier block, not X[i-2]', '15'),
+    'weights in another order': ('W[i-1] W[i] X[i-2]', 'W[i-1] takes the output of an earlier block, not W[i]'),
+    'weights twice': ('W[i] W[i] X[i-1]', 'W[i] takes the output of an earlier block, not W[i] (character 1)'),
+    'weights of the stem': ('W[i] X[i-1] + W[i-1] X[0]', 'W[i-1] takes', 'an earlier block, not X[0]'),
+    'no branch of the block before': ('W[i] X[i-2] + X[i-1]', 'the term W[i] X[i-1]', 'is missing'),
     'weights of nothing': ('X[i-1] + W[i]', 'W[i] needs what it is applied to', '(character 10)'),
     'a number of nothing': ('W[i] X[i-1] + 3', 'the term 3 has no X[...]'),
     'weights behind': ('X[i-1] W[i]', 'expected + or - after X[i-1]', 'not W[i] (character 8)'),

@@ -16,7 +16,7 @@ from mmext.backbones.formula import FORMULAS
 from tests.backbones.helpers import assert_same, copied, images, on_meta, uneven
 from tests.backbones.reference import Functions
 from tests.backbones.reference_cresnet import CrossReference
-from tests.backbones.reference_recursive import PRODUCT, RecursiveReference
+from tests.backbones.reference_recursive import PRODUCT, SKIPPED, RecursiveReference
 from tests.backbones.reference_rir import AllCNNReference, RiRReference
 
 SMALL = dict(cardinality=2, base_width=8)
@@ -65,6 +65,8 @@ CASES: dict[str, Case] = {
        for formula in ('eq20', 'appendix1', 'appendix2')},
     'basic, product': recursive('resnet18_recursive', 'basic', (2, 2), formula=PRODUCT),
     'bottleneck, product': recursive('resnet50_recursive', 'bottleneck', (3, 4), formula=PRODUCT),
+    'basic, skipped': recursive('resnet18_recursive', 'basic', (2, 2), formula=SKIPPED),
+    'bottleneck, skipped': recursive('resnet50_recursive', 'bottleneck', (3, 4), formula=SKIPPED),
     'basic, highway, from the stem': recursive('resnet18_recursive', 'basic', (2, ), formula='highway',
                                                initial_state='stem'),
     'bottleneck, eq20, from the stem': recursive('resnet50_recursive', 'bottleneck', (3, ), initial_state='stem'),

@@ -61,7 +61,7 @@ def check(text: str, folder: Path) -> None:
 def meaning(term: Term) -> sympy.Expr:
     state = sympy.Symbol('X_origin' if term.back is None else f'X_{term.back}')
     gate = sympy.Symbol('T_0')
-    weights = sympy.Mul(*[sympy.Symbol(f'W_{term.back - n}') for n in range(1, term.weights + 1)])
+    weights = sympy.Mul(*[sympy.Symbol(f'W_{weight}') for weight in term.weights])
     return sympy.Rational(str(term.factor)) * state * weights * {'': 1, 'T': gate, 'C': 1 - gate}[term.gate]
 
 
