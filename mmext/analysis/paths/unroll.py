@@ -45,7 +45,7 @@ def derivative(formula: Formula, first: int, last: int) -> sympy.Expr | None:
         for term in formula.terms:
             read = read_block(term, i)
             if read in states:
-                weights = [letter('W', read + n) for n in range(term.weights, 0, -1)]
+                weights = [letter('W', i - weight) for weight in term.weights]
                 gate = [letter(term.gate, i)] if term.gate else []
                 total += sympy.Rational(str(Fraction(str(term.factor)))) * sympy.Mul(*gate, *weights) * states[read]
         states[i] = sympy.expand(total)
@@ -70,10 +70,9 @@ def count_paths(formula: Formula, first: int, last: int, before: int = 0) -> dic
         total: Counter[int] = Counter()
         for term in formula.terms:
             read = read_block(term, i)
-            missing = max(0, first - read)  # of the weights: W[0] X[-1] is X[0] where copies stand before it
-            source = states.get(read, Counter({0: Fraction(before)}))
-            for length, count in source.items():
-                total[length + max(0, term.weights - missing)] += Fraction(str(term.factor)) * count
+            passed = sum(i - weight > first for weight in term.weights)  # W[0] X[-1] is X[0] where copies stand before
+            for length, count in states.get(read, {0: Fraction(before)}).items():
+                total[length + passed] += Fraction(str(term.factor)) * count
         states[i] = Counter({length: count for length, count in total.items() if count})
     return dict(sorted(states[last].items()))
 

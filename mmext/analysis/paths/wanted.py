@@ -80,8 +80,8 @@ class Wanted:
     def weight(self, block: int, name: str) -> sympy.Expr:
         """The weights of a block. Raises UserError if it isn't between the two blocks."""
         if not self.first < block <= self.last:
-            raise self.fail(f'{name} is W[{block}] for j = {self.first} and L = {self.last}, and not one of the blocks '
-                            'from j+1 to L')
+            raise self.fail(f'{name} is {f"block {block}, " if name != f"W[{block}]" else ""}not one of the blocks j+1 to '
+                            f'L for j = {self.first} and L = {self.last}')
         return letter('W', block)
 
     def value(self, node: Node, values: Values, shift: int = 0) -> sympy.Expr:
