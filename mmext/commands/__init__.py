@@ -19,6 +19,7 @@ SUMMARIES = {
     'predict': 'runs a detector, classifier or recognizer on your own images and videos',
     'benchmark': 'compares the speed of configs',
     'complexity': 'counts parameters and FLOPs',
+    'paths': 'shows the paths of formulas and networks, and finds formulas for paths',
     'export': 'writes ONNX files',
     'convert-weights': 'converts checkpoints from and to other libraries',
     'convert-data': 'converts annotations from YOLO, Pascal VOC, LabelMe and CVAT to COCO, and back',

@@ -14,7 +14,7 @@ from math import comb
 
 import sympy
 
-from mmext.analysis.paths.algebra import ONE, letter
+from mmext.analysis.paths.algebra import ONE, Path, letter, paths_of
 from mmext.backbones.formula import FORMULAS, Formula, Term, parse_formula
 from mmext.errors import UserError
 
@@ -110,3 +110,50 @@ def linear(formula: Formula) -> dict[tuple, float]:
 def name_of(formula: Formula) -> str | None:
     """The name in ``FORMULAS`` of a formula with the same terms, wherever relu(...) is; None if there is none."""
     return next((name for name, text in FORMULAS.items() if linear(parse_formula(text)) == linear(formula)), None)
+
+
+@dataclass(frozen=True)
+class Unrolled:
+    """A formula from one block to another.
+
+    Args:
+        formula: The formula.
+        first, last: Numbers of the blocks.
+        paths: The paths, shorter ones first; None where there are more than ``MOST_PATHS``.
+        counts: The sum of the factors of the paths of each length.
+    """
+
+    formula: Formula
+    first: int
+    last: int
+    paths: list[Path] | None
+    counts: dict[int, Fraction]
+
+    @property
+    def closed_form(self) -> ClosedForm | None:
+        """The closed form of the counts, of the formulas that have a name."""
+        name = name_of(self.formula)
+        return CLOSED_FORMS[name] if name else None
+
+    def closed_count(self, length: int) -> int | None:
+        """The number of paths of a length by the closed form; None where there is none."""
+        form = self.closed_form
+        return form.count(self.last - self.first, length, self.first == 0) if form else None
+
+    @property
+    def through_last_blocks(self) -> bool:
+        """Whether every path goes through the last blocks, as many as it is long, and no other."""
+        return self.paths is not None and all(
+            path.blocks == tuple(range(self.last, self.last - path.length, -1)) for path in self.paths)
+
+
+def unroll(formula: Formula, first: int, last: int) -> Unrolled:
+    """All paths of a formula between two blocks.
+
+    Raises:
+        UserError: The numbers of the blocks make no sense.
+    """
+    check_blocks(first, last)
+    total = derivative(formula, first, last)
+    return Unrolled(formula, first, last, None if total is None else paths_of(total),
+                    count_paths(formula, first, last))
