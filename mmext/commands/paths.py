@@ -102,12 +102,12 @@ def of_wanted(args: argparse.Namespace) -> Figure | None:
     found = derive(args.wanted)
     print('\n'.join(found.lines))
     formula = found.formula or found.from_stem
+    if found.formula:
+        print(f'formula={str(formula)!r}')
     if found.from_stem:
         print(f'From X[0] only (j = 0), X[0] itself can be added instead: formula={str(found.from_stem)!r}')
     if formula is None:
         return None
-    if found.formula:
-        print(f'formula={str(formula)!r}')
     option = shlex.quote(f'model.backbone.formula={formula}')
     print(f'To train a network with it: mmext train {CONFIG} --cfg-options {option}')
     return draw_formula(unroll(formula, first, last))

@@ -62,7 +62,9 @@ def paths_of(expression: sympy.Expr) -> list[Path]:
         if term == 0:
             continue
         commuting, letters = term.args_cnc()
-        found.append(Path(sympy.Mul(*commuting), tuple(letter_of(symbol) for symbol in letters)))
+        powers = [symbol.as_base_exp() for symbol in letters]
+        found.append(Path(sympy.Mul(*commuting), tuple(letter_of(base) for base, power in powers
+                                                       for _ in range(int(power)))))
     return sorted(found, key=lambda path: (path.length, [-block for _, block in path.letters]))
 
 

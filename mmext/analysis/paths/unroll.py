@@ -19,7 +19,7 @@ from mmext.backbones.formula import FORMULAS, Formula, Term, parse_formula
 from mmext.errors import UserError
 
 MOST_BLOCKS = 500
-MOST_PATHS = 5000  # that are multiplied out
+MOST_PATHS = 1024  # that are multiplied out; a ResNet of ten blocks has as many
 
 
 def check_blocks(first: int, last: int) -> None:
