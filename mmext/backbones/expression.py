@@ -1,7 +1,7 @@
 """The texts of formulas and of wanted sums of paths as trees: the only parser of both, without torch.
 
-A text is a sum of products. A factor is a number, a letter with an index such as W[i-1], a sum in parentheses, or, where
-the grammar allows them, dots between two factors or terms and sum(k = first .. last: body). The sign of a
+A text is a sum of products. A factor is a number, a letter with an index such as W[i-1], a sum in parentheses, or,
+where the grammar allows them, dots between two factors or terms and sum(k = first .. last: body). The sign of a
 multiplication may be left out. Positions in messages are counted in characters from 1.
 """
 

@@ -34,8 +34,9 @@ FORMULAS = {
     'plain': 'relu(W[i] X[i-1])',
     'highway': 'relu(T[i] W[i] X[i-1] + (1 - T[i]) X[i-1])',
 }
-GRAMMAR = Grammar('formula', ('W', 'X', 'T'), ('i', ), hint=f'; a formula is a sum of terms such as W[i] X[i-1] or X[0], '
-                  f'optionally starting with relu(...), or one of {", ".join(FORMULAS)}')
+GRAMMAR = Grammar('formula', ('W', 'X', 'T'), ('i', ),
+                  hint='; a formula is a sum of terms such as W[i] X[i-1] or X[0], optionally starting with relu(...), '
+                       f'or one of {", ".join(FORMULAS)}')
 GATES = {'': '', 'T': 'T[i] ', 'C': '(1 - T[i]) '}
 
 

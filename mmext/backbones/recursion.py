@@ -128,7 +128,7 @@ class Recursion(Residual):
         """The values of all products of the formula in which the branch of this block is applied last."""
         values: dict[Term, Tensor] = {}
         for own in self.formula.kept:
-            if self.from_zeros and values and own.back >= len(self.shapes):
+            if self.from_zeros and values and (own.back or 0) >= len(self.shapes):
                 values[own] = torch.zeros_like(next(iter(values.values())))  # it reaches back before X[0]
                 continue
             value = find(own.inner, history, kept)

@@ -27,8 +27,8 @@ ONLY_OF_NETWORKS = ('dims', 'input', 'checkpoint', 'batch', 'seed')
 
 def build_parser(prog: str | None = None) -> argparse.ArgumentParser:
     parser = cli.Parser(prog, __doc__)
-    parser.add_argument('--formula', metavar='TEXT', help='a recursion formula, or the name of one: resnet, eq20, eq21, '
-                        'appendix1, appendix2, plain, highway; with --network, that of the network')
+    parser.add_argument('--formula', metavar='TEXT', help='a recursion formula, or the name of one: resnet, eq20, '
+                        'eq21, appendix1, appendix2, plain, highway; with --network, that of the network')
     parser.add_argument('--wanted', metavar='TEXT',
                         help='a sum of paths whose formula is wanted, or the name of one: plain, resnet, eq12')
     parser.add_argument('--network', metavar='NAME', help='a network, as mmext.list_backbones() has it; iresnet3d50 is '
@@ -76,7 +76,8 @@ def check(args: argparse.Namespace) -> None:
         if given:
             raise UserError(f'--{given[0]} is for --network')
     elif any(value is not None for value in (args.blocks, args.first, args.last)):
-        raise UserError('--blocks, --from and --to are for formulas; the paths of a network go from its stem to its end')
+        raise UserError('--blocks, --from and --to are for formulas; the paths of a network go from its stem to its '
+                        'end')
 
 
 def of_formula(args: argparse.Namespace) -> Figure:

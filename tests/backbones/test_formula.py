@@ -122,7 +122,7 @@ WRONG = {
     'two signs': ('W[i] X[i-1] -- X[i-1]', f"{FACTOR}14, but there is '- X[i-1]'"),
     'a sign at the end': ('W[i] X[i-1] +', f'{FACTOR}14, but there is the end'),
     'another function': ('tanh(W[i] X[i-1])', f"{FACTOR}1, but there is 'tanh(W[i] X[i-1])'"),
-    'relu in the middle': ('X[0] + relu(W[i] X[i-1])', f"{FACTOR}8, but there is 'relu(", 'optionally starting with relu'),
+    'relu in the middle': ('X[0] + relu(W[i] X[i-1])', f"{FACTOR}8, but there is 'relu(", 'starting with relu(...)'),
     'two relus': ('relu(W[i] X[i-1]) + relu(X[i-1])', f"{FACTOR}21, but there is 'relu("),
     'nested relus': ('relu(relu(W[i] X[i-1]))', f'{FACTOR}6'),
     'relu left open': ('relu(W[i] X[i-1]', 'expected +, - or ) at character 17, but there is the end'),

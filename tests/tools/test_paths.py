@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import re
+import shlex
 from pathlib import Path
 
 import pytest
 
-from tests.conftest import error_line
+from mmext.analysis.paths.wanted import WANTED
+from mmext.backbones.formula import FORMULAS
+from tests.conftest import ROOT, error_line
 from tests.tools.helpers import here, succeeded
 
 
 def test_a_formula(tmp_path: Path) -> None:
-    printed = succeeded(here('paths.py', '--formula', 'X[i] = (1 + W[i]) X[i-1] - W[i-1] X[i-2]', '--blocks', 3, '--out',
-                             tmp_path / 'paths.png'))
+    formula = 'X[i] = (1 + W[i]) X[i-1] - W[i-1] X[i-2]'
+    printed = succeeded(here('paths.py', '--formula', formula, '--blocks', 3, '--out', tmp_path / 'paths.png'))
     assert 'dX[3]/dX[0] = 1 + W[3] + W[3] W[2] + W[3] W[2] W[1]\n' in printed
     assert (tmp_path / 'paths.png').read_bytes().startswith(b'\x89PNG')
     assert 'dX[9]/dX[7] = W[9] W[8]\n' in succeeded(here('paths.py', '--formula', 'plain', '--from', 7, '--to', 9))
@@ -45,7 +49,7 @@ def test_a_network(arguments: list, paths: list[int], tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(('arguments', 'told'), [
     ([], 'give --formula TEXT, --wanted TEXT or --network NAME'),
-    (['--formula', 'W[i] X[i-1] X'], "formula 'W[i] X[i-1] X': expected [ after X at character 14, but there is the end"),
+    (['--formula', 'W[i] X[i-1] X'], "formula 'W[i] X[i-1] X': expected [ after X at character 14, but there is the"),
     (['--wanted', 'W[L'], "wanted sum 'W[L': expected +, - or ] at character 4"),
     (['--wanted', 'eq12', '--formula', 'eq20'], '--wanted finds a formula itself'),
     (['--formula', 'eq20', '--blocks', '3', '--to', '3'], '--blocks and --to are the same'),
@@ -58,3 +62,23 @@ def test_a_network(arguments: list, paths: list[int], tmp_path: Path) -> None:
 ])
 def test_mistakes(arguments: list[str], told: str) -> None:
     assert told in error_line(here('paths.py', *arguments))
+
+
+GUIDE = (ROOT / 'docs' / 'formulas.md').read_text()
+PRINTED = re.findall(r'^```\n\$ mmext paths ([^\n]*)\n(.*?)```', GUIDE, re.MULTILINE | re.DOTALL)
+
+
+@pytest.mark.parametrize(('arguments', 'printed'), PRINTED, ids=[arguments[:20] for arguments, _ in PRINTED])
+def test_the_guide_has_what_is_printed(arguments: str, printed: str, tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    done = here('paths.py', *shlex.split(arguments))
+    lines = (done.stdout + done.stderr).splitlines()
+    missing = [line for line in printed.splitlines() if line and not any(found.startswith(line.removesuffix('...'))
+                                                                       for found in lines)]
+    assert not missing
+
+
+def test_the_guide_has_every_name() -> None:
+    assert len(PRINTED) == 4
+    for name, text in {**FORMULAS, **WANTED}.items():
+        assert f'`{name}`' in GUIDE and f'`{text}`' in GUIDE

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import lru_cache
+from fractions import Fraction
+from functools import cache
 
 import sympy
 
@@ -12,7 +13,7 @@ Letter = tuple[str, int]  # 'W' (a branch), 'T' (a gate) or 'C' (1 - T); the num
 ONE = sympy.Integer(1)
 
 
-@lru_cache(maxsize=None)
+@cache
 def letter(name: str, block: int) -> sympy.Symbol:
     """The symbol of a block's weights, gate or carry gate."""
     return sympy.Symbol(f'{name}_{block}', commutative=False)
@@ -28,7 +29,7 @@ def letter_of(symbol: sympy.Basic) -> Letter:
 class Path:
     """A product of weights: its factor, and its letters from the left (the last block) to the right."""
 
-    factor: sympy.Rational
+    factor: Fraction
     letters: tuple[Letter, ...]
 
     @property
@@ -63,7 +64,7 @@ def paths_of(expression: sympy.Expr) -> list[Path]:
             continue
         commuting, letters = term.args_cnc()
         powers = [symbol.as_base_exp() for symbol in letters]
-        found.append(Path(sympy.Mul(*commuting), tuple(letter_of(base) for base, power in powers
+        found.append(Path(Fraction(str(sympy.Mul(*commuting))), tuple(letter_of(base) for base, power in powers
                                                        for _ in range(int(power)))))
     return sorted(found, key=lambda path: (path.length, [-block for _, block in path.letters]))
 
@@ -75,7 +76,7 @@ def write_sum(paths: Iterable[Path], end: tuple[str, int] | None = None) -> str:
         product = path.text(end)
         size = abs(path.factor)
         if size != 1:
-            number = f'{float(size):g}' if size.q != 1 else str(size)
+            number = f'{float(size):g}' if size.denominator != 1 else str(size)
             product = number if not path.letters else f'{number} {product}'
         text += f'{" - " if path.factor < 0 else " + "}{product}'
     if not text:

@@ -1,13 +1,14 @@
 """From a wanted sum of paths to the recursion formula that unrolls to it (eqs. 12 to 20), step by step.
 
-The state before X[j] is held fast, so a recursion of order two, X[i] = A[i] X[i-1] + B[i] X[i-2], has no choice: the sum
-from j to j + 1 is A[j+1], and the sum from j to j + 2 is A[j+2] A[j+1] + B[j+2]. These give A and B; if the sums between
-blocks further apart don't follow from them, there is no recursion of order one or two.
+The state before X[j] is held fast, so a recursion of order two, X[i] = A[i] X[i-1] + B[i] X[i-2], has no choice: the
+sum from j to j + 1 is A[j+1], and the sum from j to j + 2 is A[j+2] A[j+1] + B[j+2]. These give A and B; if the sums
+between blocks further apart don't follow from them, there is no recursion of order one or two.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from fractions import Fraction
 
 import sympy
 
@@ -63,8 +64,13 @@ class Sums:
 
 def moved(expression: sympy.Expr, blocks: int) -> sympy.Expr:
     """The same sum, that many blocks later."""
-    return sympy.Add(*[sympy.Mul(path.factor, *[letter(name, block + blocks) for name, block in path.letters])
+    return sympy.Add(*[product(Path(path.factor, tuple((name, block + blocks) for name, block in path.letters)))
                        for path in paths_of(expression)])
+
+
+def product(path: Path) -> sympy.Expr:
+    """A path as a term of a sum."""
+    return sympy.Mul(sympy.Rational(path.factor), *[letter(name, block) for name, block in path.letters])
 
 
 def derive(text: str) -> Derivation:
@@ -93,8 +99,8 @@ def derive(text: str) -> Derivation:
         lines.append('The first two sums leave no other choice, so there is no recursion of order one or two.')
     else:
         found.order = 1 if second == 0 else 2
-        lines.append(f'It holds for L = j+1 ... j+{FURTHEST} and j = {", ".join(map(str, STARTS))}: a recursion of order '
-                     f'{("one", "two")[found.order - 1]}.')
+        lines.append(f'It holds for L = j+1 ... j+{FURTHEST} and j = {", ".join(map(str, STARTS))}: a recursion of '
+                     f'order {("one", "two")[found.order - 1]}.')
         found.formula = buildable(lines, terms_of(first, 1), terms_of(second, 2))
     found.from_stem = stem_recursion(sums)
     return found
@@ -140,10 +146,9 @@ def show_steps(lines: list[str], sums: Sums, first: sympy.Expr, second: sympy.Ex
                  'this is the factor of X[L-1]. Its terms are taken away one by one:')
     left, rest = 'X[L]', sums[n]
     for path in paths_of(moved(sums[1], n - 1)):
-        taken = sympy.Mul(path.factor, *[letter(name, block) for name, block in path.letters])
         sign, size = '-' if path.factor > 0 else '+', write_sum([Path(abs(path.factor), path.letters)], ('L', n))
         left += f' {sign} {"" if size == "1" else size + " "}X[L-1]'
-        rest = sympy.expand(rest - taken * sums[n - 1])
+        rest = sympy.expand(rest - product(path) * sums[n - 1])
         lines.append(f'      {left} = {total(rest)}')
     factor = write_sum(paths_of(moved(second, n - 2)), ('L', n))
     if second == 0:
@@ -181,10 +186,10 @@ def buildable(lines: list[str], first: list[Term], second: list[Term]) -> Formul
 def stem_recursion(sums: Sums) -> Formula | None:
     """X[i] = (a + b W[i]) X[i-1] + c X[0] with the wanted paths from X[0], as eq. 21; None if there is none."""
     a, c = sympy.symbols('a c')
-    slope = sum((path.factor for path in paths_of(sums[1]) if path.letters), sympy.Integer(0))
+    slope = sum((path.factor for path in paths_of(sums[1]) if path.letters), Fraction(0))
     equations = []
     for n in range(1, FURTHEST + 1):
-        equations += by_letters(sympy.expand(sums[n] - (a + slope * letter('W', n)) * sums[n - 1] - c))
+        equations += by_letters(sympy.expand(sums[n] - (a + sympy.Rational(slope) * letter('W', n)) * sums[n - 1] - c))
     solution = sympy.solve(equations, [a, c], dict=True)
     if not solution or slope == 0 or not {a, c} <= set(solution[0]) or solution[0][c] == 0:
         return None

@@ -1,4 +1,4 @@
-"""Pictures of a recursion, of its paths, and of the shares of a network's gradient, as in the recursion paper's figures.
+"""Pictures of a recursion, of its paths, and of the shares of a network's gradient.
 
 Figures 2, 3, 7 and 8 of the paper have the blocks of a recursion in a row, with all that is added to each, and beside
 it the paths that it unrolls to.

@@ -2,8 +2,8 @@
 
 The network is a function of the output of its stem; the gradient that is sent down from its last feature map is split
 by how many steps it has passed: a step is the residual branch of a block, or, in families whose shortcuts lead past
-single layers (C-ResNet, ResNet in ResNet, ALL-CNN-C), a layer. The learned part of a layer of ResNet Init is a step, and
-its identity is none. Projections on shortcuts are no steps.
+single layers (C-ResNet, ResNet in ResNet, ALL-CNN-C), a layer. The learned part of a layer of ResNet Init is a step,
+and its identity is none. Projections on shortcuts are no steps.
 
 The split is exact at the operating point. The gradient travels as one part per length, each in its own copy of the
 batch, and where it passes a step, every part moves on to the next copy. In eval mode the samples of a batch don't
@@ -153,6 +153,12 @@ def tensors_of(state: Any) -> list[Tensor]:
     return [value for value in pytree.tree_leaves(state) if isinstance(value, Tensor)]
 
 
+def with_tensors(state: Any, tensors: list[Tensor]) -> Any:
+    """A state with other tensors, in the order of ``tensors_of``."""
+    others = iter(tensors)
+    return pytree.tree_map_only(Tensor, lambda _: next(others), state)
+
+
 def back(part: Callable, state: Any, gradients: list[Tensor], layers: list[nn.Module], most: int) -> list[Tensor]:
     """Sends the parts of a gradient back through a part of the network.
 
@@ -176,8 +182,7 @@ def back(part: Callable, state: Any, gradients: list[Tensor], layers: list[nn.Mo
         copies = end - start + most
         leaves = [tensor.repeat(copies, *[1] * (tensor.dim() - 1)).requires_grad_() for tensor in given]
         with torch.enable_grad(), marked(layers, copies):
-            copied = iter(leaves)
-            made = tensors_of(part(pytree.tree_map_only(Tensor, lambda _: next(copied).clone(), state)))
+            made = tensors_of(part(with_tensors(state, [leaf.clone() for leaf in leaves])))
         pairs = [(tensor, torch.cat((gradient[start:end], gradient.new_zeros(most, *gradient.shape[1:]))).flatten(0, 1))
                  for tensor, gradient in zip(made, gradients) if tensor.requires_grad]
         found = torch.autograd.grad([tensor for tensor, _ in pairs], leaves, [gradient for _, gradient in pairs],
@@ -264,7 +269,8 @@ def shares(net: Backbone, x: Tensor, seed: int = 0) -> list[Share]:
 def counts_of(net: Backbone) -> dict[int, Fraction] | dict[int, int]:
     """How many paths of each length lead from the stem to the last feature map."""
     if isinstance(net, RecursiveResNet):
-        return count_paths(net.formula, 0, sum(stage.blocks for stage in net.stages),
+        formula: Any = net.formula
+        return count_paths(formula, 0, sum(stage.blocks for stage in net.stages),
                            before=int(net.initial_state == 'stem'))
     counts: Counts = Counter({0: 1})
     for i in range(len(net.stages)):

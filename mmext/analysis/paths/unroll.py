@@ -6,7 +6,7 @@ fast. Gates are factors that paths go through, and are held fast too.
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
@@ -39,7 +39,7 @@ def derivative(formula: Formula, first: int, last: int) -> sympy.Expr | None:
     Returns:
         The sum of paths; None if there are more than ``MOST_PATHS``.
     """
-    states = {first: ONE}
+    states: dict[int, sympy.Expr] = {first: ONE}
     for i in range(first + 1, last + 1):
         total = sympy.Integer(0)
         for term in formula.terms:
@@ -47,7 +47,7 @@ def derivative(formula: Formula, first: int, last: int) -> sympy.Expr | None:
             if read in states:
                 weights = [letter('W', i - weight) for weight in term.weights]
                 gate = [letter(term.gate, i)] if term.gate else []
-                total += sympy.Rational(str(Fraction(str(term.factor)))) * sympy.Mul(*gate, *weights) * states[read]
+                total += sympy.Rational(Fraction(str(term.factor))) * sympy.Mul(*gate, *weights) * states[read]
         states[i] = sympy.expand(total)
         if len(sympy.Add.make_args(states[i])) > MOST_PATHS:
             return None
@@ -65,15 +65,15 @@ def count_paths(formula: Formula, first: int, last: int, before: int = 0) -> dic
     Returns:
         Length -> sum, without the lengths whose sum is zero.
     """
-    states: dict[int, Counter[int]] = {first: Counter({0: Fraction(1)})}
+    states: dict[int, dict[int, Fraction]] = {first: {0: Fraction(1)}}
     for i in range(first + 1, last + 1):
-        total: Counter[int] = Counter()
+        total: dict[int, Fraction] = defaultdict(Fraction)
         for term in formula.terms:
             read = read_block(term, i)
             passed = sum(i - weight > first for weight in term.weights)  # W[0] X[-1] is X[0] where copies stand before
             for length, count in states.get(read, {0: Fraction(before)}).items():
                 total[length + passed] += Fraction(str(term.factor)) * count
-        states[i] = Counter({length: count for length, count in total.items() if count})
+        states[i] = {length: count for length, count in total.items() if count}
     return dict(sorted(states[last].items()))
 
 
@@ -101,7 +101,7 @@ CLOSED_FORMS = {
 
 def linear(formula: Formula) -> dict[tuple, float]:
     """The terms of a formula without relu(...): what is applied to which state -> its factor."""
-    found: Counter[tuple] = Counter()
+    found: dict[tuple, float] = defaultdict(float)
     for term in formula.terms:
         found[term.back, term.weights, term.gate] += term.factor
     return {key: factor for key, factor in found.items() if factor}

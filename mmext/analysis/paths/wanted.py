@@ -28,7 +28,8 @@ WANTED = {
     'eq12': '1 + W[L] + W[L] W[L-1] + ... + W[L] ... W[j+1]',
 }
 GRAMMAR = Grammar('wanted sum', ('W', ), ('L', 'j'), dots=True,
-                  hint=f"; write a sum of products of weights such as {WANTED['eq12']!r}, or one of {', '.join(WANTED)}")
+                  hint=f"; write a sum of products of weights such as {WANTED['eq12']!r}, or one of "
+                       f"{', '.join(WANTED)}")
 Values = Mapping[str, int]  # of L, j and the names of sums
 Terms = tuple[tuple[int, Node], ...]  # with the sign of each
 MOST_STEPS = 20_000
@@ -80,8 +81,9 @@ class Wanted:
     def weight(self, block: int, name: str) -> sympy.Expr:
         """The weights of a block. Raises UserError if it isn't between the two blocks."""
         if not self.first < block <= self.last:
-            raise self.fail(f'{name} is {f"block {block}, " if name != f"W[{block}]" else ""}not one of the blocks j+1 to '
-                            f'L for j = {self.first} and L = {self.last}')
+            number = f'block {block}, ' if name != f'W[{block}]' else ''
+            raise self.fail(f'{name} is {number}not one of the blocks j+1 to L for j = {self.first} and '
+                            f'L = {self.last}')
         return letter('W', block)
 
     def value(self, node: Node, values: Values, shift: int = 0) -> sympy.Expr:
