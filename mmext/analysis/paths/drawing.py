@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 MOST_BLOCKS = 10  # of a recursion that are drawn, the last ones
 MOST_ROWS = 70  # paths; more are drawn as bars of their numbers
+LEAST = 0.0001  # share of the gradient or of the paths of a length that is drawn
 GREY = '0.55'
 BRANCH, SHORTCUT, REUSED, ORIGIN = COLOURS[0], COLOURS[2], COLOURS[1], COLOURS[3]
 
@@ -176,14 +177,14 @@ def draw_shares(rows: Sequence[Share], title: str) -> Figure:
     """The shares of the gradient by length as bars, and the shares of the paths as a line."""
     from matplotlib.figure import Figure
 
-    rows = [row for row in rows if row.paths or row.norm]
-    figure = Figure(figsize=(max(6.0, 2.2 + 0.14 * (rows[-1].length - rows[0].length)), 3.6), layout='constrained')
+    total = sum(abs(row.paths) for row in rows)
+    rows = [row for row in rows if row.norm > LEAST or abs(row.paths) > LEAST * total]
+    figure = Figure(figsize=(min(12.0, max(6.0, 2.2 + 0.14 * (rows[-1].length - rows[0].length))), 3.6), layout='constrained')
     axes = figure.subplots()
     lengths = [row.length for row in rows]
     axes.bar(lengths, [100 * row.norm for row in rows], color=BRANCH, width=0.8, label='gradient that arrives, by norm')
-    axes.plot(lengths, [100 * row.along for row in rows], color=COLOURS[1], marker='o', markersize=3, linewidth=1.2,
+    axes.plot(lengths, [100 * row.along for row in rows], color=COLOURS[1], marker='o' if len(rows) <= 40 else None, markersize=3, linewidth=1.2,
               label='part along the whole gradient')
-    total = sum(abs(row.paths) for row in rows)
     if total:
         axes.plot(lengths, [float(100 * abs(row.paths) / total) for row in rows], color='0.35', linestyle='--',
                   linewidth=1.2, label='paths')

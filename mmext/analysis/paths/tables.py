@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from decimal import Decimal
 from fractions import Fraction
 
 from mmext.analysis.paths.algebra import write_sum
@@ -11,11 +12,16 @@ from mmext.analysis.paths.shares import Share
 from mmext.analysis.paths.unroll import MOST_PATHS, Unrolled, name_of
 
 MOST_LISTED = 128  # paths
+MOST_ROWS = 64  # lengths in a table of shares
+LEAST = 0.0001  # share of a length in a longer table
+LARGEST = 10**16  # number of paths that is printed with all its digits
 
 
 def number(value: Fraction) -> str:
-    """A whole number as it is, another one with six digits."""
-    return str(value.numerator) if value.denominator == 1 else f'{float(value):.6g}'
+    """A whole number as it is, another or a very large one with six digits."""
+    if value.denominator == 1 and abs(value.numerator) < LARGEST:
+        return str(value.numerator)
+    return f'{Decimal(value.numerator) / Decimal(value.denominator):.6g}'
 
 
 def lines_of(unrolled: Unrolled) -> Iterator[str]:
@@ -65,11 +71,14 @@ def count_lines(unrolled: Unrolled) -> Iterator[str]:
 
 
 def share_lines(rows: Sequence[Share]) -> Iterator[str]:
-    """A table of the shares of the gradient by length."""
+    """A table of the shares of the gradient by length; of more than ``MOST_ROWS`` only those above ``LEAST``."""
     yield f'{"length":>6}  {"paths":>16}  {"of the norm":>11}  {"along the gradient":>18}'
-    for row in rows:
-        if row.paths or row.norm:
-            yield f'{row.length:6}  {number(row.paths):>16}  {row.norm:11.2%}  {row.along:18.2%}'
+    listed = [row for row in rows if row.paths or row.norm]
+    if len(listed) > MOST_ROWS:
+        listed = [row for row in listed if row.norm >= LEAST]
+        yield f'(lengths with at least {LEAST:.2%} of the norm)'
+    for row in listed:
+        yield f'{row.length:6}  {number(row.paths):>16}  {row.norm:11.2%}  {row.along:18.2%}'
     mean = sum(row.length * row.norm for row in rows)
     paths = sum(abs(row.paths) for row in rows)
     yield f'mean length: {mean:.2f} by norm' + (
