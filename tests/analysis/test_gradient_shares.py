@@ -170,7 +170,7 @@ def test_shares_and_what_is_printed_and_drawn() -> None:
                          'mean length: 1.50 by norm, 1.50 of the paths']
     many = list(share_lines([Share(k, comb(333, k), float(k == 40), float(k == 40)) for k in range(334)]))
     assert many[1:3] == ['(lengths with at least 0.01% of the norm)',
-                         f'    40  {comb(333, 40):16.5e}     100.00%             100.00%']
+                         f'    40  {comb(333, 40):16.5e}      100.00%             100.00%']
     axes, = draw_shares(rows, 'title').axes
     assert [bar.get_height() for bar in axes.patches] == pytest.approx([100 * row.norm for row in rows])
 

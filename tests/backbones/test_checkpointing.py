@@ -35,7 +35,8 @@ CASES = {
     **{f'cresnet27_{variant}, authors': (f'cresnet27_{variant}', dict(num_stages=2, authors_wiring=True))
        for variant in ('b1', 'b3')},
     **{f'resnet18_recursive, {formula}': ('resnet18_recursive', dict(num_stages=2, formula=formula))
-       for formula in (*FORMULAS, 'relu(W[i] X[i-1]) + 0.5 X[i-1] - 2 W[i-2] X[i-3] + X[0]')},
+       for formula in (*FORMULAS, 'relu(W[i] X[i-1]) + 0.5 X[i-1] - 2 W[i-2] X[i-3] + X[0]',
+                       'W[i] X[i-1] + W[i] W[i-1] X[i-2] - W[i] X[i-2]')},
     'resnet34_recursive, segments': ('resnet34_recursive', dict(num_stages=3, initial_state='stem')),
     'resnet50_recursive': ('resnet50_recursive', dict(num_stages=2)),
     'seresnet18_recursive': ('seresnet18_recursive', dict(num_stages=3)),

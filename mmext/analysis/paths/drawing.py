@@ -179,12 +179,13 @@ def draw_shares(rows: Sequence[Share], title: str) -> Figure:
 
     total = sum(abs(row.paths) for row in rows)
     rows = [row for row in rows if row.norm > LEAST or abs(row.paths) > LEAST * total]
-    figure = Figure(figsize=(min(12.0, max(6.0, 2.2 + 0.14 * (rows[-1].length - rows[0].length))), 3.6), layout='constrained')
+    span = rows[-1].length - rows[0].length
+    figure = Figure(figsize=(min(12.0, max(6.0, 2.2 + 0.14 * span)), 3.6), layout='constrained')
     axes = figure.subplots()
     lengths = [row.length for row in rows]
     axes.bar(lengths, [100 * row.norm for row in rows], color=BRANCH, width=0.8, label='gradient that arrives, by norm')
-    axes.plot(lengths, [100 * row.along for row in rows], color=COLOURS[1], marker='o' if len(rows) <= 40 else None, markersize=3, linewidth=1.2,
-              label='part along the whole gradient')
+    axes.plot(lengths, [100 * row.along for row in rows], color=COLOURS[1], marker='o' if span <= 40 else None,
+              markersize=3, linewidth=1.2, label='part along the whole gradient')
     if total:
         axes.plot(lengths, [float(100 * abs(row.paths) / total) for row in rows], color='0.35', linestyle='--',
                   linewidth=1.2, label='paths')
