@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import chain
 from typing import NamedTuple
 
@@ -112,15 +112,19 @@ class Recursion(Residual):
         kept = dict(zip(formula.kept, split(history.branches, list(formula.kept.values()))))
         values = self.products(history, kept)
         branches = chain(*[(values[own], *old)[:len(old)] for own, old in kept.items()])
-        for term in formula.past:
-            downsample = getattr(self, self.projections[term])
-            value = find(term, history, kept)
-            values[term] = value if downsample is None else downsample(value)
+
+        def value(term: Term) -> Tensor:
+            if term not in values:
+                downsample = getattr(self, self.projections[term])
+                found = find(term, history, kept)
+                values[term] = found if downsample is None else downsample(found)
+            return values[term]
+
         gate = self.gate(history.outputs[0]) if formula.gated else None
-        out = total(formula.rectified, values, gate)
+        out = total(formula.rectified, value, gate)
         if out is not None:
             out = self.relu(out, inplace=len(formula.rectified) > 1)
-        out = total(formula.added, values, gate, out)
+        out = total(formula.added, value, gate, out)
         assert out is not None  # a formula has at least one term of its branch
         return History((out, *history.outputs)[:len(history.outputs)], tuple(branches), history.origin)
 
@@ -172,13 +176,13 @@ def split(values: Sequence[Tensor], counts: Sequence[int]) -> list[tuple[Tensor,
     return parts
 
 
-def total(terms: Sequence[Term], values: Mapping[Term, Tensor], gate: Tensor | None,
+def total(terms: Sequence[Term], value_of: Callable[[Term], Tensor], gate: Tensor | None,
           total: Tensor | None = None) -> Tensor | None:
     """Sums terms, added to ``total`` if it is given. Out of place, since the history must not be overwritten.
 
     Args:
         terms: The terms.
-        values: What each is without its factor and gate, by ``Term.source``.
+        value_of: Gives the value of a term without factor and gate.
         gate: T[i], where a term has a gate.
         total: What they are added to.
 
@@ -186,7 +190,7 @@ def total(terms: Sequence[Term], values: Mapping[Term, Tensor], gate: Tensor | N
         The sum; None if there is nothing to sum.
     """
     for term in terms:
-        value = values[term.source]
+        value = value_of(term.source)
         if gate is not None and term.gate:
             value = value * (gate if term.gate == 'T' else 1 - gate)
         if total is None:
