@@ -4,14 +4,17 @@
     mmext export backbone iresnet50 --frames 16 --dynamic --out clips.onnx
     mmext export model work_dirs/ssd300_iresnet50_coco/epoch_130.pth --fuse --out ssd300.onnx
     mmext export model configs/iresnet3d50_kinetics400.py downloaded.pth --out recognizer.onnx
+    mmext export model faster_rcnn.pth --nms --size 800 1344 --check val2017/ --out faster_rcnn.onnx
 
-A model is an SSD or RetinaNet (boxes and scores), a classifier or a recognizer of clips (scores). Its checkpoint
-contains what is needed of the config; one that another program has written needs the config before it.
+A model is an SSD or RetinaNet (boxes and scores; with --nms detections), a Faster R-CNN (with --nms), a classifier or a
+recognizer of clips (scores). Its checkpoint contains what is needed of the config; one that another program has written
+needs the config before it.
 """
 
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mmext.engine import cli
@@ -21,6 +24,9 @@ from mmext.engine.flags.shared import BACKBONE, CONFIG, OPTIONS
 from mmext.errors import UserError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from mmext.engine.fusion import Difference
     from mmext.export import Graph
 
 
@@ -47,6 +53,12 @@ def build_parser(prog: str | None = None) -> argparse.ArgumentParser:
     detector.add_argument('checkpoint')
     add_flags(detector, CONFIG)
 
+    for kind in (model, detector):
+        kind.add_argument('--nms', action='store_true', help='of a detector: include non-maximum suppression, and give '
+                          'boxes, scores and labels of the detections')
+        kind.add_argument('--check', metavar='DIR', help='compare the file with torch on the images or videos in this '
+                          'folder, in onnxruntime and, if it is installed, OpenVINO')
+
     for kind in (backbone, model, detector):
         kind.add_argument('--out', required=True, metavar='FILE.onnx')
         kind.add_argument('--size', type=int, nargs=2, metavar=('H', 'W'), help='size of the images in pixels')
@@ -71,7 +83,7 @@ def graph_of(args: argparse.Namespace) -> Graph:
                              backbone=args.backbone, options=args.cfg_options, checkpoint=args.checkpoint, testing=True)
         if not config.get('model', {}).get('backbone'):
             raise UserError(f'{args.config}: this config has no model.backbone')
-        return detector_graph(config, Trained.read(args.checkpoint), args.size)
+        return detector_graph(config, Trained.read(args.checkpoint), args.size, args.nms)
     frames = args.frames
     if frames is None and args.dims == 3:
         frames = 16
@@ -92,23 +104,50 @@ def model_graph(args: argparse.Namespace) -> Graph:
     config, trained = read_model(*args.paths, backbone=args.backbone, options=args.cfg_options)
     args.checkpoint = trained.source
     if task_of(config).name == 'detection':
-        return detector_graph(config, trained, args.size)
+        return detector_graph(config, trained, args.size, args.nms)
+    if args.nms:
+        raise UserError(f'--nms: it is for detectors, and this model is a {task_of(config).model_kind}')
     if args.size:
         raise UserError('--size: the size of a classifier or recognizer is that of the crops in the test pipeline')
     return scores_graph(config, trained)
 
 
+def files_to_check(args: argparse.Namespace, graph: Graph) -> list[Path]:
+    """The files of --check. Raises a UserError if there are none."""
+    from mmext.data.inputs import files_in
+
+    folder = Path(args.check)
+    kind = 'images' if len(graph.shape) == 3 else 'videos'
+    if not folder.is_dir() or not (files := files_in(folder, (kind, ))):
+        raise UserError(f'--check {folder}: no {kind} there; give a folder of them')
+    return files
+
+
 def main(args: argparse.Namespace) -> None:
-    from mmext.export import require_onnx, write_onnx
+    from mmext.export import compare_files, require_onnx, write_onnx
     from mmext.files import require_target
 
     require_onnx()
     require_target(args.out)
     graph = graph_of(args)
+    files = files_to_check(args, graph) if args.kind != 'backbone' and args.check else []
     found = write_onnx(graph, args.out, fused=args.fuse, opset=args.opset, tolerance=args.tolerance)
     print(f'{graph.input}: {" x ".join(map(str, ("N", *graph.shape)))}')
-    for name, (absolute, relative) in found.items():
-        print(f'{name}: onnxruntime differs from torch by at most {absolute:.1e}, {relative:.1e} of its largest value')
+    print_differences('onnxruntime', found)
     if not args.checkpoint:
         print('note: the weights are random, because no --checkpoint is given')
     print(f'written: {args.out}')
+    if files:
+        print(f'on {len(files)} files of {args.check}:')
+        for runtime, found in compare_files(graph, args.out, files).items():
+            print_differences(runtime, found)
+
+
+def print_differences(runtime: str, found: Mapping[str, Difference]) -> None:
+    """Prints how much each output differs from torch."""
+    for name, (absolute, relative) in found.items():
+        if name == 'labels':
+            print(f'labels: {absolute:.0f} detections in an image, {relative:.2%}, are not the same in {runtime}')
+        else:
+            print(f'{name}: {runtime} differs from torch by at most {absolute:.1e}, {relative:.1e} of its largest '
+                  'value')

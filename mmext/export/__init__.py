@@ -2,7 +2,7 @@
 
 from mmext.export.backbone import backbone_graph
 from mmext.export.detector import detector_graph
-from mmext.export.graph import Graph, require_onnx, write_onnx
+from mmext.export.graph import Graph, compare_files, require_onnx, write_onnx
 from mmext.export.scores import scores_graph
 
-__all__ = ['Graph', 'backbone_graph', 'detector_graph', 'require_onnx', 'scores_graph', 'write_onnx']
+__all__ = ['Graph', 'backbone_graph', 'compare_files', 'detector_graph', 'require_onnx', 'scores_graph', 'write_onnx']

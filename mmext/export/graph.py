@@ -6,11 +6,12 @@ import json
 import logging
 import math
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.onnx.errors import OnnxExporterError
@@ -20,6 +21,8 @@ from mmext.backbones.fuse import fuse
 from mmext.compat import installed
 from mmext.engine.fusion import Difference, difference
 from mmext.errors import UserError
+from mmext.export.operators import translations
+from mmext.export.runtimes import Run, installed_runtimes, run_onnxruntime
 from mmext.files import write_whole
 
 PACKAGES = ('onnx', 'onnxscript', 'onnxruntime')
@@ -39,6 +42,10 @@ class Graph:
         free: the dimensions of a sample, counted from 0, that are variable in the file; the batch always is.
         metadata: is stored in the file, values that are not strings as JSON.
         make_input: makes a synthetic batch of a shape, for the check.
+        compare: the difference of each output, from those of the file and those of torch.
+        tolerances: for outputs whose difference may be another one than all others'.
+        read: makes a batch of a user's file, as the task's test pipeline prepares it; None if there are no such files.
+        predict: what ``model`` must give, if there is another way to it than ``model``.
     """
 
     model: nn.Module
@@ -48,6 +55,17 @@ class Graph:
     metadata: Mapping[str, object]
     free: Sequence[int] = ()
     make_input: Callable[[Sequence[int]], Tensor] = torch.randn
+    compare: Callable[[Sequence[Tensor], Sequence[Tensor]], dict[str, Difference]] | None = None
+    tolerances: Mapping[str, float] = field(default_factory=dict)
+    read: Callable[[Path], Tensor] | None = None
+    predict: Callable[[Tensor], Sequence[Tensor]] | None = None
+
+    def differences(self, found: Sequence[np.ndarray], expected: Sequence[Tensor]) -> dict[str, Difference]:
+        """The difference of each output, from those of the file and those of torch."""
+        tensors = list(map(torch.from_numpy, found))
+        if self.compare:
+            return self.compare(tensors, expected)
+        return {name: difference(*pair) for name, *pair in zip(self.outputs, tensors, expected, strict=True)}
 
 
 def random_pixels(shape: Sequence[int]) -> Tensor:
@@ -91,8 +109,10 @@ def write_onnx(graph: Graph, path: str | Path, *, fused: bool = False, opset: in
 
     def write(temporary: Path) -> None:
         program.save(str(temporary), external_data=False)
-        found.update(compare_outputs(graph, temporary, [graph.make_input(shape) for shape in shapes]))
-        require_equal(found, path, tolerance)
+        inputs = [graph.make_input(shape) for shape in shapes]
+        runs = {'onnxruntime': run_onnxruntime(temporary)}
+        found.update(compare_runs(graph, runs, graph.model, inputs)['onnxruntime'])
+        require_equal(found, path, tolerance, graph.tolerances)
 
     write_whole(path, write)
     return found
@@ -111,7 +131,7 @@ def export_program(graph: Graph, model: nn.Module, example: Tensor, opset: int |
         with quiet(), torch.no_grad():
             program = torch.onnx.export(model, (example, ), dynamo=True, opset_version=opset, verbose=False,
                                         dynamic_shapes=(free, ), input_names=[graph.input],
-                                        output_names=list(graph.outputs))
+                                        output_names=list(graph.outputs), custom_translation_table=translations())
     except OnnxExporterError as error:
         reason = ' '.join(str(error.__cause__ or error).split())[:200]
         raise UserError(f'export: torch.onnx can not export this network ({reason})') from None
@@ -137,22 +157,28 @@ def quiet() -> Iterator[None]:
             logger.setLevel(level)
 
 
-def compare_outputs(graph: Graph, path: Path, inputs: Sequence[Tensor]) -> dict[str, Difference]:
-    """The largest difference of each output between onnxruntime with the file and torch with the model."""
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = torch.get_num_threads()
-    options.log_severity_level = 3
-    session = onnxruntime.InferenceSession(path.read_bytes(), options, providers=['CPUExecutionProvider'])
-    worst = dict.fromkeys(graph.outputs, Difference(0, 0))
+def compare_runs(graph: Graph, runs: Mapping[str, Run], predict: Callable[[Tensor], Sequence[Tensor]],
+                 inputs: Iterable[Tensor]) -> dict[str, dict[str, Difference]]:
+    """The largest difference of each output between each of several libraries with a file, and torch."""
+    worst = {name: dict.fromkeys(graph.outputs, Difference(0, 0)) for name in runs}
     for x in inputs:
-        found = session.run(list(graph.outputs), {graph.input: x.numpy()})
         with torch.inference_mode():
-            expected = graph.model(x)
-        for name, one, other in zip(graph.outputs, found, expected, strict=True):
-            worst[name] = max(worst[name], difference(torch.from_numpy(one), other), key=badness)
+            expected = predict(x)
+        for name, run in runs.items():
+            for output, one in graph.differences(run(x.numpy()), expected).items():
+                worst[name][output] = max(worst[name][output], one, key=badness)
     return worst
+
+
+def compare_files(graph: Graph, path: str | Path, files: Sequence[Path]) -> dict[str, dict[str, Difference]]:
+    """The largest differences on a user's files between each library that is installed and torch.
+
+    Raises:
+        UserError: a file can't be read.
+    """
+    assert graph.read is not None
+    runs = {name: start(Path(path)) for name, start in installed_runtimes().items()}
+    return compare_runs(graph, runs, graph.predict or graph.model, map(graph.read, files))
 
 
 def badness(found: Difference) -> float:
@@ -160,12 +186,13 @@ def badness(found: Difference) -> float:
     return found.relative if math.isfinite(found.absolute) else math.inf
 
 
-def require_equal(found: Mapping[str, Difference], path: str | Path, tolerance: float) -> None:
-    """Raises a UserError if an output differs by more than the tolerance, or is not finite."""
+def require_equal(found: Mapping[str, Difference], path: str | Path, tolerance: float,
+                  tolerances: Mapping[str, float]) -> None:
+    """Raises a UserError if an output differs by more than its tolerance, or is not finite."""
     for name, worst in found.items():
         if not math.isfinite(worst.absolute):
             raise UserError(f'{path}: not written, {name} holds values that are not finite, or has another shape in '
                             'onnxruntime')
-        if worst.relative > tolerance:
+        if worst.relative > tolerances.get(name, tolerance):
             raise UserError(f'{path}: not written, {name} differs in onnxruntime by {worst.absolute:.1e}, '
                             f'{worst.relative:.1e} of its largest value, above --tolerance {tolerance:g}')

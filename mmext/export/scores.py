@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
@@ -12,9 +14,10 @@ from torch import Tensor, device, nn
 
 from mmext.backbones.names import name_of
 from mmext.backbones.trained import Trained
+from mmext.data.decoding import read_rgb
 from mmext.errors import UserError
 from mmext.export.graph import Graph, random_pixels
-from mmext.task import task_of
+from mmext.task import Task, task_of
 
 EXAMPLES = dict(classification=(600, 800, 3), recognition=(300, 240, 320, 3))  # an image, and the frames of a video
 
@@ -61,8 +64,8 @@ def scores_graph(config: Config, trained: Trained) -> Graph:
         raise UserError(f'{config.filename}: its model is {config.model.type}; classifiers and recognizers of clips '
                         '(Recognizer3D) can be exported with their scores')
     init_default_scope(config.get('default_scope') or 'mmengine')
-    example = np.zeros(EXAMPLES[task.name], np.uint8)
-    shape = tuple(task.prepare(Compose(task.inference_pipeline(config)), example, 'example')['inputs'].shape)
+    pipeline = Compose(task.inference_pipeline(config))
+    shape = tuple(task.prepare(pipeline, np.zeros(EXAMPLES[task.name], np.uint8), 'example')['inputs'].shape)
     if task.name == 'recognition':
         shape = shape[1:]  # of a view
     model = cast(Any, trained.build(config.model, device('cpu'), 'contiguous'))
@@ -70,4 +73,10 @@ def scores_graph(config: Config, trained: Trained) -> Graph:
                     classes=list(trained.classes or ()),
                     **{key: getattr(model.data_preprocessor, key).flatten().tolist() for key in ('mean', 'std')})
     return Graph(Scorer(model).eval(), 'images' if len(shape) == 3 else 'clips', ('scores', ), shape, metadata,
-                 make_input=random_pixels)
+                 make_input=random_pixels, read=partial(read, task, pipeline))
+
+
+def read(task: Task, pipeline: Compose, path: Path) -> Tensor:
+    """An image, or the clips and crops of a video, as the test pipeline makes them, float32."""
+    inputs = task.prepare(pipeline, path if task.name == 'recognition' else read_rgb(path), str(path))['inputs'].float()
+    return inputs if task.name == 'recognition' else inputs[None]
