@@ -46,13 +46,19 @@ def backbone_graph(name: str, checkpoint: str | Path | None = None, *, size: Seq
 
 
 def graph_of(backbone: Backbone, name: str, size: Sequence[int] | None = None, frames: int | None = None,
-             dynamic: bool = False, **notes: object) -> Graph:
-    """The graph of a backbone in eval mode; see ``backbone_graph``. ``notes`` are added to the metadata."""
+             dynamic: bool = False) -> Graph:
+    """The graph of a backbone in eval mode; see ``backbone_graph``."""
+    shape = shape_of(backbone, size, frames)
+    features = backbone.feature_info
+    stages = [feature.module for feature in features]
+    metadata = dict(backbone=name, stages=stages, channels=features.channels(), strides=features.reduction())
+    return Graph(backbone, 'input', stages, shape, metadata, free=range(1, len(shape)) if dynamic else ())
+
+
+def shape_of(backbone: Backbone, size: Sequence[int] | None = None, frames: int | None = None) -> tuple[int, ...]:
+    """The shape of a sample, (C, H, W) or (C, T, H, W). Raises a UserError if the size, (H, W), is too small."""
     side = 224 if STEMS[backbone.stem].stride > 1 else 32
     first = cast(nn.Conv2d | nn.Conv3d, backbone.conv1)
     shape = (first.in_channels, *(() if frames is None else (frames, )), *(size or (side, side)))
     backbone.check_size(first.weight.new_empty((1, *shape), device='meta'))
-    features = backbone.feature_info
-    stages = [feature.module for feature in features]
-    metadata = dict(backbone=name, stages=stages, channels=features.channels(), strides=features.reduction(), **notes)
-    return Graph(backbone, 'input', stages, shape, metadata, free=range(1, len(shape)) if dynamic else ())
+    return shape

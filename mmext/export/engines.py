@@ -1,67 +1,59 @@
-"""``--engine`` and ``--dtype``: another library than torch in eager mode computes the backbone of a trained model.
+"""``--engine`` and ``--dtype``: another library than torch in eager mode computes the layers of a trained model.
 
-Everything else, such as the heads and the non-maximum suppression of a detector, stays in torch, so that the results of
-a test and of predictions have the same form with every engine.
+What has no weights, such as the non-maximum suppression of a detector, stays in torch, so that the results of a test
+and of predictions have the same form with every engine. ``mmext.export.parts`` has what is computed.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import replace
+from hashlib import sha256
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
-import numpy as np
 import torch
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from torch import Tensor, nn
 
-from mmext.backbones.backbone import Backbone
+import mmext
 from mmext.checkpoints.format import digest_of
 from mmext.checkpoints.source import find_source
 from mmext.compat import installed
 from mmext.engine.flags.testing import DTYPES, ENGINES
 from mmext.engine.wrapper import unwrap_model
 from mmext.errors import UserError
-from mmext.export.backbone import graph_of
-from mmext.export.graph import require_onnx, write_onnx
-
-FRAMES = 8  # of the clip with which a backbone is traced; its file takes any number
-Run = Callable[[np.ndarray], 'list[np.ndarray]']
+from mmext.export.graph import Graph, require_onnx, write_onnx
+from mmext.export.parts import Part, parts_of
+from mmext.export.runtimes import RUNTIMES, Run
 
 
 class Autocast(nn.Module):
-    """A module computed in bf16, with inputs and outputs in float32."""
+    """A module computed in bf16, with outputs in float32."""
 
     def __init__(self, module: nn.Module) -> None:
         super().__init__()
         self.module = module
 
-    def forward(self, inputs: Tensor) -> Tensor | tuple[Tensor, ...]:
-        """The outputs of the module."""
+    def forward(self, inputs: Tensor) -> tuple[Tensor, ...]:
+        """The outputs of the module, a tuple."""
         with torch.autocast(inputs.device.type, torch.bfloat16):
-            found = self.module(inputs)
-        return found.float() if isinstance(found, Tensor) else tuple(one.float() for one in found)
+            return tuple(found.float() for found in self.module(inputs))
 
 
 class Computed(nn.Module):
-    """A backbone that another library computes on the processor.
+    """Layers that another library computes on the processor.
 
     Args:
-        run: a function from the input to the feature maps of all stages.
-        bare: whether the result is the last feature map, not a tuple.
+        run: a function from the input to the outputs.
     """
 
-    def __init__(self, run: Run, bare: bool) -> None:
+    def __init__(self, run: Run) -> None:
         super().__init__()
         self.run = run
-        self.bare = bare
 
-    def forward(self, inputs: Tensor) -> Tensor | tuple[Tensor, ...]:
-        """The feature maps."""
-        found = tuple(map(torch.from_numpy, self.run(inputs.float().contiguous().numpy())))
-        return found[-1] if self.bare else found
+    def forward(self, inputs: Tensor) -> tuple[Tensor, ...]:
+        """The outputs."""
+        return tuple(map(torch.from_numpy, self.run(inputs.float().contiguous().numpy())))
 
 
 def require_engine(engine: str, dtype: str, device: torch.device | None = None) -> None:
@@ -86,7 +78,7 @@ def require_engine(engine: str, dtype: str, device: torch.device | None = None) 
 
 
 def use_engine(model: nn.Module, source: str, engine: str = 'torch', dtype: str = 'fp32') -> None:
-    """Replaces the backbone of a trained model in eval mode, in place.
+    """Has an engine compute the layers of a trained model in eval mode, in place.
 
     onnxruntime and OpenVINO compute an ONNX file, which is kept beside the checkpoint, as <name>.backbone.onnx, and
     made again if the weights change.
@@ -100,21 +92,19 @@ def use_engine(model: nn.Module, source: str, engine: str = 'torch', dtype: str 
     Raises:
         UserError: see ``require_engine``; or the model has another backbone.
     """
-    backbone: Any = getattr(model, 'backbone', None)
-    device = next(model.parameters()).device
-    require_engine(engine, dtype, device)
+    require_engine(engine, dtype, next(model.parameters()).device)
     if (engine, dtype) == ('torch', 'fp32'):
         return
-    if not isinstance(backbone, Backbone):
-        raise UserError(f'--engine {engine} --dtype {dtype}: its backbone is {type(backbone).__name__}, not one of '
-                        'mmext')
-    if engine in ('torch', 'compile'):
-        found: nn.Module = Autocast(backbone) if dtype == 'bf16' else backbone
-        cast(Any, model).backbone = compiled(found) if engine == 'compile' else found
-        return
-    path = onnx_file(backbone, source)
-    run = run_openvino(path, dtype) if engine == 'openvino' else run_onnxruntime(path)
-    cast(Any, model).backbone = Computed(run, backbone.bare)
+    for part in parts_of(model):
+        part.put(computed(part, source, engine, dtype))
+
+
+def computed(part: Part, source: str, engine: str, dtype: str) -> nn.Module:
+    """What computes a part of a model."""
+    if engine in RUNTIMES:
+        return Computed(RUNTIMES[engine](onnx_file(part, source), dtype))
+    module = Autocast(part.module) if dtype == 'bf16' else part.module
+    return compiled(module) if engine == 'compile' else module
 
 
 def compiled(module: nn.Module) -> nn.Module:
@@ -125,29 +115,16 @@ def compiled(module: nn.Module) -> nn.Module:
     return cast(nn.Module, torch.compile(module))
 
 
-def onnx_file(backbone: Backbone, source: str) -> Path:
-    """The ONNX file of a backbone beside its checkpoint, made anew unless it has these weights."""
-    digest = digest_of({name: value.cpu() for name, value in backbone.state_dict().items()})
+def onnx_file(part: Part, source: str) -> Path:
+    """The ONNX file of a part beside the checkpoint, made anew unless it has these layers and weights."""
+    digest = digest_of({name: value.cpu() for name, value in part.module.state_dict().items()})
+    layers = f'{mmext.__version__} {part.module} {part.outputs}'
+    notes = dict(weights=digest, layers=sha256(layers.encode()).hexdigest())
     path = find_source(source)
-    path = path.with_name(f'{path.stem}.backbone.onnx')
-    if not path.is_file() or notes_of(path).get('weights') != digest:
-        frames = FRAMES if backbone.dims == 3 else None
-        graph = graph_of(backbone, type(backbone).__name__, frames=frames, dynamic=True, weights=digest)
-        write_onnx(replace(graph, model=AllStages(backbone)), path)
+    path = path.with_name(f'{path.stem}.{part.name}.onnx')
+    if not path.is_file() or not notes.items() <= notes_of(path).items():
+        write_onnx(Graph(part.module, 'input', part.outputs, part.shape, notes, part.free), path)
     return path
-
-
-class AllStages(nn.Module):
-    """A backbone whose result is a tuple, also if it is a bare one."""
-
-    def __init__(self, backbone: Backbone) -> None:
-        super().__init__()
-        self.backbone = backbone
-
-    def forward(self, inputs: Tensor) -> tuple[Tensor, ...]:
-        """The feature maps of all stages that the backbone returns."""
-        found = self.backbone(inputs)
-        return (found, ) if isinstance(found, Tensor) else found
 
 
 def notes_of(path: Path) -> dict[str, str]:
@@ -160,28 +137,8 @@ def notes_of(path: Path) -> dict[str, str]:
         return {}
 
 
-def run_onnxruntime(path: Path) -> Run:
-    """A function that computes an ONNX file with onnxruntime."""
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = torch.get_num_threads()
-    session = onnxruntime.InferenceSession(str(path), options, providers=['CPUExecutionProvider'])
-    return lambda inputs: cast('list[np.ndarray]', session.run(None, {'input': inputs}))
-
-
-def run_openvino(path: Path, dtype: str) -> Run:
-    """A function that computes an ONNX file with OpenVINO."""
-    import openvino
-
-    settings = dict(INFERENCE_PRECISION_HINT='bf16' if dtype == 'bf16' else 'f32',
-                    INFERENCE_NUM_THREADS=torch.get_num_threads(), PERFORMANCE_HINT='LATENCY')
-    model = openvino.Core().compile_model(str(path), 'CPU', settings)
-    return lambda inputs: [np.array(found) for found in model(inputs).values()]
-
-
 class EngineHook(Hook):
-    """Replaces the backbone at the first batch of a test, when its weights are loaded."""
+    """Has an engine compute the model from the first batch of a test on, when its weights are loaded."""
 
     priority = 'LOWEST'  # after hooks that swap weights
 

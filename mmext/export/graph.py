@@ -55,12 +55,12 @@ class Graph:
     metadata: Mapping[str, object]
     free: Sequence[int] = ()
     make_input: Callable[[Sequence[int]], Tensor] = torch.randn
-    compare: Callable[[Sequence[Tensor], Sequence[Tensor]], dict[str, Difference]] | None = None
+    compare: Callable[[Sequence, Sequence], dict[str, Difference]] | None = None
     tolerances: Mapping[str, float] = field(default_factory=dict)
     read: Callable[[Path], Tensor] | None = None
-    predict: Callable[[Tensor], Sequence[Tensor]] | None = None
+    predict: Callable[[Tensor], Sequence] | None = None
 
-    def differences(self, found: Sequence[np.ndarray], expected: Sequence[Tensor]) -> dict[str, Difference]:
+    def differences(self, found: Sequence[np.ndarray], expected: Sequence) -> dict[str, Difference]:
         """The difference of each output, from those of the file and those of torch."""
         tensors = list(map(torch.from_numpy, found))
         if self.compare:
@@ -157,7 +157,7 @@ def quiet() -> Iterator[None]:
             logger.setLevel(level)
 
 
-def compare_runs(graph: Graph, runs: Mapping[str, Run], predict: Callable[[Tensor], Sequence[Tensor]],
+def compare_runs(graph: Graph, runs: Mapping[str, Run], predict: Callable[[Tensor], Sequence],
                  inputs: Iterable[Tensor]) -> dict[str, dict[str, Difference]]:
     """The largest difference of each output between each of several libraries with a file, and torch."""
     worst = {name: dict.fromkeys(graph.outputs, Difference(0, 0)) for name in runs}

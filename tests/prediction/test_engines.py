@@ -17,6 +17,7 @@ from tests.conftest import CONFIG, error_line
 from tests.prediction.test_load import checkpoints  # noqa: F401  a fixture
 from tests.tools.helpers import here, succeeded
 
+CONVOLUTIONS = torch.nn.Conv2d, torch.nn.Conv3d
 ITEMS = dict(detection=(60, 80, 3), classification=(60, 80, 3), recognition=(12, 40, 40, 3))
 
 
@@ -45,7 +46,9 @@ def test_results_are_those_of_torch(task: str, engine: str, dtype: str, toleranc
     count = min(len(found), len(expected), 20)
     assert count > 2 and np.abs(found[:count] - expected[:count]).max() <= tolerance
     kind = engines.Autocast if engine == 'torch' else engines.Computed
-    assert isinstance(model.model.backbone, kind)
+    assert any(isinstance(module, kind) for module in model.model.backbone.modules())
+    own_convolutions = [name for name, module in model.model.named_modules() if isinstance(module, CONVOLUTIONS)]
+    assert engine == 'torch' or all(name.startswith('bbox_head') for name in own_convolutions)
 
 
 def test_compile(own: dict[str, Path], monkeypatch: pytest.MonkeyPatch):
@@ -59,11 +62,12 @@ def test_compile(own: dict[str, Path], monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(torch, 'compile', compile_later)
     model = mmext.load(own['classification'], engine='compile', dtype='bf16', device='cpu')
     assert seen == [model.model.backbone] and isinstance(seen[0], engines.Autocast)
+    assert any(isinstance(module, torch.nn.Linear) for module in seen[0].modules())
 
 
 def test_the_file_is_kept_while_the_weights_are_the_same(own: dict[str, Path], tmp_path: Path):
     checkpoint = Path(shutil.copy(own['classification'], tmp_path / 'a.pth'))
-    file = tmp_path / 'a.backbone.onnx'
+    file = tmp_path / 'a.network.onnx'
     expected = scores(mmext.load(checkpoint, engine='onnxruntime', device='cpu'), 'classification')
     before = file.stat().st_mtime_ns
     mmext.load(checkpoint, engine='onnxruntime', device='cpu')
@@ -76,7 +80,7 @@ def test_the_file_is_kept_while_the_weights_are_the_same(own: dict[str, Path], t
     file.write_bytes(b'damaged')
     again = scores(mmext.load(checkpoint, engine='onnxruntime', device='cpu'), 'classification')
     assert again == pytest.approx(found, abs=1e-6)
-    assert sorted(path.name for path in tmp_path.iterdir()) == ['a.backbone.onnx', 'a.pth']
+    assert sorted(path.name for path in tmp_path.iterdir()) == ['a.network.onnx', 'a.pth']
 
 
 def test_mistakes(own: dict[str, Path], monkeypatch: pytest.MonkeyPatch):
@@ -107,5 +111,5 @@ def test_in_a_test(own: dict[str, Path], shapes: Path, tmp_path: Path):
                        'test_dataloader.num_workers=0', 'test_dataloader.persistent_workers=False'))
         metrics[engine] = json.loads((tmp_path / f'{engine}.json').read_text())
     assert metrics['onnxruntime'] == pytest.approx(metrics['torch'], abs=1e-3)
-    assert (own['detection'].parent / 'detection.backbone.onnx').is_file()
+    assert (own['detection'].parent / 'detection.network.onnx').is_file()
     assert '--fuse: not together with --engine' in error_line(here('test.py', *command, '--fuse', '--dtype', 'bf16'))
