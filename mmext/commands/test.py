@@ -40,6 +40,8 @@ def check_args(args: argparse.Namespace) -> None:
             raise UserError(f'{one.name}: needs a checkpoint, and does not work with a file of results')
     if args.fuse and (args.engine, args.dtype) != ('torch', 'fp32'):
         raise UserError('--fuse: not together with --engine or --dtype; the other engines fold batch norms themselves')
+    if args.calibration < 1:
+        raise UserError(f'--calibration {args.calibration}: need 1 or more')
     if args.detections and args.launcher != 'none':
         raise UserError('--launcher: a file of detections is evaluated by one process')
 
@@ -52,7 +54,7 @@ def engine_hooks(args: argparse.Namespace) -> list[Hook]:
     require_engine(args.engine, args.dtype, choose_device())
     if (args.engine, args.dtype) == ('torch', 'fp32'):
         return []
-    return [EngineHook(args.checkpoint, args.engine, args.dtype)]
+    return [EngineHook(args.checkpoint, args.engine, args.dtype, args.calibration)]
 
 
 def describe_fusion(fused: Fused) -> str:

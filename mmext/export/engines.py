@@ -6,6 +6,7 @@ and of predictions have the same form with every engine. ``mmext.export.parts`` 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from hashlib import sha256
 from pathlib import Path
 from typing import cast
@@ -19,10 +20,11 @@ import mmext
 from mmext.checkpoints.format import digest_of
 from mmext.checkpoints.source import find_source
 from mmext.compat import installed
-from mmext.engine.flags.testing import DTYPES, ENGINES
+from mmext.engine.flags.testing import CALIBRATED_WITH, DTYPES, ENGINES
 from mmext.engine.wrapper import unwrap_model
 from mmext.errors import UserError
 from mmext.export.graph import Graph, require_onnx, write_onnx
+from mmext.export.int8 import calibration_batches, inputs_of_parts, write_int8
 from mmext.export.parts import Part, parts_of
 from mmext.export.runtimes import RUNTIMES, Run
 
@@ -65,46 +67,48 @@ def require_engine(engine: str, dtype: str, device: torch.device | None = None) 
     if engine not in ENGINES or dtype not in DTYPES:
         raise UserError(f'engine {engine!r}, dtype {dtype!r}: there are {", ".join(ENGINES)}, and '
                         f'{" and ".join(DTYPES)}')
-    if engine in ('torch', 'compile'):
+    if dtype == 'int8' and engine not in RUNTIMES:
+        raise UserError(f'--engine {engine} --dtype int8: give --engine openvino, or onnxruntime')
+    if engine not in RUNTIMES:
         return
     if not installed(engine):
         raise UserError(f'--engine {engine}: not installed; pip install {engine}')
     require_onnx()
-    if engine == 'onnxruntime' and dtype != 'fp32':
-        raise UserError(f'--engine onnxruntime --dtype {dtype}: it computes in fp32 on a processor; give --engine '
-                        'openvino')
+    if engine == 'onnxruntime' and dtype == 'bf16':
+        raise UserError(f'--engine onnxruntime --dtype {dtype}: it has no bf16 on a processor; give --engine openvino')
     if device is not None and device.type != 'cpu':
         raise UserError(f'--engine {engine}: it computes on the processor; give --device cpu')
 
 
-def use_engine(model: nn.Module, source: str, engine: str = 'torch', dtype: str = 'fp32') -> None:
+def use_engine(model: nn.Module, source: str, engine: str = 'torch', dtype: str = 'fp32',
+               batches: Sequence[dict] | None = None) -> None:
     """Has an engine compute the layers of a trained model in eval mode, in place.
 
-    onnxruntime and OpenVINO compute an ONNX file, which is kept beside the checkpoint, as <name>.backbone.onnx, and
-    made again if the weights change.
+    onnxruntime and OpenVINO compute ONNX files, which are kept beside the checkpoint, as <name>.network.onnx, and made
+    again when the weights change.
 
     Args:
-        model: a detector, classifier or recognizer with a backbone of mmext.
+        model: a classifier, recognizer or detector with a backbone of mmext.
         source: file or URL of the checkpoint.
         engine: one of ``ENGINES``.
         dtype: one of ``DTYPES``.
+        batches: for int8, of the training set, to find the scales with; without them, the files must exist already.
 
     Raises:
-        UserError: see ``require_engine``; or the model has another backbone.
+        UserError: see ``require_engine``; the model has another backbone; or the files for int8 do not exist.
     """
     require_engine(engine, dtype, next(model.parameters()).device)
     if (engine, dtype) == ('torch', 'fp32'):
         return
-    for part in parts_of(model):
-        part.put(computed(part, source, engine, dtype))
-
-
-def computed(part: Part, source: str, engine: str, dtype: str) -> nn.Module:
-    """What computes a part of a model."""
-    if engine in RUNTIMES:
-        return Computed(RUNTIMES[engine](onnx_file(part, source), dtype))
-    module = Autocast(part.module) if dtype == 'bf16' else part.module
-    return compiled(module) if engine == 'compile' else module
+    parts = parts_of(model)
+    files = int8_files(model, parts, source, batches) if dtype == 'int8' else {}
+    for part in parts:
+        if engine in RUNTIMES:
+            path = files.get(part.name) or onnx_file(part, source)
+            part.put(Computed(RUNTIMES[engine](path, dtype)))
+        else:
+            module = Autocast(part.module) if dtype == 'bf16' else part.module
+            part.put(compiled(module) if engine == 'compile' else module)
 
 
 def compiled(module: nn.Module) -> nn.Module:
@@ -117,20 +121,51 @@ def compiled(module: nn.Module) -> nn.Module:
 
 def onnx_file(part: Part, source: str) -> Path:
     """The ONNX file of a part beside the checkpoint, made anew unless it has these layers and weights."""
-    digest = digest_of({name: value.cpu() for name, value in part.module.state_dict().items()})
-    layers = f'{mmext.__version__} {part.module} {part.outputs}'
-    notes = dict(weights=digest, layers=sha256(layers.encode()).hexdigest())
-    path = find_source(source)
-    path = path.with_name(f'{path.stem}.{part.name}.onnx')
-    if not path.is_file() or not notes.items() <= notes_of(path).items():
+    notes, path = notes_for(part), path_of(part, source)
+    if not notes.items() <= notes_of(path).items():
         write_onnx(Graph(part.module, 'input', part.outputs, part.shape, notes, part.free), path)
     return path
 
 
+def int8_files(model: nn.Module, parts: Sequence[Part], source: str, batches: Sequence[dict] | None) -> dict[str, Path]:
+    """The files of all parts in 8 bits, by the part's name, made anew unless they have these layers and weights.
+
+    Raises:
+        UserError: they don't exist, and there are no batches to make them with.
+    """
+    paths = {part.name: path_of(part, source, '.int8') for part in parts}
+    notes = {part.name: dict(notes_for(part), **({} if batches is None else dict(calibration=str(len(batches)))))
+             for part in parts}
+    if all(notes[name].items() <= notes_of(path).items() for name, path in paths.items()):
+        return paths
+    if batches is None:
+        raise UserError(f'--dtype int8: no {next(iter(paths.values()))} for these weights; mmext test CONFIG {source} '
+                        '--engine openvino --dtype int8 makes it with images of the training set')
+    inputs = inputs_of_parts(model, parts, batches)
+    for part in parts:
+        write_int8(onnx_file(part, source), paths[part.name], inputs[part.name], notes[part.name])
+    return paths
+
+
+def path_of(part: Part, source: str, kind: str = '') -> Path:
+    """The place of a part's file, beside the checkpoint."""
+    path = find_source(source)
+    return path.with_name(f'{path.stem}.{part.name}{kind}.onnx')
+
+
+def notes_for(part: Part) -> dict[str, str]:
+    """What a file must have in its metadata to be of this part."""
+    weights = digest_of({name: value.cpu() for name, value in part.module.state_dict().items()})
+    layers = f'{mmext.__version__} {part.module} {part.outputs}'
+    return dict(weights=weights, layers=sha256(layers.encode()).hexdigest())
+
+
 def notes_of(path: Path) -> dict[str, str]:
-    """The metadata of an ONNX file; empty if it can't be read."""
+    """The metadata of an ONNX file; empty if there is none or it can't be read."""
     import onnx
 
+    if not path.is_file():
+        return {}
     try:
         return {entry.key: entry.value for entry in onnx.load(path).metadata_props}
     except Exception:  # damaged bytes raise anything; the file is made again
@@ -142,11 +177,14 @@ class EngineHook(Hook):
 
     priority = 'LOWEST'  # after hooks that swap weights
 
-    def __init__(self, source: str, engine: str, dtype: str) -> None:
+    def __init__(self, source: str, engine: str, dtype: str, calibration: int = CALIBRATED_WITH) -> None:
         self.arguments = source, engine, dtype
+        self.calibration = calibration
         self.done = False
 
     def before_test_iter(self, runner: Runner, batch_idx: int, data_batch: dict | None = None) -> None:
-        if not self.done:
-            use_engine(unwrap_model(runner.model), *self.arguments)
-            self.done = True
+        if self.done:
+            return
+        batches = list(calibration_batches(runner.cfg, self.calibration)) if 'int8' in self.arguments else None
+        use_engine(unwrap_model(runner.model), *self.arguments, batches)
+        self.done = True

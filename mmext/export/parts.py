@@ -13,7 +13,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 from torch import Tensor, nn
 
@@ -104,14 +104,15 @@ def parts_of(model: nn.Module) -> list[Part]:
     return [Part('backbone', Chain(backbone), put, shape, names, range(1, len(shape)))]
 
 
-def scores(model: Any, backbone: Backbone, shape: tuple[int, ...]) -> list[Part]:
+def scores(model: nn.Module, backbone: Backbone, shape: tuple[int, ...]) -> list[Part]:
     """The whole network of a classifier or of an I3D recognizer; nothing for other models."""
     from mmext.classification.classifier import Classifier
 
     free = range(1, len(shape))
     if isinstance(model, Classifier):
         def put_in_classifier(module: nn.Module) -> None:
-            model.backbone, model.pool, model.fc = module, nn.Identity(), nn.Identity()
+            for name, replacement in (('backbone', module), ('pool', nn.Identity()), ('fc', nn.Identity())):
+                setattr(model, name, replacement)
 
         layers = Chain(Single(backbone), model.pool, nn.Flatten(), model.fc)
         return [Part('network', layers, put_in_classifier, shape, ['logits'], free)]
@@ -120,8 +121,8 @@ def scores(model: Any, backbone: Backbone, shape: tuple[int, ...]) -> list[Part]
         return []
 
     def put_in_recognizer(module: nn.Module) -> None:
-        model.backbone = Single(module)
-        model.cls_head = with_forward(head, lambda logits, **_: logits)
+        cast(Any, model).backbone = Single(module)
+        cast(Any, model).cls_head = with_forward(head, lambda logits, **_: logits)
 
     return [Part('network', Chain(backbone, head), put_in_recognizer, shape, ['logits'], free)]
 

@@ -32,8 +32,9 @@ def load(source: str | os.PathLike, checkpoint: str | os.PathLike | None = None,
         checkpoint: The checkpoint, if ``source`` is a config. Both can be files, a checkpoint also a URL.
         device: 'cpu', 'cuda' or 'cuda:1'; by default the GPU if there is one.
         score: For detectors: detections with a lower score are dropped.
-        engine: What computes the backbone: 'torch', 'compile' (torch.compile), 'onnxruntime' or 'openvino'.
-        dtype: The number format of the backbone: 'fp32', or 'bf16' with every engine but onnxruntime.
+        engine: What computes the network: 'torch', 'compile' (torch.compile), 'onnxruntime' or 'openvino'.
+        dtype: The number format of the network: 'fp32'; 'bf16' with every engine but onnxruntime; or 'int8' with
+            onnxruntime and OpenVINO, after ``mmext test --dtype int8`` with this checkpoint.
         views: For recognizers: clips and crops of a video, such as '10x3'; by default the config's.
         views_at_once: For recognizers: how many views go through the network at once; by default ten.
         memory_format: Memory format of the weights: 'auto', 'contiguous' or 'channels_last'.

@@ -9,14 +9,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from mmengine.registry import init_default_scope
 
 import mmext
+from mmext.engine.config import load_config
 from mmext.errors import UserError
 from mmext.export import engines
+from mmext.export.int8 import calibration_batches
 from tests.conftest import CONFIG, error_line
 from tests.prediction.test_load import checkpoints  # noqa: F401  a fixture
 from tests.tools.helpers import here, succeeded
 
+onnx = pytest.importorskip('onnx')
 CONVOLUTIONS = torch.nn.Conv2d, torch.nn.Conv3d
 ITEMS = dict(detection=(60, 80, 3), classification=(60, 80, 3), recognition=(12, 40, 40, 3))
 
@@ -90,7 +94,8 @@ def test_mistakes(own: dict[str, Path], monkeypatch: pytest.MonkeyPatch):
 
     refused("engine 'tensorrt', dtype 'fp32': there are torch", engine='tensorrt')
     refused("dtype 'int4': there are", dtype='int4')
-    refused('--engine onnxruntime --dtype bf16: it computes in fp32', engine='onnxruntime', dtype='bf16')
+    refused('--engine torch --dtype int8: give --engine openvino', dtype='int8')
+    refused('--engine onnxruntime --dtype bf16: it has no bf16', engine='onnxruntime', dtype='bf16')
     with pytest.raises(UserError, match='--engine openvino: it computes on the processor; give --device cpu'):
         monkeypatch.setattr(engines, 'installed', lambda module: True)
         engines.require_engine('openvino', 'fp32', torch.device('cuda'))
@@ -100,6 +105,43 @@ def test_mistakes(own: dict[str, Path], monkeypatch: pytest.MonkeyPatch):
         model = torch.nn.Module()
         model.backbone = torch.nn.Linear(1, 1)
         engines.use_engine(model, 'a.pth', 'torch', 'bf16')
+
+
+@pytest.mark.parametrize('engine', ['onnxruntime', 'openvino'])
+def test_int8(engine: str, own: dict[str, Path], tmp_path: Path):
+    """The file is made with batches, and found without them."""
+    if engine == 'openvino':
+        pytest.importorskip('openvino')
+    checkpoint = Path(shutil.copy(own['classification'], tmp_path / 'a.pth'))
+    shutil.copy(own['classification'].with_suffix('.network.onnx'), tmp_path / 'a.network.onnx')
+    with pytest.raises(UserError, match=r'no .*a.network.int8.onnx for these weights; mmext test CONFIG'):
+        mmext.load(checkpoint, engine=engine, dtype='int8', device='cpu')
+    model = mmext.load(checkpoint, device='cpu')
+    expected = scores(model, 'classification')
+    item = np.random.default_rng(0).integers(0, 256, ITEMS['classification'], np.uint8)
+    batches = [model.task.collate([model.task.prepare(model.pipeline, item, '')])] * 2
+    engines.use_engine(model.model, str(checkpoint), engine, 'int8', batches)
+    found = scores(model, 'classification')
+    assert 0 < np.abs(found - expected).max() < 0.05
+    file = tmp_path / 'a.network.int8.onnx'
+    before = file.stat().st_mtime_ns
+    again = scores(mmext.load(checkpoint, engine=engine, dtype='int8', device='cpu'), 'classification')
+    assert again == pytest.approx(found, abs=1e-6) and file.stat().st_mtime_ns == before
+    operators = [node.op_type for node in onnx.load(file).graph.node]
+    assert operators.count('Conv') == 20 and operators.count('QuantizeLinear') > 20
+
+
+def test_calibration_images(shapes: Path):
+    """They are images of the training set, as the test pipeline makes them, and always the same."""
+    config = load_config(CONFIG, data_root=str(shapes), classes='auto')
+    init_default_scope('mmdet')
+    several = [[batch['data_samples'][0].img_path for batch in calibration_batches(config, 3)] for _ in range(2)]
+    assert several[0] == several[1] and len(set(several[0])) == 3
+    assert all(Path(path).parent.name == 'train2017' for path in several[0])
+    assert next(calibration_batches(config, 1))['inputs'][0].shape == (3, 300, 300)
+    config.train_dataloader = None
+    with pytest.raises(UserError, match='no train_dataloader'):
+        next(calibration_batches(config, 1))
 
 
 def test_in_a_test(own: dict[str, Path], shapes: Path, tmp_path: Path):

@@ -35,16 +35,23 @@ SAVE_DETECTIONS = Flag('--save-detections', dict(
 FUSE = Flag('--fuse', dict(
     action='store_true', help='fold batch norms into convolutions, compare the outputs, and print the speed-up'),
     needs_model=True)
-ENGINES, DTYPES = ('torch', 'compile', 'onnxruntime', 'openvino'), ('fp32', 'bf16')  # see mmext.export.engines
+ENGINES, DTYPES = ('torch', 'compile', 'onnxruntime', 'openvino'), ('fp32', 'bf16', 'int8')  # see mmext.export.engines
+CALIBRATED_WITH = 100
 ENGINE = Flag('--engine', dict(
     choices=ENGINES, default='torch',
-    help='what computes the backbone (default: %(default)s); onnxruntime and openvino keep an ONNX file of it beside '
+    help='what computes the network (default: %(default)s); onnxruntime and openvino keep an ONNX file of it beside '
          'the checkpoint'), needs_model=True, shown='--engine torch|compile|onnxruntime|openvino',
-    docs='what computes the backbone: torch, `torch.compile`, onnxruntime or OpenVINO; see [deployment.md]'
+    docs='what computes the network: torch, `torch.compile`, onnxruntime or OpenVINO; see [deployment.md]'
          '(deployment.md#faster-on-a-processor)')
 DTYPE = Flag('--dtype', dict(choices=DTYPES, default='fp32',
-                             help='number format of the backbone (default: %(default)s)'), needs_model=True,
-             shown='--dtype fp32|bf16', docs='number format of the backbone; bf16 with every engine but onnxruntime')
+                             help='number format of the network (default: %(default)s)'), needs_model=True,
+             shown='--dtype fp32|bf16|int8', docs='number format of the network: bf16 with every engine but '
+             'onnxruntime, int8 with onnxruntime and OpenVINO')
+CALIBRATION = Flag('--calibration', dict(
+    type=int, default=CALIBRATED_WITH, metavar='N',
+    help='images or videos of the training set that --dtype int8 is calibrated with (default: %(default)s)'),
+    needs_model=True, docs='images or videos of the training set that `--dtype int8` is calibrated with, '
+    f'{CALIBRATED_WITH} by default')
 SHOW_SCORE = Flag('--show-score', dict(
     type=float, default=0.3, metavar='SCORE',
     help='minimal score of detections drawn in --show-dir and --report (default: %(default)s)'),
@@ -151,8 +158,8 @@ CROP_PCT = Flag('--crop-pct', dict(
     help="for class folders: the crop as a fraction of the short side (default: the config's, 0.875)"),
     effect=set_image_size, needs_model=True)
 
-TESTING = (DETECTIONS, OUT, per_class, reference, SAVE_DETECTIONS, report, FUSE, ENGINE, DTYPE, show_dir, SHOW_SCORE,
-           views, views_at_once, IMG_SIZE, CROP_PCT, tta, SKIP_UNREADABLE)
+TESTING = (DETECTIONS, OUT, per_class, reference, SAVE_DETECTIONS, report, FUSE, ENGINE, DTYPE, CALIBRATION, show_dir,
+           SHOW_SCORE, views, views_at_once, IMG_SIZE, CROP_PCT, tta, SKIP_UNREADABLE)
 FLAGS = (*SHARED, *TESTING)
 
 
