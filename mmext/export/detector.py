@@ -20,7 +20,7 @@ from mmext.data.decoding import read_rgb
 from mmext.errors import UserError
 from mmext.export.detections import Candidates, Suppression, anchors_at, anchors_first, corner_of, decode, probabilities
 from mmext.export.graph import Graph, random_pixels
-from mmext.export.matching import SHARE, detection_differences
+from mmext.export.matching import PIXELS, SCORE, SHARE, detection_differences
 from mmext.export.two_stage import TwoStages, require_two_stages
 
 if TYPE_CHECKING:
@@ -166,7 +166,8 @@ def detector_graph(config: Config, trained: Trained, size: Sequence[int] | None 
         return Graph(Detector(model, size).eval(), outputs=('boxes', 'scores'), **described)
     network = TwoStages(model, size) if two_stages else OneStage(model, size)
     return Graph(Suppressed(model, network).eval(), outputs=('boxes', 'scores', 'labels'), **described,
-                 compare=partial(detection_differences, side=max(size)), tolerances=dict(labels=SHARE),
+                 compare=partial(detection_differences, side=max(size)),
+                 tolerances=dict(boxes=PIXELS / max(size), scores=SCORE, labels=SHARE),
                  predict=partial(predict, model))
 
 

@@ -9,15 +9,16 @@ from torch import Tensor
 
 from mmext.engine.fusion import Difference
 
-NEAR = 0.01  # as a fraction of the image's longer side, and of the highest possible score
+PIXELS, SCORE = 0.1, 1e-3  # two detections are the same if boxes and scores differ by no more
 SHARE = 0.01  # of detections that may differ: rounding decides which of two overlapping boxes with equal scores remains
 
 
 def detection_differences(found: Sequence[Tensor], expected: Sequence[Tensor], side: float) -> dict[str, Difference]:
     """The largest differences of detections that are the same, and how many of one set are not in the other.
 
-    A detection is the same if label, box and score are equal or near. Where a set is full, and one of its detections
-    is missing in the other, it does not count if its score is near the lowest: that is a matter of rounding.
+    Two detections are the same if labels are equal, and boxes and scores differ by no more than ``PIXELS`` and
+    ``SCORE``. One that is missing in the other set does not count if its score is nearly the lowest: where a set is
+    full, that is a matter of rounding.
 
     Args:
         found: boxes (N, M, 4), scores (N, M) and labels (N, M); those with score 0 are no detections.
@@ -33,7 +34,7 @@ def detection_differences(found: Sequence[Tensor], expected: Sequence[Tensor], s
     for one, other in zip(zip(*found), zip(*expected), strict=True):
         one, other = real(one), real(other)
         total += max(len(one[1]), len(other[1]))
-        partners = pairs(one, other, side)
+        partners = pairs(one, other)
         mine, theirs = (torch.tensor(places, dtype=torch.long) for places in partners)
         boxes = max(boxes, largest(one[0][mine] - other[0][theirs]))
         scores = max(scores, largest(one[1][mine] - other[1][theirs]))
@@ -48,18 +49,18 @@ def real(detections: Sequence[Tensor]) -> list[Tensor]:
     return [part[there] for part in detections]
 
 
-def pairs(one: Sequence[Tensor], other: Sequence[Tensor], side: float) -> tuple[list[int], list[int]]:
+def pairs(one: Sequence[Tensor], other: Sequence[Tensor]) -> tuple[list[int], list[int]]:
     """The places of the same detections in two sets, each of which has one partner."""
     mine: list[int] = []
     theirs: list[int] = []
     if not len(one[1]) or not len(other[1]):
         return mine, theirs
-    apart = (one[0][:, None] - other[0]).abs().amax(-1) / side
-    apart = torch.maximum(apart, (one[1][:, None] - other[1]).abs())
+    apart = (one[0][:, None] - other[0]).abs().amax(-1) / PIXELS
+    apart = torch.maximum(apart, (one[1][:, None] - other[1]).abs() / SCORE)
     apart[one[2][:, None] != other[2]] = torch.inf
     for place, distances in enumerate(apart):
         best = int(distances.argmin())
-        if distances[best] <= NEAR:
+        if distances[best] <= 1:
             mine.append(place)
             theirs.append(best)
             apart[:, best] = torch.inf
@@ -70,7 +71,7 @@ def unpaired(scores: Tensor, paired: Tensor) -> int:
     """The number of detections without a partner, but for those that are nearly the lowest."""
     alone = torch.ones_like(scores, dtype=torch.bool)
     alone[paired] = False
-    return int((alone & (scores > scores.min() + NEAR)).sum()) if len(scores) else 0
+    return int((alone & (scores > scores.min() + SCORE)).sum()) if len(scores) else 0
 
 
 def largest(values: Tensor) -> float:

@@ -157,9 +157,11 @@ def test_detections_in_another_order():
     boxes = torch.tensor([[[0., 0, 10, 10], [20, 20, 40, 40], [50, 50, 60, 60], [0, 0, 0, 0]]])
     scores, labels = torch.tensor([[0.9, 0.8, 0.5, 0]]), torch.tensor([[1, 0, 1, -1]])
     order = torch.tensor([1, 0, 2, 3])
-    other = [boxes[:, order] + 0.1, scores[:, order], labels[:, order]]
+    other = [boxes[:, order] + 0.05, scores[:, order], labels[:, order]]
     worst = detection_differences(other, (boxes, scores, labels), 100)
-    assert worst['boxes'].relative == pytest.approx(1e-3, rel=1e-3) and worst['labels'] == (0, 0)
+    assert worst['boxes'].relative == pytest.approx(5e-4, rel=1e-3) and worst['labels'] == (0, 0)
+    moved = detection_differences([boxes + 0.2, scores, labels], (boxes, scores, labels), 100)
+    assert moved['labels'] == (2, pytest.approx(2 / 3)), 'the lowest one does not count'
     other[2] = labels
     assert detection_differences(other, (boxes, scores, labels), 100)['labels'] == (2, pytest.approx(2 / 3))
     lowest = [part[:, [0, 1, 3, 3]] for part in (boxes, scores, labels)]
