@@ -10,7 +10,7 @@ from torch import Tensor
 from mmext.engine.fusion import Difference
 
 PIXELS, SCORE = 0.1, 1e-3  # two detections are the same if boxes and scores differ by no more
-SHARE = 0.01  # of detections that may differ: rounding decides which of two overlapping boxes with equal scores remains
+SHARE = 0.05  # of detections that may differ: rounding decides which of two overlapping boxes with equal scores remains
 
 
 def detection_differences(found: Sequence[Tensor], expected: Sequence[Tensor], side: float) -> dict[str, Difference]:
