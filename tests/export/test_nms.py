@@ -21,6 +21,7 @@ from mmext.export.detector import predict
 from mmext.export.graph import export_program
 from mmext.export.matching import detection_differences
 from mmext.export.operators import roi_align
+from mmext.export.parts import parts_of
 from mmext.export.runtimes import installed_runtimes, run_onnxruntime
 from tests.conftest import ROOT
 from tests.tools.helpers import here, succeeded
@@ -101,6 +102,30 @@ def test_in_torch_it_is_what_mmdet_predicts(kind: str):
         torch.testing.assert_close(found[1][place, :count], scores, atol=1e-6, rtol=0)
     worst = graph.differences([part.numpy() for part in found], expected)
     assert worst['labels'].absolute == 0 and worst['boxes'].absolute < 1e-3 and worst['scores'].absolute < 1e-6
+
+
+@pytest.mark.parametrize('kind', KINDS)
+def test_parts_that_an_engine_computes(kind: str):
+    """Put in their own place they change nothing, and nothing else of the model has weights of its own."""
+    _, model = detector(kind)
+    images = smooth(KINDS[kind][3])
+    with torch.no_grad():
+        expected = predict(model, images)
+    parts = parts_of(model)
+    seen = []
+    for part in parts:
+        part.module.register_forward_hook(lambda module, given, found, part=part: seen.append((part.name, len(found))))
+        part.put(part.module)
+    with torch.no_grad():
+        found = predict(model, images)
+    for one, other in zip(found, expected):
+        assert all(map(torch.equal, one, other))
+    maps = dict(ssd=6, retinanet=3, fpn=3, c5=1)[kind]
+    features = maps if 'box_head' in dict(seen) else 0
+    assert seen[0] == ('network', features + 2 * maps)
+    assert [part.name for part in parts] == ['network', *(['box_head'] if kind in ('fpn', 'c5') else [])]
+    weights = {id(weight) for part in parts for weight in part.module.parameters()}
+    assert weights == {id(weight) for weight in model.parameters()}
 
 
 @pytest.mark.parametrize('kind', ['retinanet', 'fpn'])
