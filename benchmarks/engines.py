@@ -7,9 +7,10 @@
         test_dataloader.persistent_workers=False
 
 A model is called with one image or video at a time, decoding and non-maximum suppression included. All engines take
-turns in every round; a ratio is the median over the rounds of torch's time divided by theirs. With --test, which is
-followed by the config and other arguments of a test, the metrics with each engine are printed too. 8 bits are measured
-if such a test has made the file beside the checkpoint.
+turns in every round; a ratio is the median over the rounds of torch's time divided by theirs. With --threads 1 it is
+the processor's time, which other programs disturb less. With --test, which is followed by the config and other
+arguments of a test, the metrics with each engine are printed too. 8 bits are measured if such a test has made the file
+beside the checkpoint.
 """
 
 from __future__ import annotations
@@ -64,13 +65,14 @@ def main() -> None:
     files = files_in(args.inputs, models[RUNS[0]].task.inputs)[:args.limit]
     if not files:
         raise UserError(f'{args.inputs}: no images or videos in this folder')
+    clock = time.process_time if args.threads == 1 else time.perf_counter
     scores, seconds = {}, {run: [] for run in models}
     for turn in range(args.repeats + 1):  # the first one warms up
         for run, model in models.items():
-            started = time.perf_counter()
+            started = clock()
             scores[run] = [scores_of(model(path)) for path in files]
             if turn:
-                seconds[run].append(time.perf_counter() - started)
+                seconds[run].append(clock() - started)
     print(f'{len(files)} files, {torch.get_num_threads()} threads, {args.repeats} rounds')
     print(f'{"engine":14}{"dtype":6}{"ms a file":>11}{"times as fast":>15}{"range":>14}{"difference of scores":>22}')
     for run, times in seconds.items():
