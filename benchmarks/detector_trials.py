@@ -16,8 +16,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import subprocess
-import sys
 import tempfile
 import time
 from pathlib import Path
@@ -26,14 +24,13 @@ import torch
 from mmengine.config import ConfigDict
 from rich.console import Console
 from rich.table import Table
+from runs import EVERY_BATCH, ROOT, call, losses_of_epochs
 
 import mmext
 from mmext.engine import cli
 from mmext.engine.config import read_config
-from mmext.engine.log import read_scalars
 from mmext.errors import UserError
 
-ROOT = Path(__file__).resolve().parent.parent
 SMALL = ['train_dataloader.dataset.pipeline.2.scale=(416,256)', 'test_dataloader.dataset.pipeline.1.scale=(416,256)']
 NOT_CHANCE = {'LoadImageFromFile', 'mmext.LoadImage', 'LoadAnnotations', 'Resize', 'PackDetInputs'}
 # name -> config, how many images make a step, what else is changed of it
@@ -105,15 +102,13 @@ def trial(detector: str, folder: Path, weights: Path | None, args: argparse.Name
     rate = [] if args.by_heart else ['--auto-scale-lr']
     call('train.py', *common, *rate, '--seed', args.seed, '--overwrite', '--cfg-options', *changes, *loaders, *start,
          f'train_cfg.max_epochs={args.epochs}', f'train_cfg.val_begin={args.epochs + 1}',
-         f'train_dataloader.batch_size={batch}', 'default_hooks.logger.interval=1')
+         f'train_dataloader.batch_size={batch}', EVERY_BATCH)
     call('test.py', *common, folder / f'epoch_{args.epochs}.pth', '--out', folder / 'metrics.json', '--cfg-options',
          *changes, *loaders)
-    records = [record for record in read_scalars(folder) if record['mode'] == 'train']
-    steps = len(records) // args.epochs
+    losses = losses_of_epochs(folder)
     metrics = json.loads((folder / 'metrics.json').read_text())
-    mean = [sum(record['loss'] for record in part) / len(part) for part in (records[:steps], records[-steps:])]
-    return [*(f'{loss:.2f}' for loss in mean), *(f'{100 * metrics[name]:.2f}' for name in ('AP', 'AP50', 'AR100')),
-            f'{(time.time() - began) / 60:.1f}']
+    return [f'{losses[0]:.2f}', f'{losses[-1]:.2f}',
+            *(f'{100 * metrics[name]:.2f}' for name in ('AP', 'AP50', 'AR100')), f'{(time.time() - began) / 60:.1f}']
 
 
 def by_heart(name: str, epochs: int, folder: Path) -> Path:
@@ -130,14 +125,6 @@ def by_heart(name: str, epochs: int, folder: Path) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     config.dump(folder / 'by_heart.py')
     return folder / 'by_heart.py'
-
-
-def call(tool: str, *arguments: object) -> None:
-    """Runs a command of tools/. UserError, with its last line, where it fails."""
-    command = [sys.executable, ROOT / 'tools' / tool, *map(str, arguments)]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
-    if done.returncode:
-        raise UserError(f'{tool} {" ".join(map(str, arguments))}: {done.stderr.strip().splitlines()[-1]}')
 
 
 if __name__ == '__main__':

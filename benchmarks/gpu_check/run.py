@@ -27,9 +27,7 @@ from benchmarks.gpu_check.case import ROOT, Case, Place
 from benchmarks.gpu_check.ledger import Ledger
 from benchmarks.gpu_check.report import markdown, summary
 from benchmarks.gpu_check.worker import work
-from mmext.benchmark.setup import Setup
 from mmext.engine import cli
-from mmext.engine.work_dir import locked_folder
 from mmext.errors import UserError
 from mmext.files import require_writable
 
@@ -70,6 +68,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 0
     if args.device == 'cpu':
         os.environ['CUDA_VISIBLE_DEVICES'] = ''
+    from mmext.benchmark.setup import Setup
+    from mmext.engine.work_dir import locked_folder
+
     Setup(device=args.device).check()
     folder = args.folder.absolute()
     require_writable(folder, '--folder')
