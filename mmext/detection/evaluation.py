@@ -139,7 +139,20 @@ def accumulate(truth: GroundTruth, detections: list[dict], reference: bool = Fal
 def evaluation_of(evaluator: Any, truth: GroundTruth) -> Evaluation:
     """What hotcoco's or pycocotools' ``COCOeval`` found; both have the categories in ascending order of their ids."""
     precision, recall, scores = (np.asarray(evaluator.eval[key]) for key in ('precision', 'recall', 'scores'))
-    return Evaluation(np.array(evaluator.stats, float), precision, recall, scores, sorted(truth.category_ids))
+    return Evaluation(summary(precision, recall), precision, recall, scores, sorted(truth.category_ids))
+
+
+def summary(precision: np.ndarray, recall: np.ndarray) -> np.ndarray:
+    """The metrics of ``NAMES`` from an ``Evaluation``'s arrays.
+
+    The means are numpy's, as in pycocotools: how numpy adds, and with it the last bit, depends on its version and on
+    the processor, and hotcoco adds in one way.
+    """
+    every = slice(None)
+    kept = [*(precision[ious][..., 0, -1] for ious in (every, IOU_50, IOU_75)),
+            *(precision[..., size, -1] for size in (1, 2, 3)),
+            *(recall[..., 0, most] for most in (0, 1, 2)), *(recall[..., size, -1] for size in (1, 2, 3))]
+    return np.array([values[values > -1].mean() if (values > -1).any() else -1.0 for values in kept])
 
 
 class HotcocoTruth:
@@ -195,7 +208,6 @@ class HotcocoTruth:
         with contextlib.redirect_stdout(io.StringIO()):
             evaluator.evaluate()
             evaluator.accumulate()
-            evaluator.summarize()
         return evaluator
 
 
