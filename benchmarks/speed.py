@@ -106,13 +106,14 @@ def main() -> None:
         peaks[dtype] = peak_of(setup)
     print(f'{processor()}, torch {torch.__version__}, {args.threads} threads, {args.rounds} rounds, {args.clock} time; '
           f'peak {peaks["fp32"] / 1e9:.0f} GFLOP/s in fp32, {peaks["bf16"] / 1e9:.0f} in bf16')
-    table = Table('network', 'mode', 'batch', 'way', 'ms', 'times as fast', 'least, most', 'of peak')
     for subject in args.subjects:
         for mode in args.modes:
             for batch in args.batches[:1] if mode == 'training' else args.batches:
+                table = Table('way', 'ms', 'times as fast', 'least, most', 'of peak', title_justify='left',
+                              title=f'{subject}, {mode}, batch {batch}')
                 for row in measured(subject, mode, batch, peaks, args):
-                    table.add_row(subject, mode, str(batch), *row)
-    Console(width=120).print(table)
+                    table.add_row(*row)
+                Console(width=120).print(table)
 
 
 def measured(subject: str, mode: str, batch: int, peaks: dict[str, float], args: argparse.Namespace) -> list[list[str]]:

@@ -5,11 +5,9 @@ from __future__ import annotations
 import copy
 from collections.abc import Mapping
 from functools import lru_cache, partial
-from types import SimpleNamespace
-from typing import Any, cast
+from typing import Any
 
 import torch
-from mmengine.runner import Runner
 from torch import Tensor, nn
 from torch.utils._pytree import tree_leaves
 
@@ -17,7 +15,7 @@ from benchmarks.gpu_check.case import ROOT, Case, Figures, Place, Skipped, requi
 from mmext.analysis.subjects import Spec, Subject, from_spec
 from mmext.backbones.memory_format import arrange_weights
 from mmext.benchmark.setup import Setup
-from mmext.engine.hooks.precision import MixedPrecisionHook
+from mmext.engine.hooks.precision import prepare_for_mixed_precision
 
 BATCH = 2
 # All detections count, also those of the random weights. The second stage of a detector takes all proposals: a random
@@ -100,7 +98,7 @@ def check(name: str, variant: str, place: Place) -> Figures:
     model, batch, expected = reference(name, place.quick)
     model = copy.deepcopy(model).to(place.device)
     if dtype != 'fp32':
-        MixedPrecisionHook().before_run(cast(Runner, SimpleNamespace(model=model)))
+        prepare_for_mixed_precision(model)
     if variant == 'channels last':
         arrange_weights(model, 'channels_last')
     found = computed(model, batch, setup)

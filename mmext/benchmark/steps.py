@@ -14,6 +14,7 @@ from mmengine.registry import DefaultScope
 from mmext.analysis.subjects import Subject
 from mmext.benchmark.setup import DTYPES, Setup, out_of_memory
 from mmext.benchmark.timing import Stopwatch
+from mmext.engine.hooks.precision import prepare_for_mixed_precision
 from mmext.errors import UserError
 
 PARTS = ('forward', 'backward', 'optimiser')
@@ -66,7 +67,10 @@ class TrainingStep:
     def __init__(self, subject: Subject, setup: Setup) -> None:
         self.name = subject.name
         self.setup = setup
-        self.model = setup.compiled(setup.place(subject.new_model()).train(), training=True)
+        model = setup.place(subject.new_model()).train()
+        if setup.half:
+            prepare_for_mixed_precision(model)
+        self.model = setup.compiled(model, training=True)
         assert subject.config is not None
         config = copy.deepcopy(subject.config.optim_wrapper)
         for key in ('type', 'dtype', 'loss_scale', 'use_fsdp', 'accumulative_counts'):

@@ -78,6 +78,7 @@ RECIPES = {
     'recursive_imagenet': Recipe('resnet18_recursive', 1000, 256, 90, 5e-4, steps(0.1, 30, 60), 11.86e6,
                                  write_imagenet, 224),
     'rir_cifar10': Recipe('rir32', 10, *RIR, 0.49e6, write_cifar10),
+    'rir_blocks_cifar10': Recipe('rir_15x6', 10, *RIR, 1.46e6, write_cifar10),
     'rir_cifar100': Recipe('rir18_wide', 100, *RIR, 10.34e6, write_cifar100),
 }
 every_recipe = pytest.mark.parametrize('name', RECIPES)

@@ -41,7 +41,8 @@ def test_a_log_is_as_long_as_its_means(custom: tuple, options: dict, length: int
 
 def test_a_checkpoint_s_logs_are_short(cifar: Path, tmp_path: Path):  # noqa: F811
     with mock.patch.object(history, 'SHORTEST', 5):
-        start = classifier(cifar, RECIPE, options=('train_dataloader.num_workers=0', 'train_cfg.max_epochs=2'))
+        start = classifier(cifar, RECIPE, options=(
+            'train_dataloader.num_workers=0', 'train_cfg.max_epochs=2', 'log_processor.custom_cfg.0.window_size=5'))
         succeeded(start(tmp_path / 'w', '--seed', 0))
     hub = read_checkpoint(tmp_path / 'w' / 'epoch_2.pth')['message_hub']
     assert {len(log.data[0]) for name, log in hub['log_scalars'].items() if name.startswith('train/')} == {5}

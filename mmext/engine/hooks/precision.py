@@ -30,10 +30,14 @@ class MixedPrecisionHook(Hook):
     """
 
     def before_run(self, runner: Runner) -> None:
-        model = unwrap_model(runner.model)
-        keep_float32(model)
-        if next(model.parameters()).device.type == 'cpu':
-            compute_narrow_maps_in_float32()
+        prepare_for_mixed_precision(unwrap_model(runner.model))
+
+
+def prepare_for_mixed_precision(model: nn.Module) -> None:
+    """Has a model compute in float32 what must, under autocast; see ``MixedPrecisionHook``."""
+    keep_float32(model)
+    if next(model.parameters()).device.type == 'cpu':
+        compute_narrow_maps_in_float32()
 
 
 def keep_float32(model: nn.Module) -> None:
