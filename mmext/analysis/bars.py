@@ -43,12 +43,18 @@ class Panel:
         return [(i, value, error) for i, (value, error) in enumerate(zip(self.values, errors)) if value is not None]
 
 
-def result_panels(cells: Mapping[tuple[str, str], Sequence[float]]) -> tuple[list[str], list[Panel]]:
-    """The methods, and a panel for each data set: mean and sample deviation in percent of the values of each cell."""
+def result_panels(cells: Mapping[tuple[str, str], Sequence[float]],
+                  factor: float = 100) -> tuple[list[str], list[Panel]]:
+    """The methods, and a panel for each data set: mean and sample deviation of the values of each cell.
+
+    Args:
+        cells: (data set, method) -> values.
+        factor: what values are multiplied by; 100 for percent.
+    """
     methods = list(dict.fromkeys(method for _, method in cells))
     panels = []
     for data in dict.fromkeys(data for data, _ in cells):
-        found = [mean_and_deviation([100 * value for value in cells[data, method]]) if (data, method) in cells
+        found = [mean_and_deviation([factor * value for value in cells[data, method]]) if (data, method) in cells
                  else (None, None) for method in methods]
         panels.append(Panel(data or 'results', [mean for mean, _ in found], [std for _, std in found],
                             from_zero=False))

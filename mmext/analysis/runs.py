@@ -87,6 +87,11 @@ def read_metric(work_dir: Path, metric: str) -> dict[int, float]:
     return values
 
 
+def unit_of(metric: str) -> tuple[int, str]:
+    """What a metric is printed in, as a factor and a unit: losses as they are, all others in percent."""
+    return (1, '') if 'loss' in metric else (100, '%')
+
+
 def seed_of(folders: Sequence[Path]) -> str:
     """The seed of a run; the config of a part that was resumed may not name it."""
     for folder in folders:

@@ -15,7 +15,9 @@ from __future__ import annotations
 
 import argparse
 from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import asdict
+from pathlib import Path
 from statistics import fmean
 
 from mmext.engine import cli
@@ -41,7 +43,7 @@ def main(args: argparse.Namespace) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from mmext.analysis.runs import Summary, best_of, mean_and_deviation, summarise
+    from mmext.analysis.runs import Summary, best_of, mean_and_deviation, summarise, unit_of
     from mmext.figures import require_suffix
     from mmext.files import require_target, write_json
 
@@ -52,29 +54,30 @@ def main(args: argparse.Namespace) -> None:
         require_target(args.bars, '--bars')
     if args.out:
         require_target(args.out)
+    factor, unit = unit_of(args.metric)
     recipes: dict[str, list[Summary]] = defaultdict(list)
-    for run in args.runs:
+    for run in once(args.runs):
         summary = summarise(run, args.metric, args.last)
         recipes[summary.recipe].append(summary)
 
     console = Console(width=max(160, Console().width))
-    table = Table(title=f'{args.metric}, %', title_justify='left')
+    table = Table(title=', '.join(filter(None, [args.metric, unit])), title_justify='left')
     means = f'mean of last {args.last}' if args.last > 1 else 'last'
     for column in ('run', 'seed', 'epochs', 'best', 'at epoch', means):
         table.add_column(column, justify='left' if column == 'run' else 'right')
     figures = {}
     for recipe, runs in recipes.items():
         for run in runs:
-            table.add_row(run.name, run.seed, str(run.epochs), percent(run.best), str(run.best_epoch),
-                          percent(fmean(run.last)))
+            table.add_row(run.name, run.seed, str(run.epochs), number(run.best, factor), str(run.best_epoch),
+                          number(fmean(run.last), factor))
         best = mean_and_deviation([run.best for run in runs])
         last = mean_and_deviation([value for run in runs for value in run.last])
         top = best_of([run.best for run in runs], args.metric)
         if len(runs) > 1:
-            final = '' if args.last > 1 else percent(best_of([run.last[0] for run in runs], args.metric))
-            ends = f'{final} ({spread(last)})' if final else spread(last)
-            table.add_row(f'{recipe}: best (mean +- std) of {len(runs)}', '', '', f'{percent(top)} ({spread(best)})',
-                          '', ends, style='bold', end_section=True)
+            final = '' if args.last > 1 else number(best_of([run.last[0] for run in runs], args.metric), factor)
+            ends = f'{final} ({spread(last, factor)})' if final else spread(last, factor)
+            table.add_row(f'{recipe}: best (mean +- std) of {len(runs)}', '', '',
+                          f'{number(top, factor)} ({spread(best, factor)})', '', ends, style='bold', end_section=True)
         figures[recipe] = dict(runs=[asdict(run) for run in runs], best_of_runs=top, best=best, last=last)
     console.print(table)
     if args.bars:
@@ -88,19 +91,30 @@ def draw_bars(args: argparse.Namespace) -> None:
     """Draws the mean and the deviation of each network on each data set."""
     from mmext.analysis.bars import make_figure, result_panels
     from mmext.analysis.run_cells import drawn_cells, read_trained
+    from mmext.analysis.runs import unit_of
     from mmext.figures import write_figure
 
     what = 'best epoch' if args.best else f'last {args.last} epochs' if args.last > 1 else 'last epoch'
-    methods, panels = result_panels(drawn_cells(read_trained(args.runs, args.metric, args.last), args.best))
-    caption = f'{args.metric} in %, {what}, mean \N{PLUS-MINUS SIGN} standard deviation'
+    factor, unit = unit_of(args.metric)
+    methods, panels = result_panels(drawn_cells(read_trained(args.runs, args.metric, args.last), args.best), factor)
+    caption = f'{" in ".join(filter(None, [args.metric, unit]))}, {what}, mean \N{PLUS-MINUS SIGN} standard deviation'
     write_figure(args.bars, make_figure(methods, panels, caption))
     print(f'bars: {args.bars}')
 
 
-def percent(value: float) -> str:
-    return f'{100 * value:.2f}'
+def once(runs: Sequence[str]) -> Sequence[str]:
+    """The runs. Raises a UserError if one of them is named twice, by whatever path."""
+    folders = [Path(run).resolve() for run in runs]
+    for run, folder in zip(runs, folders):
+        if folders.count(folder) > 1:
+            raise UserError(f'{run}: given twice; name each run once')
+    return runs
 
 
-def spread(figures: tuple[float, float | None]) -> str:
+def number(value: float, factor: float) -> str:
+    return f'{factor * value:.2f}'
+
+
+def spread(figures: tuple[float, float | None], factor: float) -> str:
     mean, deviation = figures
-    return percent(mean) + ('' if deviation is None else f' +- {percent(deviation)}')
+    return number(mean, factor) + ('' if deviation is None else f' +- {number(deviation, factor)}')

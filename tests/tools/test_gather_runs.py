@@ -165,6 +165,19 @@ def test_detectors_too(tmp_path: Path):
     assert gathered(tmp_path, tmp_path / 'ssd', '--metric', 'coco/AP')[0][1][3] == '25.00'
 
 
+def test_losses_are_printed_as_they_are(tmp_path: Path):
+    runs = [tmp_path / f'mine_seed{seed}' for seed in range(2)]
+    for run, losses in zip(runs, [(0.50, 0.25), (0.75, 0.35)]):
+        write_log(run, '20260101_000000', losses, metric='val_loss')
+    rows, _ = gathered(tmp_path, *runs, '--metric', 'val_loss', '--bars', tmp_path / 'bars.png')
+    assert rows[-1][-1] == '0.25 (0.30 +- 0.07)' and (tmp_path / 'bars.png').is_file()
+
+
+def test_a_run_counts_once(three: list[Path]):
+    again = f'{three[0]}/../{three[0].name}'
+    assert error_line(here('gather_runs.py', *three, again)) == f'error: {three[0]}: given twice; name each run once'
+
+
 def test_mistakes(three: list[Path], tmp_path: Path):
     def refused(*arguments: object) -> str:
         return error_line(here('gather_runs.py', *arguments))
