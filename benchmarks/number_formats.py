@@ -21,7 +21,7 @@ from rich.console import Console
 from rich.table import Table
 from runs import EVERY_BATCH, ROOT, call, losses_of_epochs
 
-from mmext.analysis.runs import read_metric
+from mmext.analysis.runs import read_metric, unit_of
 from mmext.engine import cli
 from mmext.errors import UserError
 
@@ -97,7 +97,7 @@ def trained(task: str, seed: int, name: str, folder: Path,
              EVERY_BATCH, f'train_cfg.val_interval={epochs}')
         done.write_text(f'{(time.time() - began) / 60:.2f}')
     metric = list(read_metric(run, recipe.metric).values())[-1]
-    return losses_of_epochs(run), metric * (1 if metric > 1 else 100), float(done.read_text())
+    return losses_of_epochs(run), metric * unit_of(recipe.metric)[0], float(done.read_text())
 
 
 def data_of(task: str, folder: Path, args: argparse.Namespace) -> Path:

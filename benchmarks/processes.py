@@ -12,12 +12,10 @@ from __future__ import annotations
 import argparse
 import os
 import statistics
-import subprocess
-import sys
 import tempfile
 from pathlib import Path
 
-from runs import EVERY_BATCH, ROOT, call
+from runs import EVERY_BATCH, call
 
 from mmext.engine import cli
 from mmext.engine.log import read_scalars
@@ -58,19 +56,13 @@ def main() -> None:
 def seconds(processes: int, turn: int, folder: Path, args: argparse.Namespace) -> float:
     """The median time of a training step, of all processes together."""
     run = folder / f'{processes}_{turn}'
-    start = [sys.executable] if processes == 1 else [
-        sys.executable, '-m', 'torch.distributed.run', '--standalone', f'--nproc_per_node={processes}']
-    command = [*start, 'tools/train.py', args.config, '--backbone', args.backbone, '--data-root', folder / 'data',
-               '--classes', 'auto', '--work-dir', run, '--epochs', '1', '--seed', str(turn),
-               *(['--amp', 'bf16'] if args.format == 'bf16' else []),
-               *(['--launcher', 'pytorch'] if processes > 1 else []), '--cfg-options', EVERY_BATCH,
-               f'train_dataloader.batch_size={args.batch // processes}', 'train_dataloader.num_workers=0',
-               'train_dataloader.persistent_workers=False', 'train_cfg.val_begin=2']
-    threads = str(args.cores // processes)
-    done = subprocess.run([*map(str, command)], cwd=ROOT, capture_output=True, text=True,
-                          env={**os.environ, 'OMP_NUM_THREADS': threads})
-    if done.returncode:
-        raise UserError(f'{processes} processes: {" ".join(done.stderr.strip().splitlines()[-1:])}')
+    launcher = ('-m', 'torch.distributed.run', '--standalone', f'--nproc_per_node={processes}')
+    call('train.py', args.config, '--backbone', args.backbone, '--data-root', folder / 'data', '--classes', 'auto',
+         '--work-dir', run, '--epochs', 1, '--seed', turn, *(['--amp', 'bf16'] if args.format == 'bf16' else []),
+         *(['--launcher', 'pytorch'] if processes > 1 else []), '--cfg-options', EVERY_BATCH,
+         f'train_dataloader.batch_size={args.batch // processes}', 'train_dataloader.num_workers=0',
+         'train_dataloader.persistent_workers=False', 'train_cfg.val_begin=2',
+         launcher=launcher if processes > 1 else (), env=dict(OMP_NUM_THREADS=str(args.cores // processes)))
     steps = [record['time'] for record in read_scalars(run) if record['mode'] == 'train']
     return statistics.median(steps[WARM_UP:])
 

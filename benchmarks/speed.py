@@ -24,7 +24,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 
 import textbook
@@ -126,7 +126,7 @@ def measured(subject: str, mode: str, batch: int, peaks: dict[str, float], args:
                   for _ in range(WARM_UP + args.rounds)][WARM_UP:]
         for worker in workers.values():
             worker.communicate()
-    flop = 2 * from_spec(SUBJECTS[subject]).complexity().macs * batch * (3 if mode == 'training' else 1)
+    macs = macs_of(subject) * batch * (3 if mode == 'training' else 1)
     rows = []
     for name in ways:
         median = statistics.median(one[name] for one in rounds)
@@ -134,8 +134,14 @@ def measured(subject: str, mode: str, batch: int, peaks: dict[str, float], args:
         peak = peaks.get(WAYS[name].dtype)
         rows.append([name, f'{1000 * median:.1f}', f'{statistics.median(ratios):.2f}',
                      f'{ratios[0]:.2f}, {ratios[-1]:.2f}',
-                     f'{100 * share_of_peak(flop // 2, 1 / median, peak):.0f} %' if peak else '-'])
+                     f'{100 * share_of_peak(macs, 1 / median, peak):.0f} %' if peak else '-'])
     return rows
+
+
+@cache
+def macs_of(subject: str) -> int:
+    """The multiply-accumulates of one sample."""
+    return from_spec(SUBJECTS[subject]).complexity().macs
 
 
 def start(subject: str, mode: str, batch: int, name: str, folder: str, args: argparse.Namespace) -> subprocess.Popen:

@@ -9,6 +9,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from mmext.text import markdown_row
+
 ROOT = Path(__file__).resolve().parents[2]
 Figures = Mapping[str, object]
 
@@ -78,15 +80,20 @@ def require(fact: bool, complaint: str) -> None:
 def run_python(*arguments: object, env: Mapping[str, str] | None = None,
                timeout: float | None = None) -> subprocess.CompletedProcess:
     """Runs Python with this checkout on its path, in the checkout; output is captured as text."""
-    path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get('PYTHONPATH')]))
     return subprocess.run([sys.executable, *map(str, arguments)], cwd=ROOT, capture_output=True, text=True,
-                          env={**os.environ, 'PYTHONPATH': path, **(env or {})}, timeout=timeout)
+                          env={**environment(), **(env or {})}, timeout=timeout)
 
 
-def last_line(done: subprocess.CompletedProcess) -> str:
-    """What a command said last on stderr: the one line of its error."""
-    lines = [line.strip() for line in done.stderr.splitlines() if line.strip()]
-    told = [line for line in lines if line.startswith('error: ')] or lines or [f'ended with code {done.returncode}']
+def environment() -> dict[str, str]:
+    """The environment of a command, with this checkout on the path of Python."""
+    path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get('PYTHONPATH')]))
+    return {**os.environ, 'PYTHONPATH': path}
+
+
+def last_line(printed: str, code: int) -> str:
+    """What a command that ended with this code said last: the one line of its error."""
+    lines = [line.strip() for line in printed.splitlines() if line.strip()]
+    told = [line for line in lines if line.startswith('error: ')] or lines or [f'ended with code {code}']
     return told[-1][:300]
 
 
@@ -99,4 +106,4 @@ def one_line(error: BaseException) -> str:
 def table(headings: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
     """A table in Markdown."""
     lines = [headings, ['---'] * len(headings), *rows]
-    return '\n'.join('| ' + ' | '.join(str(cell).replace('|', r'\|') for cell in line) + ' |' for line in lines)
+    return '\n'.join(markdown_row(str(cell).replace('|', r'\|') for cell in line) for line in lines)

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import subprocess
 import sys
 import time
 from functools import partial
 
-from benchmarks.gpu_check.case import ROOT, Case, Failed, Figures, Place, Unfinished, last_line
+from benchmarks.gpu_check.case import ROOT, Case, Failed, Figures, Place, Unfinished, environment, last_line
 from mmext.engine.log import scalars_if_any
 
 ENOUGH = 60  # seconds of a training that are worth a start
@@ -39,9 +38,8 @@ def recipe(config: str, network: str, paper: float | None, place: Place) -> Figu
     command = [sys.executable, '-m', 'mmext', 'train', str(ROOT / 'configs' / 'classification' / f'{config}.py'),
                '--backbone', network, '--data-root', str(place.data_root), '--seed', '0', '--work-dir', str(work_dir),
                '--amp', 'bf16', '--resume', *(['--epochs', '1'] if place.quick else [])]
-    environment = {**os.environ, 'PYTHONPATH': str(ROOT)}
     with open(work_dir / 'printed.log', 'w') as log, subprocess.Popen(
-            command, cwd=ROOT, env=environment, stdout=log, stderr=subprocess.STDOUT) as training:
+            command, cwd=ROOT, env=environment(), stdout=log, stderr=subprocess.STDOUT) as training:
         try:
             code = training.wait(max(left, ENOUGH) if place.end < float('inf') else None)
         except subprocess.TimeoutExpired:
@@ -52,7 +50,7 @@ def recipe(config: str, network: str, paper: float | None, place: Place) -> Figu
         raise Unfinished(f'stopped with a checkpoint; {len(values)} validations so far')
     if code:
         printed = (work_dir / 'printed.log').read_text(errors='replace')
-        raise Failed(last_line(subprocess.CompletedProcess(command, code, '', printed)))
+        raise Failed(last_line(printed, code))
     return dict(top1=values[-1], **(dict(paper=paper) if paper else {}))
 
 

@@ -66,7 +66,7 @@ def train(place: Place, name: str, run: str, epochs: int, *flags: str, options: 
     folder = place.folder / 'runs' / run
     folder.mkdir(parents=True, exist_ok=True)
     (folder / 'printed.log').write_text(done.stdout + done.stderr)
-    require(done.returncode == 0, f'{name} {" ".join(flags)}: {last_line(done)}')
+    require(done.returncode == 0, f'{name} {" ".join(flags)}: {last_line(done.stderr, done.returncode)}')
     checkpoint = folder / f'epoch_{epochs}.pth'
     require(checkpoint.exists(), f'{name} {" ".join(flags)}: it has written no {checkpoint.name}')
     return checkpoint

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from mmext.analysis.signals import Signal
@@ -65,14 +65,20 @@ def by_layers(axes: Axes, layers: Sequence[int]) -> None:
     axes.minorticks_off()
 
 
-def draw_relus(axes: Axes, families: dict[str, list[Signal]], styles: Sequence[LineStyle]) -> None:
-    """The number of ReLUs on the main path of each network."""
+def draw_by_depth(axes: Axes, families: dict[str, list[Signal]], styles: Sequence[LineStyle],
+                  value: Callable[[Signal], float], title: str) -> None:
+    """A quantity of each network against its depth, a curve for each family."""
     for (family, members), style in zip(families.items(), styles):
         ordered = sorted(members, key=lambda member: member.layers)
-        draw_curve(axes, [member.layers for member in ordered], [member.relus for member in ordered], style,
-                   markers=True, label=family)
-    dress(axes, 'ReLUs on the main path', 'layers')
+        draw_curve(axes, [member.layers for member in ordered], list(map(value, ordered)), style, markers=True,
+                   label=family)
+    dress(axes, title, 'layers')
     by_layers(axes, [member.layers for members in families.values() for member in members])
+
+
+def draw_relus(axes: Axes, families: dict[str, list[Signal]], styles: Sequence[LineStyle]) -> None:
+    """The number of ReLUs on the main path of each network."""
+    draw_by_depth(axes, families, styles, lambda member: member.relus, 'ReLUs on the main path')
     axes.set_yscale('symlog', linthresh=1)
     axes.yaxis.set_major_formatter(lambda y, _: f'{y:g}')
     axes.set_ylim(bottom=0)
@@ -80,12 +86,8 @@ def draw_relus(axes: Axes, families: dict[str, list[Signal]], styles: Sequence[L
 
 def draw_zeroed(axes: Axes, families: dict[str, list[Signal]], styles: Sequence[LineStyle]) -> None:
     """The share of the negative signal that is zeroed in each network."""
-    for (family, members), style in zip(families.items(), styles):
-        ordered = sorted(members, key=lambda member: member.layers)
-        draw_curve(axes, [member.layers for member in ordered], [member.zeroed for member in ordered], style,
-                   markers=True, label=family)
-    dress(axes, 'Share of the negative signal of all blocks that is zeroed', 'layers')
-    by_layers(axes, [member.layers for members in families.values() for member in members])
+    draw_by_depth(axes, families, styles, lambda member: member.zeroed,
+                  'Share of the negative signal of all blocks that is zeroed')
     axes.set_ylim(-0.03, 1.05)
     axes.yaxis.set_major_formatter(lambda y, _: f'{100 * y:.0f} %')
 

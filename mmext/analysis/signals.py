@@ -109,12 +109,6 @@ def main_path(backbone: Backbone) -> list[Place]:
     return found[::-1]
 
 
-def blocks_of(backbone: Backbone) -> dict[str, nn.Module]:
-    """The blocks of a network by their names, from the first to the last."""
-    return {f'{stage}.{i}': block for stage, blocks in backbone.named_children()
-            if stage.startswith('layer') and isinstance(blocks, nn.Sequential) for i, block in enumerate(blocks)}
-
-
 class Recorder:
     """Records the signal of the main path and the gradients during one forward and one backward pass.
 
@@ -135,7 +129,7 @@ class Recorder:
         modules = dict(self.backbone.named_modules())
         handles = [modules[name].register_forward_pre_hook(self.enter_relu(name)) for name in {*dict(self.path)}]
         handles += [block.register_forward_hook(self.leave_block(name))
-                    for name, block in blocks_of(self.backbone).items()]
+                    for name, block in self.backbone.named_blocks()]
         try:
             yield
         finally:

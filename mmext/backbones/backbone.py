@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, ClassVar, Protocol, runtime_checkable
 
 from mmengine.model import BaseModule
@@ -286,6 +286,12 @@ class Backbone(BaseModule):
             if i in self.out_indices:
                 features[i] = last
         return features[self.out_indices[0]] if self.bare else tuple([features[i] for i in self.out_indices])
+
+    def named_blocks(self) -> Iterator[tuple[str, nn.Module]]:
+        """The blocks with their names, such as 'layer2.0', from the first to the last."""
+        for i in range(1, len(self.stages) + 1):
+            for name, block in getattr(self, f'layer{i}').named_children():
+                yield f'layer{i}.{name}', block
 
     def check_size(self, x: Tensor) -> None:
         """Raises UserError if the input has the wrong number of dimensions or is smaller than the total stride."""

@@ -115,10 +115,14 @@ class Residual(nn.Module):
         return out
 
     @property
+    def last_conv(self) -> nn.Module:
+        """The last convolution of the branch."""
+        return getattr(self, self.last_norm_name.replace('bn', 'conv'))
+
+    @property
     def branch_end(self) -> nn.Module:
         """The layer that ends the branch: its final norm, or its last convolution if it has no norm."""
-        name = self.last_norm_name if self.wiring.branch_norm else self.last_norm_name.replace('bn', 'conv')
-        return getattr(self, name)
+        return getattr(self, self.last_norm_name) if self.wiring.branch_norm else self.last_conv
 
     def zero_branch(self) -> None:
         """Makes the branch output zero, through the layer that ends it."""

@@ -19,9 +19,13 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from statistics import fmean
+from typing import TYPE_CHECKING
 
 from mmext.engine import cli
 from mmext.errors import UserError
+
+if TYPE_CHECKING:
+    from mmext.analysis.runs import Summary
 
 
 def build_parser(prog: str | None = None) -> argparse.ArgumentParser:
@@ -43,7 +47,7 @@ def main(args: argparse.Namespace) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from mmext.analysis.runs import Summary, best_of, mean_and_deviation, summarise, unit_of
+    from mmext.analysis.runs import best_of, mean_and_deviation, summarise, unit_of
     from mmext.figures import require_suffix
     from mmext.files import require_target, write_json
 
@@ -56,8 +60,9 @@ def main(args: argparse.Namespace) -> None:
         require_target(args.out)
     factor, unit = unit_of(args.metric)
     recipes: dict[str, list[Summary]] = defaultdict(list)
-    for run in once(args.runs):
-        summary = summarise(run, args.metric, args.last)
+    require_once(args.runs)
+    summaries = [summarise(run, args.metric, args.last) for run in args.runs]
+    for summary in summaries:
         recipes[summary.recipe].append(summary)
 
     console = Console(width=max(160, Console().width))
@@ -81,34 +86,34 @@ def main(args: argparse.Namespace) -> None:
         figures[recipe] = dict(runs=[asdict(run) for run in runs], best_of_runs=top, best=best, last=last)
     console.print(table)
     if args.bars:
-        draw_bars(args)
+        draw_bars(args, summaries)
     if args.out:
         write_json(args.out, dict(metric=args.metric, averaged=args.last, recipes=figures))
         print(f'figures: {args.out}')
 
 
-def draw_bars(args: argparse.Namespace) -> None:
+def draw_bars(args: argparse.Namespace, summaries: Sequence[Summary]) -> None:
     """Draws the mean and the deviation of each network on each data set."""
     from mmext.analysis.bars import make_figure, result_panels
-    from mmext.analysis.run_cells import drawn_cells, read_trained
+    from mmext.analysis.run_cells import drawn_cells, trained
     from mmext.analysis.runs import unit_of
     from mmext.figures import write_figure
 
     what = 'best epoch' if args.best else f'last {args.last} epochs' if args.last > 1 else 'last epoch'
     factor, unit = unit_of(args.metric)
-    methods, panels = result_panels(drawn_cells(read_trained(args.runs, args.metric, args.last), args.best), factor)
+    runs = list(map(trained, args.runs, summaries))
+    methods, panels = result_panels(drawn_cells(runs, args.best), factor)
     caption = f'{" in ".join(filter(None, [args.metric, unit]))}, {what}, mean \N{PLUS-MINUS SIGN} standard deviation'
     write_figure(args.bars, make_figure(methods, panels, caption))
     print(f'bars: {args.bars}')
 
 
-def once(runs: Sequence[str]) -> Sequence[str]:
-    """The runs. Raises a UserError if one of them is named twice, by whatever path."""
+def require_once(runs: Sequence[str]) -> None:
+    """Raises a UserError if a run is named twice, by whatever path."""
     folders = [Path(run).resolve() for run in runs]
     for run, folder in zip(runs, folders):
         if folders.count(folder) > 1:
             raise UserError(f'{run}: given twice; name each run once')
-    return runs
 
 
 def number(value: float, factor: float) -> str:

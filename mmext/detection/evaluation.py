@@ -152,7 +152,13 @@ def summary(precision: np.ndarray, recall: np.ndarray) -> np.ndarray:
     kept = [*(precision[ious][..., 0, -1] for ious in (every, IOU_50, IOU_75)),
             *(precision[..., size, -1] for size in (1, 2, 3)),
             *(recall[..., 0, most] for most in (0, 1, 2)), *(recall[..., size, -1] for size in (1, 2, 3))]
-    return np.array([values[values > -1].mean() if (values > -1).any() else -1.0 for values in kept])
+    return np.array(list(map(mean_of_defined, kept)))
+
+
+def mean_of_defined(values: np.ndarray) -> float:
+    """The mean without the values -1, which are undefined; -1 if all of them are."""
+    defined = values[values > -1]
+    return float(defined.mean()) if len(defined) else -1.0
 
 
 class HotcocoTruth:
@@ -260,8 +266,7 @@ def class_metrics(truth: GroundTruth, evaluation: Evaluation) -> dict[str, float
         name = truth.categories[category]
         curves = evaluation.precision[:, :, evaluation.category_ids.index(category), 0, -1]  # (IoU, recall)
         for metric, rows in (('AP', slice(None)), ('AP50', IOU_50), ('AP75', IOU_75)):
-            values = curves[rows][curves[rows] > -1]
-            metrics[f'{name}/{metric}'] = float(values.mean()) if len(values) else -1.0
+            metrics[f'{name}/{metric}'] = mean_of_defined(curves[rows])
         metrics[f'{name}/images'] = len(set(images[category]))
         metrics[f'{name}/objects'] = len(images[category])
     return metrics

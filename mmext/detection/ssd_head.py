@@ -13,6 +13,7 @@ from mmdet.utils import reduce_mean
 from mmengine.dist import get_world_size
 from torch import Tensor
 
+from mmext.detection.maps import all_anchors
 from mmext.detection.ssd_targets import classification, match, of_matched, regression
 from mmext.registry import MODELS
 
@@ -46,9 +47,7 @@ class SSDHead(MMDetSSDHead):
         if not self.matches_batches() or not self.all_valid(sizes, batch_img_metas):
             return super().loss_by_feat(cls_scores, bbox_preds, batch_gt_instances, batch_img_metas,
                                         batch_gt_instances_ignore)
-        scores = torch.cat([level.permute(0, 2, 3, 1).reshape(len(level), -1, self.cls_out_channels)
-                            for level in cls_scores], 1)
-        predicted = torch.cat([level.permute(0, 2, 3, 1).reshape(len(level), -1, 4) for level in bbox_preds], 1)
+        scores, predicted = all_anchors(cls_scores, self.cls_out_channels), all_anchors(bbox_preds, 4)
         anchors = torch.cat(self.prior_generator.grid_priors(sizes, device=scores.device))
         assigner, options = cast(MaxIoUAssigner, self.assigner), cast(Any, self.train_cfg)
         boxes = [objects.bboxes for objects in batch_gt_instances]

@@ -14,6 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from mmext.detection.maps import anchors_first
 from mmext.errors import UserError
 from mmext.export.operators import suppress
 
@@ -93,11 +94,6 @@ def decode(coder: Any, priors: Tensor, deltas: Tensor, corner: Tensor) -> Tensor
                        clip_border=False, add_ctr_clamp=coder.add_ctr_clamp,
                        ctr_clamp=coder.ctr_clamp).reshape(deltas.shape)
     return torch.minimum(boxes.clamp(min=0), corner) if coder.clip_border else boxes
-
-
-def anchors_first(maps: Tensor, numbers: int) -> Tensor:
-    """Map (N, anchors x numbers, H, W) -> (N, anchors of all places, numbers)."""
-    return maps.permute(0, 2, 3, 1).reshape(maps.shape[0], -1, numbers)
 
 
 def probabilities(logits: Tensor, sigmoid: bool) -> Tensor:

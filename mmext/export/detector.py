@@ -17,8 +17,9 @@ from mmext.backbones.names import name_of
 from mmext.backbones.trained import Trained
 from mmext.backbones.weights import require_match
 from mmext.data.decoding import read_rgb
+from mmext.detection.maps import all_anchors
 from mmext.errors import UserError
-from mmext.export.detections import Candidates, Suppression, anchors_at, anchors_first, corner_of, decode, probabilities
+from mmext.export.detections import Candidates, Suppression, anchors_at, corner_of, decode, probabilities
 from mmext.export.graph import Graph, random_pixels
 from mmext.export.matching import PIXELS, SCORE, SHARE, detection_differences
 from mmext.export.two_stage import TwoStages, require_two_stages
@@ -105,11 +106,6 @@ def normalised(detector: Any, images: Tensor) -> Tensor:
     """Images with the mean and the deviation of a detector's data preprocessor."""
     inputs = detector.data_preprocessor
     return (images - inputs.mean) / inputs.std if inputs._enable_normalize else images
-
-
-def all_anchors(maps: Sequence[Tensor], numbers: int) -> Tensor:
-    """Maps (N, anchors x numbers, H, W) of all levels -> (N, anchors of all levels, numbers)."""
-    return torch.cat([anchors_first(level, numbers) for level in maps], 1)
 
 
 def require_anchors(detector: nn.Module) -> None:

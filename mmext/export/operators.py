@@ -60,7 +60,7 @@ def roi_align(features: Tensor, boxes: Tensor, images: Tensor, size: int, scale:
     from mmcv.ops import roi_align as align
 
     rois = torch.cat([images[:, None].to(boxes), boxes], 1)
-    return align(features.contiguous(), rois, (size, size), scale, samples, 'avg', True)
+    return align(features, rois, (size, size), scale, samples, 'avg', True)
 
 
 @roi_align.register_fake

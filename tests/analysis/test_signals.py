@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 
 from mmext import create_backbone
-from mmext.analysis.signals import Recorder, blocks_of, magnitudes, main_path, measure
+from mmext.analysis.signals import Recorder, magnitudes, main_path, measure
 from tests.backbones.helpers import images, on_meta
 from tests.conftest import error_line
 from tests.tools.helpers import here, succeeded
@@ -44,7 +44,7 @@ def test_shares_and_gradients_are_those_of_the_tensors(name: str) -> None:
     net = create_backbone(name, num_stages=1)
     x = images(2, 3, 32, 32)
     signal = measure(name, net, x, seed=3)
-    names = list(blocks_of(net))
+    names = list(dict(net.named_blocks()))
     assert [block.block for block in signal.blocks] == names
 
     sums, outputs = {}, {}

@@ -65,7 +65,7 @@ def steps_of(block: nn.Module) -> Steps:
 @steps_of.register
 def of_residual(block: Residual) -> Steps:
     """One step, the branch, whose last convolution every path through it passes."""
-    return Steps([getattr(block, block.last_norm_name.replace('bn', 'conv'))], 1, Counter({0: 1, 1: 1}))
+    return Steps([block.last_conv], 1, Counter({0: 1, 1: 1}))
 
 
 @steps_of.register
@@ -209,7 +209,7 @@ def gradient_parts(net: Backbone, x: Tensor, seed: int = 0) -> Tensor:
     Raises:
         UserError: The network has a block of an unknown family.
     """
-    blocks = [block for i in range(len(net.stages)) for block in getattr(net, f'layer{i + 1}')]
+    blocks = [block for _, block in net.named_blocks()]
     steps = [steps_of(block) for block in blocks]
     with torch.no_grad():
         net.check_size(x)
@@ -273,11 +273,10 @@ def counts_of(net: Backbone) -> dict[int, Fraction] | dict[int, int]:
         return count_paths(formula, 0, sum(stage.blocks for stage in net.stages),
                            before=int(net.initial_state == 'stem'))
     counts: Counts = Counter({0: 1})
-    for i in range(len(net.stages)):
-        for block in getattr(net, f'layer{i + 1}'):
-            through = steps_of(block).counts
-            assert through is not None  # only those of a formula depend on other blocks
-            counts = longer(counts, through)
+    for _, block in net.named_blocks():
+        through = steps_of(block).counts
+        assert through is not None  # only those of a formula depend on other blocks
+        counts = longer(counts, through)
     return counts
 
 
