@@ -20,9 +20,10 @@ if TYPE_CHECKING:
     from mmext.backbones import create_backbone, list_backbones
     from mmext.classification import create_classifier
     from mmext.prediction.load import load
+    from mmext.pretrained import list_pretrained
 
 __version__ = '0.2.0'
-__all__ = ['UserError', 'create_backbone', 'create_classifier', 'list_backbones', 'load']
+__all__ = ['UserError', 'create_backbone', 'create_classifier', 'list_backbones', 'list_pretrained', 'load']
 
 
 def _register_names(mmengine_registry: ModuleType) -> None:
@@ -47,6 +48,9 @@ def __getattr__(name: str):
     if name == 'create_classifier':
         from mmext.classification import create_classifier
         return create_classifier
+    if name == 'list_pretrained':
+        from mmext.pretrained import list_pretrained
+        return list_pretrained
     if name == 'load':
         from mmext.prediction.load import load
         return load

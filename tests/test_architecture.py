@@ -13,7 +13,7 @@ from tests.conftest import ROOT
 # Each layer imports those above it, and itself.
 LAYERS = (
     ('errors', 'imports', 'font', 'registry', '__init__'),
-    ('text', 'files', 'workers', 'screen', 'figures'),
+    ('text', 'files', 'workers', 'screen', 'figures', 'pretrained'),
     ('checkpoints', 'compat', 'config_tree', 'components', 'operators'),
     ('backbones', 'samples', 'results'),
     ('data', 'report'),
@@ -27,7 +27,7 @@ LAYERS = (
 RANKS = {room: rank for rank, rooms in enumerate(LAYERS) for room in rooms}
 ROOMS = ('classification', 'detection', 'video')
 LATE = {('compat', 'checkpoints'), ('__init__', 'compat'), ('__init__', 'backbones'), ('__init__', 'classification'),
-        ('__init__', 'prediction')}
+        ('__init__', 'prediction'), ('__init__', 'pretrained')}
 
 
 def room_of(module: str) -> str:

@@ -12,6 +12,7 @@ from mmext.backbones.backbone import Backbone
 from mmext.backbones.timm_options import translate_timm_options
 from mmext.backbones.weights import load_pretrained
 from mmext.errors import UserError, nearest
+from mmext.pretrained import SCHEME, choose_weights
 
 PAPERS = {
     'iresnet': 'Improved Residual Networks for Image and Video Recognition (Duta et al., arXiv 2004.04989)',
@@ -97,20 +98,39 @@ def name_of(backbone: Mapping) -> str | None:
     return max(matching, key=lambda name: len(catalogue()[name][1]), default=None)
 
 
-def create_backbone(name: str, checkpoint_path: str | Path | None = None, **options: Any) -> Backbone:
+def create_backbone(name: str, checkpoint_path: str | Path | None = None, pretrained: bool | str = False,
+                    **options: Any) -> Backbone:
     """Creates a network by name.
 
     Args:
         name: One of ``list_backbones()``.
         checkpoint_path: Weights to load, a file or URL. It must contain all weights of the backbone.
+        pretrained: The data set of published weights to load, such as 'cifar10', or True where there is only one, see
+            ``mmext.list_pretrained()``.
         options: Arguments of ``Backbone``, such as ``out_indices=(1, 2, 3)``. timm's ``in_chans`` and ``output_stride``
-            work too; ``features_only=True`` and ``pretrained=False`` are accepted and have no effect.
+            work too; ``features_only=True`` is accepted and has no effect.
 
     Raises:
-        UserError: The name is unknown, or an option or the checkpoint can't be used.
+        UserError: The name is unknown, an option or the checkpoint can't be used, or there are no such weights.
     """
+    name, checkpoint_path = with_weights(name, checkpoint_path, pretrained)
     cls, arguments = find_backbone(name)
     backbone = cls(**{**arguments, **translate_timm_options(options, cls, arguments, classifier=False)})
     if checkpoint_path:
         load_pretrained(backbone, checkpoint_path)
     return backbone
+
+
+def with_weights(name: str, checkpoint_path: str | Path | None,
+                 pretrained: bool | str) -> tuple[str, str | Path | None]:
+    """The name of the network without that of a data set, and the checkpoint that the two arguments ask for.
+
+    Raises UserError if both ask for one, or there are no such weights.
+    """
+    if not isinstance(name, str):
+        return name, checkpoint_path
+    if pretrained and checkpoint_path:
+        raise UserError(f'checkpoint_path={str(checkpoint_path)!r} and pretrained={pretrained!r} each name weights; '
+                        'give one of them')
+    network, weights = choose_weights(name, pretrained)
+    return network, f'{SCHEME}{weights}' if weights else checkpoint_path

@@ -12,7 +12,7 @@ from mmext.errors import UserError
 
 def translate_timm_options(options: Mapping[str, Any], cls: type, arguments: Mapping[str, Any], *,
                            classifier: bool) -> dict[str, Any]:
-    """Replaces timm's ``in_chans``, ``pretrained``, ``features_only``, ``num_classes`` and ``output_stride``.
+    """Replaces timm's ``in_chans``, ``features_only``, ``num_classes`` and ``output_stride``.
 
     Args:
         options: The options given to ``create_backbone`` or ``create_classifier``; our own are passed through.
@@ -28,9 +28,6 @@ def translate_timm_options(options: Mapping[str, Any], cls: type, arguments: Map
         if 'in_channels' in options:
             raise UserError('in_chans and in_channels are the same option; give one of them')
         options['in_channels'] = options.pop('in_chans')
-    if options.pop('pretrained', False):
-        raise UserError('pretrained: mmext has no weights of its own to download; give checkpoint_path=..., a file or '
-                        'a URL, such as one that mmext convert-weights has made')
     check_kind(options, classifier)
     if 'output_stride' in options:
         if {'strides', 'dilations'} & {*options}:

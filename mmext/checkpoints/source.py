@@ -8,6 +8,7 @@ from pathlib import Path
 from mmext.checkpoints.download import download
 from mmext.checkpoints.zoo import TABLES, resolve_source
 from mmext.errors import UserError
+from mmext.pretrained import SCHEME
 
 URLS = ('http', 'https')
 
@@ -15,7 +16,8 @@ URLS = ('http', 'https')
 def find_source(source: str | Path) -> Path:
     """Returns the local file of a checkpoint, given as a path (``~`` is expanded) or as a URL, which is downloaded.
 
-    Short names of OpenMMLab's configs, such as ``torchvision://resnet50``, stand for URLs (``zoo.resolve_source``).
+    Short names, such as ``torchvision://resnet50``, stand for URLs or for files of this package
+    (``zoo.resolve_source``).
 
     Raises:
         UserError: The file does not exist, can't be downloaded, or has an unsupported URL scheme (``s3://``,
@@ -25,7 +27,7 @@ def find_source(source: str | Path) -> Path:
     prefix, separator, _ = source.partition('://')
     if separator and re.fullmatch(r'[\w.+:-]+', prefix):
         if prefix.lower() not in URLS:
-            known = ', '.join([*(f'{name}://' for name in URLS), *TABLES])
+            known = ', '.join([*(f'{name}://' for name in URLS), *TABLES, SCHEME])
             raise UserError(f'{source}: checkpoints are read from a path, or from {known}; download it, and give '
                             'the path of the file')
         return download(source)

@@ -1,4 +1,4 @@
-"""Short names for published weights in OpenMMLab's configs, such as ``torchvision://resnet50``."""
+"""Short names for published weights: OpenMMLab's, such as ``torchvision://resnet50``, and our own, ``mmext://``."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import mmengine
 
 from mmext.errors import UserError, nearest
 from mmext.files import read_json
+from mmext.pretrained import SCHEME, pretrained_file
 
 # prefix -> mmengine's table of names and URLs
 TABLES = {
@@ -23,22 +24,25 @@ RENAMED = 'deprecated.json'
 
 
 def resolve_source(source: str | Path) -> str:
-    """Resolves the short name of published weights to their URL.
+    """Resolves the short name of published weights to their URL, or to a file of this package.
 
     For torchvision these are the weights of the first release of each network (``IMAGENET1K_V1``). Their parameter
     names are those of our ``ResNet`` and ``ResNeXt``, so they load without conversion.
 
     Args:
         source: A file, a URL, or a name with a prefix that mmengine has a table for: ``torchvision://``,
-            ``modelzoo://``, ``open-mmlab://``, ``openmmlab://`` or ``mmcls://``.
+            ``modelzoo://``, ``open-mmlab://``, ``openmmlab://`` or ``mmcls://``; or ``mmext://`` and one of
+            ``mmext.list_pretrained()``.
 
     Returns:
-        The URL; a file or URL is returned unchanged.
+        The URL, or the file of this package; a file or URL is returned unchanged.
 
     Raises:
-        UserError: The table does not contain the name.
+        UserError: There are no weights of this name.
     """
     source = str(source)
+    if source.startswith(SCHEME):
+        return str(pretrained_file(source.removeprefix(SCHEME)))
     prefix = next((prefix for prefix in TABLES if source.startswith(prefix)), None)
     if prefix is None:
         return source

@@ -14,6 +14,7 @@ from mmext.errors import UserError, nearest
 from mmext.registry import FUNCTIONS
 
 SUBSET_SEED = 0
+HELD_OUT = 'held_out'
 
 
 class ArrayDataset(Dataset):
@@ -28,6 +29,9 @@ class ArrayDataset(Dataset):
         pipeline: Transforms of a batch, dict(inputs=uint8 (N, 3, H, W) RGB, labels=int64 (N,)).
         test_mode: See ``split``.
         limit: For trials: use only this many images, chosen at random but the same in every run.
+        held_out: Keep this many images of the training set, chosen likewise, for the choice of hyper-parameters. The
+            split ``train`` then has the other images, and these are the split ``held_out``. None leaves the training
+            set whole.
 
     Attributes:
         images: uint8 (N, 3, H, W) RGB or (N, 1, H, W) grey.
@@ -42,19 +46,14 @@ class ArrayDataset(Dataset):
     hint = ''
 
     def __init__(self, data_root: str, split: str | None = None, pipeline: Sequence[dict | Callable] = (),
-                 test_mode: bool = False, limit: int | None = None) -> None:
+                 test_mode: bool = False, limit: int | None = None, held_out: int | None = None) -> None:
         self.data_root = data_root
-        self.split = split or self.splits[-1 if test_mode else 0]
-        if self.split not in self.splits:
-            raise UserError(f'{type(self).__name__}: split={split!r} is not one of {", ".join(self.splits)}'
-                            f'{nearest(self.split, self.splits)}')
         self.test_mode = test_mode
         self.limit = limit
-        images, labels, classes = self.load()
-        check_labels(f'{data_root} ({self.split})', images, labels, len(classes))
-        kept = subset(len(labels), limit, str(data_root))
-        if len(kept) < len(labels):
-            images, labels = images[kept], labels[kept]
+        self.held_out = held_out
+        self.split = split or self.splits[-1 if test_mode else 0]
+        self.check_split()
+        images, labels, classes = self.load_selected()
         self.images = torch.from_numpy(np.ascontiguousarray(images))
         self.labels = torch.from_numpy(labels.astype(np.int64))
         self.classes = tuple(classes)
@@ -62,6 +61,33 @@ class ArrayDataset(Dataset):
         shape = ' x '.join(map(str, images.shape[1:]))
         print_log(f'{type(self).__name__}, {self.split}: {len(self):,} images of {shape} in {len(classes)} classes, '
                   f'{self.images.nbytes / 2**20:.1f} MiB of memory', 'current')
+
+    @property
+    def files_split(self) -> str:
+        """The split whose files are read: one of ``splits``."""
+        return self.splits[0] if self.split == HELD_OUT else self.split
+
+    def check_split(self) -> None:
+        """Raises UserError if the split does not exist, or is ``held_out`` without the number of its images."""
+        if self.split == HELD_OUT and self.held_out is None:
+            raise UserError(f"{type(self).__name__}: split='{HELD_OUT}' needs {HELD_OUT}, the number of its images")
+        if self.files_split not in self.splits:
+            raise UserError(f'{type(self).__name__}: split={self.split!r} is not one of {", ".join(self.splits)}'
+                            f'{nearest(self.split, self.splits)}')
+
+    def select(self, count: int) -> np.ndarray:
+        """The sorted indices of the images to keep, of the ``count`` that the files have."""
+        kept = np.arange(count)
+        if self.held_out is not None and self.files_split == self.splits[0]:
+            kept = part_of_training(count, self.held_out, self.split == HELD_OUT, str(self.data_root))
+        return kept[subset(len(kept), self.limit, str(self.data_root))]
+
+    def load_selected(self) -> tuple[np.ndarray, np.ndarray, Sequence[str]]:
+        """What ``load`` returns, of the images to keep."""
+        images, labels, classes = self.load()
+        check_labels(f'{self.data_root} ({self.split})', images, labels, len(classes))
+        kept = self.select(len(labels))
+        return (images, labels, classes) if len(kept) == len(labels) else (images[kept], labels[kept], classes)
 
     def load(self) -> tuple[np.ndarray, np.ndarray, Sequence[str]]:
         """Reads the images, uint8 (N, 3, H, W) or grey (N, 1, H, W), the labels (N,) and the names of the classes."""
@@ -130,6 +156,18 @@ def subset(count: int, limit: int | None, place: str) -> np.ndarray:
     if not isinstance(limit, int) or not 0 < limit <= count:
         raise UserError(f'{place}: limit={limit!r} is not a number from 1 to {count}, the number of images')
     return np.sort(np.random.default_rng(SUBSET_SEED).choice(count, limit, replace=False))
+
+
+def part_of_training(count: int, held_out: int, wanted: bool, place: str) -> np.ndarray:
+    """The sorted indices of the ``held_out`` images that are kept aside if ``wanted``, and of the others if not.
+
+    Raises UserError if one of the two parts would be empty.
+    """
+    if not isinstance(held_out, int) or not 0 < held_out < count:
+        raise UserError(f'{place}: held_out={held_out!r} is not a number from 1 to {count - 1}; there are {count} '
+                        'training images')
+    aside = subset(count, held_out, place)
+    return aside if wanted else np.setdiff1d(np.arange(count), aside)
 
 
 @FUNCTIONS.register_module()

@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
-from mmext.classification.arrays import ArrayDataset, subset
+from mmext.classification.arrays import ArrayDataset, check_labels
 from mmext.classification.folders import class_folders
 from mmext.classification.readers import require_folder
 from mmext.data.decoding import NoImage, read_picture
@@ -65,31 +65,33 @@ class Caltech101(ArrayDataset):
         self.split_seed, self.ann_file, self.background, self.size = split_seed, ann_file, background, size
         super().__init__(data_root, split, **kwargs)
 
-    def load(self) -> tuple[np.ndarray, np.ndarray, Sequence[str]]:
+    def load_selected(self) -> tuple[np.ndarray, np.ndarray, Sequence[str]]:
         root = require_folder(self.data_root, self.hint)
         places = [root / 'caltech-101' / '101_ObjectCategories', root / '101_ObjectCategories']
         folder = next((place for place in places if place.is_dir()), root)
         found = class_folders(folder, self.hint, () if self.background else (BACKGROUND, ), tell=True)
         entries = self.split_by_list(found) if self.ann_file else self.split_classes(folder, found)
-        kept = [entries[i] for i in subset(len(entries), self.limit, str(folder))]
+        kept = [entries[i] for i in self.select(len(entries))]
         images = read_small([folder / name for name, _ in kept], self.size, f'{folder} ({self.split})')
-        return images, np.array([label for _, label in kept]), tuple(found)
+        labels = np.array([label for _, label in kept], np.int64)
+        check_labels(f'{folder} ({self.split})', images, labels, len(found))
+        return images, labels, tuple(found)
 
     def split_classes(self, folder: Path, found: dict[str, list[str]]) -> list[tuple[str, int]]:
         """This split's images, (path, label)."""
         generator = None if self.split_seed is None else np.random.default_rng(self.split_seed)
         entries = []
         for label, (name, images) in enumerate(found.items()):
-            held_out = self.held_out(len(images))
-            if not 0 < held_out < len(images):
+            for_testing = self.for_testing(len(images))
+            if not 0 < for_testing < len(images):
                 raise UserError(f'{folder / name}: its {len(images)} images leave nothing to train or to test with if '
-                                f'{held_out} are used for testing; change {self.split_rule}')
+                                f'{for_testing} are used for testing; change {self.split_rule}')
             drawn = np.arange(len(images)) if generator is None else generator.permutation(len(images))
-            chosen = drawn[:held_out] if self.split == 'test' else drawn[held_out:]
+            chosen = drawn[:for_testing] if self.split == 'test' else drawn[for_testing:]
             entries += [(f'{name}/{images[i]}', label) for i in sorted(chosen)]
         return entries
 
-    def held_out(self, count: int) -> int:
+    def for_testing(self, count: int) -> int:
         """The number of test images of a class with ``count`` images."""
         if self.train_per_class is not None:
             return count - self.train_per_class

@@ -15,10 +15,12 @@ from torch import Tensor, nn
 from mmext.backbones import Backbone, create_backbone
 from mmext.backbones.checks import is_whole
 from mmext.backbones.layers import Layers, is_number
-from mmext.backbones.names import find_backbone
+from mmext.backbones.names import find_backbone, with_weights
 from mmext.backbones.timm_options import translate_timm_options
+from mmext.backbones.trained import Trained
 from mmext.backbones.weights import require_match
 from mmext.checkpoints import read_checkpoint, weights_of
+from mmext.checkpoints.stored import unpack
 from mmext.errors import UserError
 from mmext.registry import MODELS
 
@@ -133,29 +135,49 @@ class Classifier(BaseModel):
         return [dict(pred_scores=scores, gt_label=label) for scores, label in zip(logits.float().softmax(1), known)]
 
 
-def create_classifier(name: str, num_classes: int = 1000, checkpoint_path: str | Path | None = None,
-                      **options: Any) -> Classifier:
+def create_classifier(name: str, num_classes: int | None = None, checkpoint_path: str | Path | None = None,
+                      pretrained: bool | str = False, **options: Any) -> Classifier:
     """Creates a classifier whose backbone is given by name.
 
     Args:
         name: One of ``mmext.list_backbones()``.
-        num_classes: Number of classes.
+        num_classes: Number of classes; by default 1000, or that of the pretrained weights. With another number than
+            theirs, the pretrained weights are those of the backbone alone, and ``fc`` is initialised, as in timm.
         checkpoint_path: Weights of a whole classifier, in our format or that of the iResNet authors (without
             ``backbone.``).
+        pretrained: The data set of published weights to load, such as 'cifar10', or True where there is only one, see
+            ``mmext.list_pretrained()``. The model's ``data_preprocessor`` is then that of its training; the model
+            takes normalised inputs, as without.
         options: Arguments of the backbone, such as ``stem='conv3x3'`` or ``in_channels=1``; timm's names work as for
             ``create_backbone``.
 
     Raises:
-        UserError: The name is unknown, an option can't be used, or the checkpoint does not contain exactly the weights
-            of this classifier.
+        UserError: The name is unknown, an option can't be used, there are no such weights, or the checkpoint does not
+            contain exactly the weights of this classifier.
     """
+    name, path = with_weights(name, checkpoint_path, pretrained)
     cls, arguments = find_backbone(name)
     options = translate_timm_options(options, cls, arguments, classifier=True)
-    model = Classifier(create_backbone(name, **options), num_classes)
-    if checkpoint_path:
-        weights = weights_of(read_checkpoint(checkpoint_path))
-        if not any(key.startswith('backbone.') for key in weights):
-            weights = {key if key.startswith('fc.') else f'backbone.{key}': value for key, value in weights.items()}
-        require_match(model, weights, checkpoint_path)
-        model.load_state_dict(weights, strict=False)
+    classes, preprocessor = settings_of(str(path)) if pretrained else (1000, None)
+    if pretrained and num_classes not in (None, classes):
+        return Classifier(create_backbone(name, path, **options), num_classes, preprocessor)
+    model = Classifier(create_backbone(name, **options), classes if num_classes is None else num_classes, preprocessor)
+    if path:
+        load_classifier(model, path)
     return model
+
+
+def settings_of(source: str) -> tuple[int, dict]:
+    """The number of classes and the ``data_preprocessor`` of published weights."""
+    trained = Trained.read(source)
+    assert trained.classes and trained.stored
+    return len(trained.classes), unpack(trained.stored, source).model.data_preprocessor
+
+
+def load_classifier(model: Classifier, path: str | Path) -> None:
+    """Loads weights of a whole classifier. Raises UserError if they are not exactly those of the model."""
+    weights = weights_of(read_checkpoint(path))
+    if not any(key.startswith('backbone.') for key in weights):
+        weights = {key if key.startswith('fc.') else f'backbone.{key}': value for key, value in weights.items()}
+    require_match(model, weights, path)
+    model.load_state_dict(weights, strict=False)

@@ -31,7 +31,7 @@ class CIFAR(ArrayDataset):
         return f'download {self.archive} from https://www.cs.toronto.edu/~kriz/cifar.html and unpack it'
 
     def load(self) -> tuple[np.ndarray, np.ndarray, tuple[str, ...]]:
-        paths = locate(self.data_root, [self.folder], [(name, ) for name in self.files[self.split]], self.hint)
+        paths = locate(self.data_root, [self.folder], [(name, ) for name in self.files[self.files_split]], self.hint)
         classes = self.read_names(paths[0].with_name(self.meta_file))
         rows, labels = zip(*(self.read_batch(path, len(classes)) for path in paths))
         return np.concatenate(rows).reshape(-1, 3, 32, 32), np.concatenate(labels), classes
@@ -118,7 +118,7 @@ class MNIST(ArrayDataset):
         return f'download the four files named *-ubyte.gz from {self.page}'
 
     def load(self) -> tuple[np.ndarray, np.ndarray, tuple[str, ...]]:
-        prefix = dict(train='train', test='t10k')[self.split]
+        prefix = dict(train='train', test='t10k')[self.files_split]
         files = [[f'{prefix}-{kind}{dot}idx{dims}-ubyte{packed}' for packed in ('', '.gz') for dot in '-.']
                  for kind, dims in (('images', 3), ('labels', 1))]
         images, labels = locate(self.data_root, [f'{type(self).__name__}/raw'], files, self.hint)
@@ -147,10 +147,10 @@ class SVHN(ArrayDataset):
     @property
     def hint(self) -> str:
         """Where to download the data set, for messages."""
-        return f'download {self.split}_32x32.mat from http://ufldl.stanford.edu/housenumbers/'
+        return f'download {self.files_split}_32x32.mat from http://ufldl.stanford.edu/housenumbers/'
 
     def load(self) -> tuple[np.ndarray, np.ndarray, tuple[str, ...]]:
-        path, = locate(self.data_root, [], [(f'{self.split}_32x32.mat', )], self.hint)
+        path, = locate(self.data_root, [], [(f'{self.files_split}_32x32.mat', )], self.hint)
         images, labels = read_mat(path, ('X', 'y'), self.hint)
         if images.ndim != 4 or images.dtype != np.uint8 or labels.size != images.shape[-1]:
             raise damaged(path, f'X is {images.dtype} of shape {images.shape}, y of shape {labels.shape}', self.hint)

@@ -112,6 +112,27 @@ def test_a_limit_that_is_none(root: Path, limit):
     assert f'limit={limit!r} is not a number from 1 to 60' in refused(lambda: CIFAR10(root, limit=limit))
 
 
+def test_images_are_held_out_of_the_training_set(root: Path):
+    whole, rest, aside = CIFAR10(root), CIFAR10(root, held_out=20), CIFAR10(root, 'held_out', held_out=20)
+    places = [[int(np.flatnonzero((whole.images == image).flatten(1).all(1))[0]) for image in part.images]
+              for part in (rest, aside)]
+    assert [len(part) for part in places] == [40, 20] and sorted(sum(places, [])) == list(range(60))
+    assert whole.labels[places[1]].tolist() == aside.labels.tolist()
+    assert torch.equal(CIFAR10(root, 'held_out', held_out=20, test_mode=True).images, aside.images)
+    assert len(CIFAR10(root, 'held_out', held_out=20, limit=5)) == 5
+    assert len(CIFAR10(root, 'test', held_out=20)) == len(CIFAR10(root, 'test')), 'the test set stays whole'
+
+
+@pytest.mark.parametrize(('arguments', 'words'), [
+    (dict(held_out=60), 'held_out=60 is not a number from 1 to 59; there are 60 training images'),
+    (dict(held_out=0), 'held_out=0 is not a number from 1'),
+    (dict(split='held_out'), "split='held_out' needs held_out, the number of its images"),
+    (dict(split='held-out', held_out=5), "split='held-out' is not one of train, test"),
+])
+def test_a_part_that_can_not_be_held_out(root: Path, arguments: dict, words: str):
+    assert words in refused(lambda: CIFAR10(root, **arguments))
+
+
 def test_splits(root: Path):
     assert len(CIFAR10(root)) == 60 and len(CIFAR10(root, test_mode=True)) == 12
     assert len(CIFAR10(root, 'train', test_mode=True)) == 60

@@ -110,6 +110,8 @@ def test_only_the_images_of_a_limit_are_decoded(root: Path, monkeypatch: pytest.
     monkeypatch.setattr(Image, 'open', lambda path, **options: opened.append(path) or real(path, **options))
     assert len(Caltech101(root, limit=4)) == 4 == len(opened)
     assert len(Caltech101(root, 'test')) == 20 == len(opened) - 4
+    opened.clear()
+    assert len(Caltech101(root, 'held_out', held_out=3)) == 3 == len(opened)
 
 
 def test_unreadable_images_are_named(tmp_path: Path):

@@ -1,0 +1,85 @@
+"""Published weights: named as timm names them, files of the package, and as good as their cards say."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+import torch
+from mmengine.config import Config
+
+import mmext
+from mmext.checkpoints import write_weights
+from mmext.checkpoints.stored import pack
+from mmext.engine.config import load_config
+from mmext.errors import UserError
+from tests.backbones.helpers import assert_same, images
+from tests.conftest import ROOT
+
+CLASSES = ('airplane', 'automobile', 'bird', 'cat', 'deer', 'dog', 'frog', 'horse', 'ship', 'truck')
+
+
+@pytest.fixture
+def published(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> mmext.classification.Classifier:
+    """The only published weights: those of this rir32."""
+    model = mmext.create_classifier('rir32', 10)
+    config: Config = load_config(ROOT / 'configs' / 'classification' / 'rir_cifar10.py')
+    write_weights(tmp_path / 'rir32.cifar10.safetensors', model.state_dict(), classes=CLASSES, stored=pack(config))
+    monkeypatch.setattr('mmext.pretrained.FOLDER', tmp_path)
+    return model
+
+
+def test_a_classifier_has_the_published_weights(published):
+    x = images(2, 3, 32, 32)
+    for name, pretrained in (('rir32', 'cifar10'), ('rir32', True), ('rir32.cifar10', True)):
+        model = mmext.create_classifier(name, pretrained=pretrained)
+        assert_same(model.state_dict(), published.state_dict())
+        assert torch.equal(model.eval()(x), published.eval()(x))
+    batch = model.data_preprocessor(dict(inputs=torch.full((1, 3, 2, 2), 123.)))
+    pixel = batch['inputs'][0, :, 0, 0].tolist()
+    assert pixel == pytest.approx([(123 - 125.3) / 63, 0, (123 - 113.9) / 66.7], abs=1e-6)
+
+
+def test_another_number_of_classes_gets_a_new_layer(published):
+    model = mmext.create_classifier('rir32', 7, pretrained='cifar10')
+    assert model.fc.out_features == 7
+    assert_same(model.backbone.state_dict(), published.backbone.state_dict())
+
+
+def test_a_backbone_has_the_published_weights(published):
+    for backbone in (mmext.create_backbone('rir32', pretrained=True),
+                     mmext.create_backbone('rir32', 'mmext://rir32.cifar10'),
+                     mmext.create_backbone('rir32', out_indices=(0, 2), pretrained='cifar10')):
+        assert_same(backbone.state_dict(), published.backbone.state_dict())
+    configured = mmext.create_backbone('rir32', init_cfg=dict(type='Pretrained', checkpoint='mmext://rir32.cifar10'))
+    configured.init_weights()
+    assert_same(configured.state_dict(), published.backbone.state_dict())
+
+
+def test_a_name_with_a_data_set_is_the_network_alone_without_pretrained(published):
+    fresh = mmext.create_classifier('rir32.cifar10', 10)
+    assert not torch.equal(fresh.fc.weight, published.fc.weight)
+    assert mmext.list_pretrained() == mmext.list_pretrained('*.cifar10') == ['rir32.cifar10']
+    assert mmext.list_pretrained('*.imagenet') == []
+
+
+def test_an_image_is_classified_with_published_weights(published):
+    model = mmext.load('mmext://rir32.cifar10')
+    assert model.classes == CLASSES
+    result = model(torch.zeros(32, 32, 3, dtype=torch.uint8).numpy())
+    assert sorted(result.as_json()['classes']) == sorted(CLASSES)
+
+
+@pytest.mark.parametrize(('name', 'options', 'words'), [
+    ('rir32', dict(pretrained='imagenet'), "rir32, pretrained='imagenet': no such weights; there are rir32.cifar10"),
+    ('rir_cnn32', dict(pretrained=True), 'there are none of this network'),
+    ('rir32.cifar10', dict(pretrained='svhn'), "'rir32.cifar10' and pretrained='svhn' name two data sets"),
+    ('rir32', dict(pretrained=True, checkpoint_path='a.pth'), 'each name weights; give one of them'),
+    ('rir32', dict(pretrained=True, in_chans=1), 'of another shape'),
+    ('rir32', dict(checkpoint_path='mmext://rir23.cifar10'), "there are no such weights; did you mean 'rir32.cifar10'"),
+])
+def test_weights_that_are_not_there(published, name: str, options: dict, words: str):
+    for make in (mmext.create_backbone, mmext.create_classifier):
+        with pytest.raises(UserError, match=re.escape(words)):
+            make(name, **options)
