@@ -25,6 +25,7 @@ from mmext.data.checking import FileCheck, image_checks
 from mmext.data.decoding import read_rgb
 from mmext.data.inputs import SUFFIXES
 from mmext.errors import UserError
+from mmext.necks import connect_neck, stated_by_neck
 from mmext.results import Result
 from mmext.samples import Anchors, Shown, picture_size, training_pipeline
 
@@ -53,6 +54,7 @@ class Task:
         lays_anchors: Whether models place anchors, which requires feature maps that are aligned with the image.
         resize_keeps_ratio: The default of ``keep_ratio`` for a Resize of the task's library.
         inputs: The kinds of files that its models take: 'images', 'videos' or both.
+        detects: Whether its models find boxes, with scores of which a threshold drops the low ones.
         averages_samples: Whether its metrics are means over samples, so that some of the samples can be evaluated.
     """
 
@@ -63,6 +65,7 @@ class Task:
     lays_anchors = False
     resize_keeps_ratio = False
     inputs: tuple[str, ...] = ('images', )
+    detects = False
     averages_samples = False
 
     def is_model(self, model: nn.Module | type) -> bool:
@@ -490,32 +493,3 @@ def metrics_of(config: Config) -> list[ConfigDict]:
     if not metrics or not all(isinstance(metric, dict) and 'type' in metric for metric in metrics):
         raise UserError('test_evaluator: need a metric, a dict with a type')
     return metrics
-
-
-def connect_neck(neck: dict, channels: list[int]) -> None:
-    """Writes the channels of a backbone's feature maps into the config of a neck, in place.
-
-    Raises:
-        UserError: The neck expects another number of feature maps.
-    """
-    several = isinstance(neck['in_channels'], (list, tuple))
-    # A neck with num_outs, such as FPN, adds the feature maps that the backbone lacks.
-    if several and len(neck['in_channels']) != len(channels) and neck.get('num_outs', 0) < len(channels):
-        raise UserError(f'the neck takes {len(neck["in_channels"])} feature maps, the backbone gives {len(channels)}; '
-                        'set model.backbone.out_indices in the config')
-    neck['in_channels'] = type(neck['in_channels'])(channels) if several else channels[-1]
-
-
-def first_neck(neck: dict | Sequence[dict]) -> dict:
-    """The config of the neck that reads the backbone's feature maps: the first one if there are several."""
-    return neck if isinstance(neck, dict) else neck[0]
-
-
-def stated_by_neck(neck: dict | Sequence[dict], channels: list[int]) -> Iterator[tuple[str, object, object]]:
-    """What a neck, or the first of several, states about the backbone's channels; see ``Task.stated_numbers``."""
-    first = first_neck(neck)
-    stated, place = first.get('in_channels'), 'neck.in_channels' if first is neck else 'neck.0.in_channels'
-    if isinstance(stated, (list, tuple)) and sorted(stated) != sorted(channels):  # some necks list the last map first
-        yield place, list(stated), channels
-    elif isinstance(stated, int) and stated not in channels:
-        yield place, stated, channels[-1]

@@ -15,7 +15,7 @@ LAYERS = (
     ('errors', 'imports', 'font', 'registry', '__init__'),
     ('text', 'files', 'workers', 'screen', 'figures', 'pretrained'),
     ('checkpoints', 'compat', 'config_tree', 'components', 'operators'),
-    ('backbones', 'samples', 'results'),
+    ('backbones', 'samples', 'results', 'necks'),
     ('data', 'report'),
     ('task', 'inference'),
     ('classification', ),

@@ -103,7 +103,7 @@ def model_graph(args: argparse.Namespace) -> Graph:
         raise UserError(f'{args.paths[2]}: give a checkpoint, or a config and a checkpoint')
     config, trained = read_model(*args.paths, backbone=args.backbone, options=args.cfg_options)
     args.checkpoint = trained.source
-    if task_of(config).name == 'detection':
+    if task_of(config).detects:
         return detector_graph(config, trained, args.size, args.nms)
     if args.nms:
         raise UserError(f'--nms: it is for detectors, and this model is a {task_of(config).model_kind}')

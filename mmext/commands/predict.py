@@ -73,11 +73,10 @@ def main(args: argparse.Namespace) -> int:
     config, trained = read_model(config_path or checkpoint, checkpoint if config_path else None, views=args.views,
                                  views_at_once=args.views_at_once, backbone=args.backbone, options=args.cfg_options)
     task = task_of(config)
-    if args.score is not None and task.name != 'detection':
+    if args.score is not None and not task.detects:
         raise UserError(f'--score: it is for detectors, and this model is a {task.model_kind}')
     file, pictures = places(args, config_path, checkpoint)
-    whole_videos = task.name != 'detection'
-    inputs, skipped = find_inputs(paths, pictures, task.inputs, '.jpg' if whole_videos else '.mp4')
+    inputs, skipped = find_inputs(paths, pictures, task.inputs, '.mp4' if task.detects else '.jpg')
     for path, reason in skipped.items():
         print(f'skipped: {path}: {reason}', file=sys.stderr)
     if not inputs:
@@ -89,7 +88,7 @@ def main(args: argparse.Namespace) -> int:
     use_engine(model.model, model.source, args.engine, args.dtype)
     predictor = predictor_of(model, file, bool(pictures), args.top)
     unread = predictor.run(inputs, skipped)
-    counted = f'{predictor.found} detections in ' if task.name == 'detection' else ''
+    counted = f'{predictor.found} detections in ' if task.detects else ''
     print(f'{counted}{predictor.read} files: {f"{pictures}/, " if pictures else ""}{file}')
     if unread:
         print(f'{len(unread)} could not be read completely', file=sys.stderr)
@@ -131,7 +130,7 @@ def predictor_of(model: Inferencer, file: Path, draws: bool, top: int) -> Predic
 
     from mmext.prediction.predictor import Predictor
 
-    detects = model.task.name == 'detection'
+    detects = model.task.detects
     header = dict(classes=list(model.classes or ()), **dict(score=model.score) if detects else {})
     quiet = not sys.stderr.isatty()
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from mmext.backbones.backbone import FeatureInfo
 from mmext.config_tree import kind_of
 from mmext.errors import UserError
-from mmext.task import connect_neck, first_neck, stated_by_neck
+from mmext.necks import connect_neck, first_neck, stated_by_neck
 
 PYRAMIDS = ('FPN', 'PAFPN', 'SSDNeck', 'ChannelMapper')  # necks whose out_channels are the channels of their maps
 WITH_LEVELS = ('FPN', 'PAFPN')  # necks whose first map belongs to the backbone's map start_level

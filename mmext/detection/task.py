@@ -51,6 +51,7 @@ class Detection(Task):
     model_kind = 'detector'
     base = 'BaseDetector'
     lays_anchors = True
+    detects = True
     inputs = ('images', 'videos')
 
     def require_operators(self, device: torch.device) -> None:
