@@ -117,16 +117,18 @@ def in_package(name: str) -> Path:
 def make_safe(config: Config) -> None:
     """Replaces components of a config, in place, so that runs can be interrupted, resumed and trusted.
 
-    In every config, mmengine's ``CheckpointHook`` and training loops are replaced by those of mmext, and the task
-    replaces fragile components of its library (``Task.make_safe``). A config without ``custom_hooks``, such as one that
-    inherits the runtime of mmdet (``mmdet::``), gets the hooks in ``SAFETY``. Of these, ``EpochSeedHook`` requires that
-    workers are seeded anew in every epoch, so a training loader without a ``worker_init_fn`` is set up that way.
+    In every config, mmengine's ``CheckpointHook``, ``RuntimeInfoHook`` and training loops are replaced by those of
+    mmext, and the task replaces fragile components of its library (``Task.make_safe``). A config without
+    ``custom_hooks``, such as one that inherits the runtime of mmdet (``mmdet::``), gets the hooks in ``SAFETY``. Of
+    these, ``EpochSeedHook`` requires that workers are seeded anew in every epoch, so a training loader without a
+    ``worker_init_fn`` is set up that way.
     """
     hooks = [*(config.get('default_hooks') or {}).values(), *(config.get('custom_hooks') or [])]
     for hook in hooks:
         if hook and hook.get('type') in ('CheckpointHook', 'mmengine.CheckpointHook'):
             hook['type'] = 'mmext.CheckpointHook'
     config.setdefault('default_hooks', {}).setdefault('checkpoint', dict(type='mmext.CheckpointHook', interval=1))
+    config.default_hooks.setdefault('runtime_info', dict(type='mmext.RuntimeInfoHook'))
     use_resumable_loop(config)
     config.setdefault('randomness', dict(seed=None))
     task_of(config).make_safe(config)

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from mmext.checkpoints.resume import malformed
 from mmext.engine.agreement import sample_count
+from mmext.engine.hooks.runtime_info import record_losses
 from mmext.engine.log_windows import longest_window
 from mmext.engine.resume.generators import generator_states, restore_generators
 from mmext.engine.wrapper import unwrap_model
@@ -31,6 +32,7 @@ def collect_state(runner: Runner, position: dict, generators: dict | None = None
         position: the position of the loop, see ``read_state``.
         generators: the generator states to save; None for the current ones.
     """
+    record_losses(runner)
     own = dict(generators=generators or generator_states())
     if get_world_size() > 1:
         own.update(buffers(runner), logs=recent_logs(runner) if get_rank() else {})
