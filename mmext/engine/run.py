@@ -35,6 +35,7 @@ from mmext.engine.resume.interrupts import Signals
 from mmext.engine.resume.position import ResumableLoop
 from mmext.engine.resume_point import ResumePoint
 from mmext.engine.summary import log_summary
+from mmext.engine.visualization import continue_wandb_run
 from mmext.engine.work_dir import (
     checkpoint_folder,
     checkpoint_to_resume,
@@ -135,6 +136,7 @@ def run_training(config: Config, folder: str, saved: ResumePoint | None, start_a
     if saved is None and is_first(config):
         Path(config.work_dir, TRAIN_LOG).unlink(missing_ok=True)
     set_on_error(config, 'val_dataloader', 'blank')  # one such file does not stop a training
+    continue_wandb_run(config)
     runner = build_runner(config)
     keep_config(config, load_from)
     require_same_start(config)

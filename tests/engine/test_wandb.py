@@ -24,7 +24,7 @@ class Error(Exception):
 @pytest.fixture
 def wandb(monkeypatch: pytest.MonkeyPatch) -> mock.Mock:
     """A stand-in for the package."""
-    package = mock.Mock(Error=Error, __spec__=SimpleNamespace(name='wandb'))
+    package = mock.Mock(Error=Error, __spec__=SimpleNamespace(name='wandb'), run=mock.Mock(id='abc123'))
     monkeypatch.setitem(sys.modules, 'wandb', package)
     return package
 
@@ -40,6 +40,18 @@ def test_what_is_sent(wandb: mock.Mock, cifar: Path, tmp_path: Path):  # noqa: F
     assert sum('loss' in scalars for scalars in sent) == 8
     assert sum('accuracy/top1' in scalars and 'val_loss' in scalars for scalars in sent) == 1
     assert list((tmp_path / 'run').glob('*/vis_data/events.*')), 'TensorBoard has it too'
+
+
+def test_a_resumed_training_goes_on_with_its_run(wandb: mock.Mock, cifar: Path, tmp_path: Path):  # noqa: F811
+    succeeded(classifier(cifar, RECIPE, '--wandb', options=FEW)(tmp_path / 'run'))
+    assert not {'id', 'resume'} & {*wandb.init.call_args.kwargs}
+    more = (*FEW[:1], 'train_cfg.max_epochs=2')
+    succeeded(classifier(cifar, RECIPE, '--wandb', options=more)(tmp_path / 'run', '--resume', '--resume-anyway'))
+    started = wandb.init.call_args.kwargs
+    assert (started['id'], started['resume']) == ('abc123', 'allow')
+    wandb.run.id = 'def456'
+    succeeded(classifier(cifar, RECIPE, '--wandb', options=FEW)(tmp_path / 'run', '--overwrite'))
+    assert 'id' not in wandb.init.call_args.kwargs and (tmp_path / 'run' / 'wandb_run').read_text() == 'def456\n'
 
 
 def test_a_start_that_fails_is_one_line(wandb: mock.Mock, cifar: Path, tmp_path: Path):  # noqa: F811
