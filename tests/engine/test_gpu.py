@@ -34,6 +34,16 @@ def test_batches_are_pinned_and_matrix_products_deterministic(gpu: bool):
     assert workspace == (WORKSPACE[1] if gpu else None)
 
 
+@pytest.mark.parametrize(('gpu', 'given', 'workers'), [
+    (True, {}, 2), (True, dict(num_workers=0), 0), (False, {}, None)])
+def test_workers_prepare_images_in_memory(gpu: bool, given: dict, workers: int | None):
+    recipe = read_config(ROOT / 'configs' / 'classification' / 'rir_cifar10.py')
+    loader = {**recipe.train_dataloader, **given}
+    config = prepared(gpu, {}, test_dataloader=loader)[0]
+    assert config.test_dataloader.get('num_workers') == workers
+    assert 'num_workers' not in config.train_dataloader, 'a loader of files has its own number'
+
+
 def test_the_workspace_is_only_set_where_it_is_needed():
     assert prepared(True, {}, randomness=dict(deterministic=False))[1] is None
     assert prepared(True, {WORKSPACE[0]: ':16:8'}, randomness=dict(deterministic=True))[1] == ':16:8'

@@ -9,9 +9,9 @@ import pytest
 import torch
 
 from mmext.checkpoints import read_checkpoint
-from mmext.engine.hooks import runtime_info
-from mmext.engine.hooks.runtime_info import RuntimeInfoHook
+from mmext.engine import runtime_info
 from mmext.engine.log import read_scalars
+from mmext.engine.runtime_info import RuntimeInfoHook
 from tests.engine.resume.helpers import told_apart
 from tests.engine.resume.test_exact import RECIPE, assert_exact, cifar, classifier  # noqa: F401  a fixture
 from tests.tools.helpers import succeeded

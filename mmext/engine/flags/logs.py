@@ -45,8 +45,8 @@ def tensorboard(config: Config, value: bool, given: argparse.Namespace) -> None:
       help='also send the logs and the config to Weights & Biases, to this project (default %(const)s); without a '
       'network with WANDB_MODE=offline in the environment',
       docs='also sends the logs and the config to Weights & Biases, to a project that is called `mmext` by default. '
-      '`WANDB_MODE=offline` in the environment writes them to the work dir instead, for `wandb sync`. A resumed training '
-      'goes on with its run')
+      '`WANDB_MODE=offline` in the environment writes them to the work dir instead, for `wandb sync`. A resumed '
+      'training goes on with its run')
 def wandb(config: Config, project: str, given: argparse.Namespace) -> None:
     """Sends every logged scalar to Weights & Biases, see ``visualization.WandbVisBackend``.
 

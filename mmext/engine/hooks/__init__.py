@@ -9,9 +9,9 @@ from mmext.engine.hooks.mean_log import MeanLogProcessor
 from mmext.engine.hooks.precision import MemoryFormatHook, MixedPrecisionHook
 from mmext.engine.hooks.progress import ProgressHook
 from mmext.engine.hooks.reproducible import EpochSeedHook, seed_worker
-from mmext.engine.hooks.runtime_info import RuntimeInfoHook
 from mmext.engine.hooks.unreadable import UnreadableFilesHook
 from mmext.engine.hooks.val_loss import ValLossHook
+from mmext.engine.runtime_info import RuntimeInfoHook
 
 __all__ = ['AccumulationHook', 'CheckpointHook', 'CompileHook', 'EMAHook', 'EpochSeedHook', 'FiniteLossHook',
            'MeanLogProcessor', 'MemoryFormatHook', 'MixedPrecisionHook', 'ProgressHook', 'RuntimeInfoHook',

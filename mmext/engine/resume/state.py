@@ -15,9 +15,9 @@ from torch import Tensor, nn
 
 from mmext.checkpoints.resume import malformed
 from mmext.engine.agreement import sample_count
-from mmext.engine.hooks.runtime_info import record_losses
 from mmext.engine.log_windows import longest_window
 from mmext.engine.resume.generators import generator_states, restore_generators
+from mmext.engine.runtime_info import record_losses
 from mmext.engine.wrapper import unwrap_model
 
 KEY = 'resume'  # in a checkpoint's meta

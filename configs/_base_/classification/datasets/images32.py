@@ -1,8 +1,10 @@
-"""Small images in memory: a random 32 x 32 window of the image padded to 40 x 40, and flips, a batch at a time."""
+"""Small images in memory: a random 32 x 32 window of the image padded to 40 x 40, and flips, a batch at a time.
+
+The main process prepares them; on a GPU, two workers do, unless ``num_workers`` is given.
+"""
 
 train_dataloader = dict(
     batch_size=128,
-    num_workers=0,
     worker_init_fn=dict(type='mmext.seed_worker'),
     collate_fn=dict(type='mmext.collate_images'),
     sampler=dict(type='DefaultSampler', shuffle=True),
@@ -11,7 +13,6 @@ train_dataloader = dict(
                   dict(type='mmext.BatchRandomFlip', prob=0.5)]))
 val_dataloader = dict(
     batch_size=256,
-    num_workers=0,
     collate_fn=dict(type='mmext.collate_images'),
     sampler=dict(type='DefaultSampler', shuffle=False),
     dataset=dict(test_mode=True, pipeline=[dict(type='mmext.BatchCenterPad', size=32)]))
