@@ -20,7 +20,7 @@ def prepare_gpu(config: Config) -> None:
     Batches are copied from pinned memory, which a GPU reads by itself. Small images in memory are prepared by workers,
     so that the GPU need not wait for the main process, which is fast enough for a processor.
 
-    With ``randomness.deterministic``, cuBLAS gets the workspace that its deterministic algorithms need; torch refuses to
+    With ``randomness.deterministic``, cuBLAS gets the workspace that its deterministic algorithms need; torch does not
     multiply matrices without it, and reads the variable when the GPU is first used. What the user has set is kept, in
     all cases.
 

@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import io
+import os
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
+import yaml
 from mmengine.config import Config
+from PIL import Image
 
 import mmext
+from mmext.backbones.trained import Trained
 from mmext.checkpoints import write_weights
 from mmext.checkpoints.stored import pack
 from mmext.engine.config import load_config
 from mmext.errors import UserError
+from mmext.pretrained import FOLDER, list_pretrained
 from tests.backbones.helpers import assert_same, images
 from tests.conftest import ROOT
 
@@ -83,3 +90,52 @@ def test_weights_that_are_not_there(published, name: str, options: dict, words: 
     for make in (mmext.create_backbone, mmext.create_classifier):
         with pytest.raises(UserError, match=re.escape(words)):
             make(name, **options)
+
+
+def card_of(name: str) -> dict:
+    """The facts at the head of a card, between two lines of dashes."""
+    text = (FOLDER / f'{name}.md').read_text()
+    assert text.startswith('---\n') and f'\n# {name}\n' in text
+    return yaml.safe_load(text.split('---\n')[1])
+
+
+def test_every_file_has_a_card_and_every_card_a_file():
+    assert [path.stem for path in sorted(FOLDER.glob('*.md'))] == list_pretrained() != []
+
+
+@pytest.mark.parametrize('name', list_pretrained())
+def test_published_weights_are_small_whole_and_described(name: str):
+    file = FOLDER / f'{name}.safetensors'
+    assert file.stat().st_size < 2.5e6
+    trained = Trained.read(str(file))
+    assert {value.dtype for value in trained.weights.values()} == {torch.float32, torch.int64}
+    model = mmext.create_classifier(name, pretrained=True)
+    assert_same(model.state_dict(), trained.weights)
+    card = card_of(name)
+    assert card['license'] == 'apache-2.0' and card['pipeline_tag'] == 'image-classification'
+    assert card['network'] == name.partition('.')[0] and card['classes'] == len(trained.classes or ())
+    assert (ROOT / card['config']).is_file()
+
+
+@pytest.fixture(scope='module')
+def thousand() -> tuple[torch.Tensor, torch.Tensor]:
+    """The first 1,000 test images of CIFAR-10, uint8 (1000, 3, 32, 32), as JPEG files keep them, and their labels."""
+    places = filter(None, (os.environ.get('MMEXT_DATA'), ROOT.parent / 'shared' / 'data'))
+    found = next((Path(place, 'cifar10_jpeg') for place in places if Path(place, 'cifar10_jpeg').is_dir()), None)
+    if found is None:
+        pytest.skip('no cifar10_jpeg in MMEXT_DATA or ../shared/data')
+    with np.load(found / 'test.npz') as data:
+        files, ends = data['jpeg'].tobytes(), data['offset']
+        images = [np.asarray(Image.open(io.BytesIO(files[start:end])).convert('RGB'))
+                  for start, end in zip(ends[:1000], ends[1:])]
+        return torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2), torch.from_numpy(data['label'][:1000])
+
+
+@pytest.mark.parametrize('name', list_pretrained('*.cifar10'))
+def test_published_weights_are_as_good_as_their_card_says(name: str, thousand: tuple[torch.Tensor, torch.Tensor]):
+    model = mmext.create_classifier(name, pretrained=True).eval()
+    images, labels = thousand
+    with torch.no_grad():
+        scores = torch.cat([model(**model.data_preprocessor(dict(inputs=part))) for part in images.split(250)])
+    accuracy = 100 * (scores.argmax(1) == labels).float().mean().item()
+    assert accuracy == pytest.approx(card_of(name)['top1_of_the_first_1000'], abs=0.15)
