@@ -51,14 +51,15 @@ def console(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / 'bin' / 'mmext'
 
 
-def test_the_wheel_has_every_module_config_and_page(wheel: Path):
+def test_the_wheel_has_every_module_config_page_and_weight(wheel: Path):
     names = set(zipfile.ZipFile(wheel).namelist())
     modules = {str(path.relative_to(ROOT)) for path in (ROOT / 'mmext').rglob('*.py') if '.mim' not in path.parts}
     configs = {f'mmext/.mim/{path.relative_to(ROOT)}' for path in (ROOT / 'configs').rglob('*.py')}
     tools = {f'mmext/.mim/{path.relative_to(ROOT)}' for path in (ROOT / 'tools').glob('*.py')}
     other = {'mmext/py.typed', 'mmext/.mim/model-index.yml', 'mmext/.mim/configs/metafile.yml',
              'mmext/analysis/published.json', 'mmext/detection/report/papers.json'}
-    assert not (modules | configs | tools | other) - names
+    weights = {str(path.relative_to(ROOT)) for path in (ROOT / 'mmext' / 'pretrained').glob('*.*')}
+    assert not (modules | configs | tools | other | weights) - names
     assert not [name for name in names if '__pycache__' in name]
 
 

@@ -62,7 +62,7 @@ class Recipe:
 CRESNET = 'cresnet18_a', 10, 32, 500, 5e-4, steps(0.01, 150, 300, 450), 8.52e6
 RECURSIVE = 128, 200, 5e-4, lambda epoch: 0.05 * (1 + math.cos(math.pi * epoch / 200))
 IRESNET_CIFAR = 128, 164, 1e-4, steps(0.1, 82, 123)
-RIR = 500, 82, 1e-4, steps(0.1, 42, 62)
+RIR = 500, 82, 1e-4, steps(0.4, 42, 62)
 RECIPES = {
     'iresnet_imagenet': Recipe('iresnet50', 1000, 256, 90, 1e-4, steps(0.1, 30, 60, 80), 25.56e6, write_imagenet, 224),
     'iresnet_cifar10': Recipe('iresnet164_cifar', 10, *IRESNET_CIFAR, 1.70e6, write_cifar10),
