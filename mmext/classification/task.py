@@ -84,7 +84,8 @@ class Classification(Scored):
         steps = pipeline_of_test(config)
         if steps and kind_of(steps[0]) in ARRAY_STEPS:
             size = steps[0]['size']
-            return [dict(type='Resize', scale=(size, size)), dict(type='mmext.PackClassInputs')]
+            resize = dict(type='Resize', scale=(size, size), backend='pillow')  # which averages when it shrinks
+            return [resize, dict(type='mmext.PackClassInputs')]
         if not steps or kind_of(steps[0]) not in IMAGE_READERS:
             raise UserError(f'{config.filename}: its test pipeline does not begin with a transform that reads an '
                             'image file; need a config of class folders')

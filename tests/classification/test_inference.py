@@ -56,6 +56,9 @@ def test_a_picture_for_a_network_of_small_images(tmp_path: Path):
     assert list(classify(picture).scores.values()) == pytest.approx(expected.tolist(), abs=1e-6)
     larger = classify(picture.repeat(4, 0).repeat(5, 1))
     assert list(larger.scores.values()) == pytest.approx(expected.tolist(), abs=0.05)
+    stripes = np.tile(np.array([0, 255], np.uint8)[:, None, None], (150, 300, 3))
+    grey = classify(np.full((32, 32, 3), 127, np.uint8))
+    assert list(classify(stripes).scores.values()) == pytest.approx(list(grey.scores.values()), abs=0.02), 'the mean'
 
 
 def test_a_picture_of_the_result(tmp_path: Path):
