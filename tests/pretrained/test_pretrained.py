@@ -100,7 +100,7 @@ def card_of(name: str) -> dict:
 
 
 def test_every_file_has_a_card_and_every_card_a_file():
-    assert [path.stem for path in sorted(FOLDER.glob('*.md'))] == list_pretrained()
+    assert [path.stem for path in sorted(FOLDER.glob('*.md'))] == list_pretrained() != []
 
 
 @pytest.mark.parametrize('name', list_pretrained())
@@ -110,7 +110,7 @@ def test_published_weights_are_small_whole_and_described(name: str):
     trained = Trained.read(str(file))
     assert {value.dtype for value in trained.weights.values()} == {torch.float32, torch.int64}
     model = mmext.create_classifier(name, pretrained=True)
-    assert_same(model.state_dict(), trained.weights)
+    assert_same(dict(sorted(model.state_dict().items())), dict(sorted(trained.weights.items())))
     card = card_of(name)
     assert card['license'] == 'apache-2.0' and card['pipeline_tag'] == 'image-classification'
     assert card['network'] == name.partition('.')[0] and card['classes'] == len(trained.classes or ())
