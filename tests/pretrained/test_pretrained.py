@@ -66,6 +66,7 @@ def test_a_backbone_has_the_published_weights(published):
 
 def test_a_name_with_a_data_set_is_the_network_alone_without_pretrained(published):
     fresh = mmext.create_classifier('rir32.cifar10', 10)
+    assert mmext.create_classifier('rir32').num_classes == 1000
     assert not torch.equal(fresh.fc.weight, published.fc.weight)
     assert mmext.list_pretrained() == mmext.list_pretrained('*.cifar10') == ['rir32.cifar10']
     assert mmext.list_pretrained('*.imagenet') == []
