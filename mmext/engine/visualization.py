@@ -38,6 +38,7 @@ class WandbVisBackend(MMEngineWandbVisBackend):
         import wandb  # pyright: ignore[reportMissingImports]  optional
 
         note = self.work_dir / RUN_ID
+        assert self._init_kwargs is not None  # the constructor gives a name
         if self._init_kwargs.get('resume') and note.is_file():
             self._init_kwargs['id'] = note.read_text().strip()
         try:
