@@ -79,10 +79,15 @@ def shapes(tool: Tool, tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope='session')
 def coco_tiny() -> Path:
     """80 + 80 real COCO images, where the machine has them."""
+    return real_data('coco_tiny')
+
+
+def real_data(name: str) -> Path:
+    """A folder of real data; a test that asks for it is skipped where the machine has none."""
     for folder in (os.environ.get('MMEXT_DATA'), ROOT.parent / 'shared' / 'data'):
-        if folder and (Path(folder) / 'coco_tiny').is_dir():
-            return Path(folder) / 'coco_tiny'
-    pytest.skip('no coco_tiny in MMEXT_DATA or ../shared/data')
+        if folder and (Path(folder) / name).is_dir():
+            return Path(folder) / name
+    pytest.skip(f'no {name} in MMEXT_DATA or ../shared/data')
 
 
 def error_line(done: subprocess.CompletedProcess) -> str:

@@ -158,25 +158,25 @@ def create_classifier(name: str, num_classes: int | None = None, checkpoint_path
     name, path = with_weights(name, checkpoint_path, pretrained)
     cls, arguments = find_backbone(name)
     options = translate_timm_options(options, cls, arguments, classifier=True)
-    classes, preprocessor = settings_of(str(path)) if pretrained else (1000, None)
+    classes, preprocessor, weights = read_published(str(path)) if pretrained else (1000, None, None)
     if pretrained and num_classes not in (None, classes):
         return Classifier(create_backbone(name, path, **options), num_classes, preprocessor)
     model = Classifier(create_backbone(name, **options), classes if num_classes is None else num_classes, preprocessor)
     if path:
-        load_classifier(model, path)
+        load_classifier(model, weights or weights_of(read_checkpoint(path)), path)
     return model
 
 
-def settings_of(source: str) -> tuple[int, dict]:
-    """The number of classes and the ``data_preprocessor`` of published weights."""
+def read_published(source: str) -> tuple[int, dict, dict[str, Tensor]]:
+    """The number of classes and the ``data_preprocessor`` of published weights, and the weights."""
     trained = Trained.read(source)
     assert trained.classes and trained.stored
-    return len(trained.classes), unpack(trained.stored, source).model.data_preprocessor
+    return len(trained.classes), unpack(trained.stored, source).model.data_preprocessor, trained.weights
 
 
-def load_classifier(model: Classifier, path: str | Path) -> None:
-    """Loads weights of a whole classifier. Raises UserError if they are not exactly those of the model."""
-    weights = weights_of(read_checkpoint(path))
+def load_classifier(model: Classifier, weights: dict[str, Tensor], path: str | Path) -> None:
+    """Loads weights of a whole classifier, from ``path``. Raises UserError if they are not exactly those of the model.
+    """
     if not any(key.startswith('backbone.') for key in weights):
         weights = {key if key.startswith('fc.') else f'backbone.{key}': value for key, value in weights.items()}
     require_match(model, weights, path)

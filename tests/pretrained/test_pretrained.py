@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import os
 import re
 from pathlib import Path
 
@@ -22,7 +21,7 @@ from mmext.engine.config import load_config
 from mmext.errors import UserError
 from mmext.pretrained import FOLDER, list_pretrained
 from tests.backbones.helpers import assert_same, images
-from tests.conftest import ROOT
+from tests.conftest import ROOT, real_data
 
 CLASSES = ('airplane', 'automobile', 'bird', 'cat', 'deer', 'dog', 'frog', 'horse', 'ship', 'truck')
 
@@ -121,11 +120,7 @@ def test_published_weights_are_small_whole_and_described(name: str):
 @pytest.fixture(scope='module')
 def thousand() -> tuple[torch.Tensor, torch.Tensor]:
     """The first 1,000 test images of CIFAR-10, uint8 (1000, 3, 32, 32), as JPEG files keep them, and their labels."""
-    places = filter(None, (os.environ.get('MMEXT_DATA'), ROOT.parent / 'shared' / 'data'))
-    found = next((Path(place, 'cifar10_jpeg') for place in places if Path(place, 'cifar10_jpeg').is_dir()), None)
-    if found is None:
-        pytest.skip('no cifar10_jpeg in MMEXT_DATA or ../shared/data')
-    with np.load(found / 'test.npz') as data:
+    with np.load(real_data('cifar10_jpeg') / 'test.npz') as data:
         files, ends = data['jpeg'].tobytes(), data['offset']
         images = [np.asarray(Image.open(io.BytesIO(files[start:end])).convert('RGB'))
                   for start, end in zip(ends[:1000], ends[1:])]
