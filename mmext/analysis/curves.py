@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mmext.engine.log import read_scalars
+from mmext.engine.log import read_scalars, require_once
 from mmext.errors import UserError, nearest, shorten
 from mmext.figures import Curve, LineStyle, curve_of, draw_curve, finish_panel, is_number, line_styles
 
@@ -55,17 +55,17 @@ class Run:
 
 
 def read_runs(work_dirs: Sequence[str | Path]) -> list[Run]:
-    """Reads the runs of some work dirs, each once. Runs are named by their folders, or by their paths where folders of
-    one name occur.
+    """Reads the runs of some work dirs. Runs are named by their folders, or by their paths where folders of one name
+    occur.
 
     Raises:
-        UserError: a work dir has no log, or the log is empty.
+        UserError: a work dir is given twice or has no log, or the log is empty.
     """
-    folders = list({Path(work_dir).resolve(): Path(work_dir) for work_dir in work_dirs}.items())
-    names = [resolved.name for resolved, _ in folders]
+    require_once(work_dirs)
+    names = [Path(work_dir).resolve().name for work_dir in work_dirs]
     runs = []
-    for resolved, given in folders:
-        runs.append(Run(resolved.name if names.count(resolved.name) == 1 else str(given), read_scalars(given)))
+    for name, given in zip(names, work_dirs):
+        runs.append(Run(name if names.count(name) == 1 else str(given), read_scalars(given)))
         if not runs[-1].keys:
             raise UserError(f'{given}: nothing was logged yet')
     return runs

@@ -17,7 +17,6 @@ import argparse
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import asdict
-from pathlib import Path
 from statistics import fmean
 from typing import TYPE_CHECKING
 
@@ -48,6 +47,7 @@ def main(args: argparse.Namespace) -> None:
     from rich.table import Table
 
     from mmext.analysis.runs import best_of, mean_and_deviation, summarise, unit_of
+    from mmext.engine.log import require_once
     from mmext.figures import require_suffix
     from mmext.files import require_target, write_json
 
@@ -106,14 +106,6 @@ def draw_bars(args: argparse.Namespace, summaries: Sequence[Summary]) -> None:
     caption = f'{" in ".join(filter(None, [args.metric, unit]))}, {what}, mean \N{PLUS-MINUS SIGN} standard deviation'
     write_figure(args.bars, make_figure(methods, panels, caption))
     print(f'bars: {args.bars}')
-
-
-def require_once(runs: Sequence[str]) -> None:
-    """Raises a UserError if a run is named twice, by whatever path."""
-    folders = [Path(run).resolve() for run in runs]
-    for run, folder in zip(runs, folders):
-        if folders.count(folder) > 1:
-            raise UserError(f'{run}: given twice; name each run once')
 
 
 def number(value: float, factor: float) -> str:

@@ -76,13 +76,13 @@ def keep_downloads_from_running_code(module: ModuleType) -> None:
     if 'load_url' not in module.load_from_http.__code__.co_names:
         return
 
-    def load_from_our_reader(filename: str, map_location: Any = None) -> dict:
+    def load_from_mmext(filename: str, map_location: Any = None) -> dict:
         from mmext.checkpoints import read_checkpoint
         return read_checkpoint(filename, map_location or 'cpu')
 
     for function in ('load_from_http', 'load_from_local'):
-        setattr(module, function, load_from_our_reader)
-    loader.register_scheme(own, load_from_our_reader, force=True)
+        setattr(module, function, load_from_mmext)
+    loader.register_scheme(own, load_from_mmext, force=True)
     note(keep_downloads_from_running_code, 'checkpoints of any origin are read without running code')
 
 

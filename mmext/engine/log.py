@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 from mmext.errors import UserError
@@ -49,6 +50,14 @@ def folders_of(work_dir: Path) -> list[Path]:
         raise UserError(f'{work_dir}: no log of a run (<time>/{SCALARS}); give work dirs of mmext train')
     starts = [i for i, folder in enumerate(folders) if not re.search(r'^resume = True', config_of(folder), re.M)]
     return folders[starts[-1]:] if starts else folders
+
+
+def require_once(work_dirs: Sequence[str | Path]) -> None:
+    """Raises a UserError if a work dir is named twice, by whatever path."""
+    folders = [Path(work_dir).resolve() for work_dir in work_dirs]
+    for work_dir, folder in zip(work_dirs, folders):
+        if folders.count(folder) > 1:
+            raise UserError(f'{work_dir}: given twice; name each run once')
 
 
 def config_of(folder: Path) -> str:

@@ -149,9 +149,11 @@ def test_keys() -> None:
 def test_names(tmp_path: Path) -> None:
     for folder in ('x/run', 'y/run', 'y/other'):
         write(tmp_path / folder, '20260101_000000', [train(1, 10)])
-    given = [tmp_path / 'x' / 'run', tmp_path / 'y' / 'run', tmp_path / 'y' / 'other', tmp_path / 'y' / '.' / 'run']
+    given = [tmp_path / 'x' / 'run', tmp_path / 'y' / 'run', tmp_path / 'y' / 'other']
     assert [run.name for run in read_runs(given)] == [str(given[0]), str(given[1]), 'other']
     assert [run.name for run in read_runs(given[1:])] == ['run', 'other']
+    with pytest.raises(UserError, match=r'run: given twice; name each run once'):
+        read_runs([*given, tmp_path / 'y' / '.' / 'run'])
     write(tmp_path / 'empty', '20260101_000000', [])
     with pytest.raises(UserError, match='empty: nothing was logged yet'):
         read_runs([given[0], tmp_path / 'empty'])
