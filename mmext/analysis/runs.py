@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 import statistics
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 from mmext.engine.log import config_of, folders_of, read_scalars
@@ -75,16 +76,38 @@ def best_of(values: Sequence[float], metric: str) -> float:
 def read_metric(work_dir: Path, metric: str) -> dict[int, float]:
     """Epoch -> value, in order. Where a run was resumed, the values of the resumed part replace earlier ones."""
     values: dict[int, float] = {}
-    known: set[str] = set()
-    for record in read_scalars(work_dir):
-        measured = {name: value for name, value in record.items() if '/' in name or name.startswith('val_')}
-        known.update(measured)
-        if metric in measured:
-            values[record['step']] = measured[metric]
+    records = read_scalars(work_dir)
+    for record in records:
+        if metric in measured(record):
+            values[record['step']] = record[metric]
     if not values:
-        raise UserError(f'{work_dir}: no {metric!r} in its log, which has {shorten(sorted(known), 8) or "no metrics"}'
-                        f'{nearest(metric, known)}')
+        raise not_in_log(work_dir, metric, records)
     return values
+
+
+def matching_metrics(work_dir: str | Path, pattern: str) -> list[str]:
+    """The metrics in a run's log that match a shell pattern, in the order of the log.
+
+    Raises:
+        UserError: there is no log, or no metric in it matches.
+    """
+    records = read_scalars(work_dir)
+    names = dict.fromkeys(name for record in records for name in measured(record) if fnmatchcase(name, pattern))
+    if not names:
+        raise not_in_log(work_dir, pattern, records)
+    return list(names)
+
+
+def measured(record: Mapping[str, object]) -> list[str]:
+    """The names of what a validation has measured, in a record of a log."""
+    return [name for name in record if '/' in name or name.startswith('val_')]
+
+
+def not_in_log(work_dir: str | Path, metric: str, records: Sequence[Mapping[str, object]]) -> UserError:
+    """The error for a metric that is not in a log."""
+    known = {name for record in records for name in measured(record)}
+    return UserError(f'{work_dir}: no {metric!r} in its log, which has {shorten(sorted(known), 8) or "no metrics"}'
+                     f'{nearest(metric, known)}')
 
 
 def unit_of(metric: str) -> tuple[int, str]:

@@ -59,8 +59,9 @@ def test_best_and_mean_of_the_last(three: list[Path], tmp_path: Path):
         # its root 4.6332.
         ['mine: best (mean +- std) of 3', '', '', '80.00 (72.00 +- 7.21)', '', '65.67 +- 4.63'],
     ]
-    recipe, = figures.pop('recipes').values()
-    assert figures == dict(metric='accuracy/top1', averaged=2)
+    assert figures.pop('averaged') == 2 and list(figures) == ['metrics']
+    recipe, = figures['metrics'].pop('accuracy/top1').values()
+    assert not figures['metrics']
     assert recipe['best_of_runs'] == 0.8
     assert recipe['best'] == pytest.approx([0.72, 0.0721110], abs=1e-6)
     assert recipe['last'] == pytest.approx([0.6566667, 0.0463321], abs=1e-6)
@@ -71,16 +72,16 @@ def test_the_last_epoch_and_the_first_of_equal_ones(tmp_path: Path):
     write_log(tmp_path / 'mine', '20260101_000000', [0.5, 0.75, 0.75, 0.25])
     rows, figures = gathered(tmp_path, tmp_path / 'mine')
     assert rows == [['run', 'seed', 'epochs', 'best', 'at epoch', 'last'], ['mine', '-', '4', '75.00', '2', '25.00']]
-    assert figures['recipes']['mine']['best'] == [0.75, None], 'one run has no deviation'
+    assert figures['metrics']['accuracy/top1']['mine']['best'] == [0.75, None], 'one run has no deviation'
 
 
 def test_of_errors_the_least_is_best(three: list[Path], tmp_path: Path):
     rows, figures = gathered(tmp_path, *three, '--metric', 'accuracy/error1', '--last', 4)
     assert [row[3:5] for row in rows[1:4]] == [['30.00', '2'], ['34.00', '3'], ['20.00', '1']]
     assert [row[5] for row in rows[1:4]] == ['39.00', '43.00', '32.00']
-    assert figures['recipes']['mine']['best'][0] == pytest.approx(0.28)
+    assert figures['metrics']['accuracy/error1']['mine']['best'][0] == pytest.approx(0.28)
     assert rows[4][3].startswith('20.00 (28.00 +- ')
-    assert figures['recipes']['mine']['best_of_runs'] == pytest.approx(0.2)
+    assert figures['metrics']['accuracy/error1']['mine']['best_of_runs'] == pytest.approx(0.2)
 
 
 def test_table_vi(tmp_path: Path):
@@ -109,7 +110,7 @@ def test_the_deviation_is_over_all_values(tmp_path: Path):
     means = [float(row[-1]) for row in rows[1:4]]
     assert means == [89.25, 90.0, 90.75] and f'{stdev(means):.2f}' == '0.75'
     assert rows[-1][-1] == '90.00 +- 1.57'
-    assert figures['recipes']['mine']['last'] == pytest.approx([0.9, 0.015696], abs=1e-6)
+    assert figures['metrics']['accuracy/top1']['mine']['last'] == pytest.approx([0.9, 0.015696], abs=1e-6)
 
 
 def test_bars_of_the_same_runs(three: list[Path], tmp_path: Path):
@@ -133,9 +134,9 @@ def test_each_recipe_by_itself(three: list[Path], tmp_path: Path):
         'mine_seed0', 'mine_seed1', 'mine_seed2', 'mine: best (mean +- std) of 3', 'mine_rir32_seed0',
         'mine_rir32_seed10',
         'mine_rir32: best (mean +- std) of 2', 'mine_seed3_again']
-    assert {name: len(recipe['runs']) for name, recipe in figures['recipes'].items()} == {
+    assert {name: len(recipe['runs']) for name, recipe in figures['metrics']['accuracy/top1'].items()} == {
         'mine': 3, 'mine_rir32': 2, 'mine_seed3_again': 1}
-    assert figures['recipes']['mine_rir32']['best'] == pytest.approx([0.2, 0.141421], abs=1e-6)
+    assert figures['metrics']['accuracy/top1']['mine_rir32']['best'] == pytest.approx([0.2, 0.141421], abs=1e-6)
 
 
 def test_a_resumed_run_counts_once(tmp_path: Path):
@@ -171,6 +172,22 @@ def test_losses_are_printed_as_they_are(tmp_path: Path):
         write_log(run, '20260101_000000', losses, metric='val_loss')
     rows, _ = gathered(tmp_path, *runs, '--metric', 'val_loss', '--bars', tmp_path / 'bars.png')
     assert rows[-1][-1] == '0.25 (0.30 +- 0.07)' and (tmp_path / 'bars.png').is_file()
+
+
+def test_several_metrics(tmp_path: Path):
+    """By hand: AP .2 and .3 have the mean .25 and the deviation .0707; COCO's -1 is no number. The first log counts."""
+    for recipe, values in (('ssd', (0.2, 0.3)), ('rcnn', (0.5, ))):
+        for seed, value in enumerate(values):
+            log = write_log(tmp_path / f'{recipe}_seed{seed}', '20260101_000000', [0.1, value], metric='coco/AP')
+            log.write_text(log.read_text().replace('"accuracy/error1"', '"coco/APs": -1, "coco/cat/AP"'))
+    runs = sorted(tmp_path.glob('*_seed*'), reverse=True)
+    rows, figures = gathered(tmp_path, *runs, '--metric', 'coco/AP*')
+    assert rows == [['metric', 'ssd, 2 runs', 'rcnn'], ['coco/AP, %', '25.00 +- 7.07', '50.00'],
+                    ['coco/APs, %', '-', '-']]
+    assert figures['metrics']['coco/AP']['ssd']['last'] == pytest.approx([0.25, 0.0707107], abs=1e-6)
+    line = error_line(here('gather_runs.py', *runs, '--metric', 'coco/A*', '--bars', tmp_path / 'bars.png'))
+    assert line == 'error: --bars: draws one metric, and coco/A* matches coco/AP, coco/APs'
+    assert not (tmp_path / 'bars.png').exists()
 
 
 def test_a_run_counts_once(three: list[Path]):
