@@ -6,6 +6,7 @@ and of predictions have the same form with every engine. ``mmext.export.parts`` 
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from hashlib import sha256
 from pathlib import Path
@@ -17,6 +18,8 @@ from mmengine.runner import Runner
 from torch import Tensor, nn
 
 import mmext
+from mmext import pretrained
+from mmext.checkpoints.download import cache_folder
 from mmext.checkpoints.format import digest_of
 from mmext.checkpoints.source import find_source
 from mmext.compat import installed
@@ -85,7 +88,7 @@ def use_engine(model: nn.Module, source: str, engine: str = 'torch', dtype: str 
     """Has an engine compute the layers of a trained model in eval mode, in place.
 
     onnxruntime and OpenVINO compute ONNX files, which are kept beside the checkpoint, as <name>.network.onnx, and made
-    again when the weights change.
+    again when the weights change; see ``path_of``.
 
     Args:
         model: a classifier, recognizer or detector with a backbone of mmext.
@@ -148,9 +151,15 @@ def int8_files(model: nn.Module, parts: Sequence[Part], source: str, batches: Se
 
 
 def path_of(part: Part, source: str, kind: str = '') -> Path:
-    """The place of a part's file, beside the checkpoint."""
-    path = find_source(source)
-    return path.with_name(f'{path.stem}.{part.name}{kind}.onnx')
+    """The place of a part's file: beside the checkpoint, or in the cache of downloads if nothing may be written there.
+
+    Nothing is written into the folder of the weights that are published with the package.
+    """
+    path = find_source(source).absolute()
+    folder = path.parent
+    if folder == pretrained.FOLDER or not os.access(folder, os.W_OK):
+        folder = cache_folder() / 'engines' / sha256(str(folder).encode()).hexdigest()[:16]
+    return folder / f'{path.stem}.{part.name}{kind}.onnx'
 
 
 def notes_for(part: Part) -> dict[str, str]:

@@ -87,6 +87,18 @@ def test_the_file_is_kept_while_the_weights_are_the_same(own: dict[str, Path], t
     assert sorted(path.name for path in tmp_path.iterdir()) == ['a.network.onnx', 'a.pth']
 
 
+def test_nothing_is_written_into_the_package(own: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    (tmp_path / 'package').mkdir()
+    published = Path(shutil.copy(own['classification'], tmp_path / 'package' / 'a.pth'))
+    monkeypatch.setenv('MMEXT_CACHE', str(tmp_path / 'cache'))
+    for hindrance in ((engines.pretrained, 'FOLDER', published.parent), (engines.os, 'access', lambda *_: False)):
+        with monkeypatch.context() as patched:
+            patched.setattr(*hindrance)
+            mmext.load(published, engine='onnxruntime', device='cpu')
+    assert [path.name for path in published.parent.iterdir()] == ['a.pth']
+    assert [path.name for path in tmp_path.glob('cache/engines/*/*')] == ['a.network.onnx']
+
+
 def test_mistakes(own: dict[str, Path], monkeypatch: pytest.MonkeyPatch):
     def refused(told: str, **options: str) -> None:
         with pytest.raises(UserError, match=told):
