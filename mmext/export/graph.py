@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import logging
 import math
@@ -10,6 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -124,12 +126,17 @@ def enlarged(graph: Graph) -> tuple[int, ...]:
 
 
 def export_program(graph: Graph, model: nn.Module, example: Tensor, opset: int | None) -> torch.onnx.ONNXProgram:
-    """Exports a model with torch.onnx."""
+    """Exports a model with torch.onnx.
+
+    The weights are those of a copy in contiguous memory. For channels-last ones, torch writes the global average pool
+    with a Gather on computed indices, and OpenVINO gets it wrong in 8-bit files.
+    """
+    copied = cast(Any, copy.deepcopy(model)).to(memory_format=torch.contiguous_format)
     names = SPATIAL[-len(graph.shape) + 1:]
     free = {0: 'batch', **{place + 1: names[place - 1] for place in graph.free}}
     try:
         with quiet(), torch.no_grad():
-            program = torch.onnx.export(model, (example, ), dynamo=True, opset_version=opset, verbose=False,
+            program = torch.onnx.export(copied, (example, ), dynamo=True, opset_version=opset, verbose=False,
                                         dynamic_shapes=(free, ), input_names=[graph.input],
                                         output_names=list(graph.outputs), custom_translation_table=translations())
     except OnnxExporterError as error:

@@ -125,6 +125,7 @@ def test_int8(engine: str, own: dict[str, Path], tmp_path: Path):
     if engine == 'openvino':
         pytest.importorskip('openvino')
     checkpoint = Path(shutil.copy(own['classification'], tmp_path / 'a.pth'))
+    mmext.load(own['classification'], engine='onnxruntime', device='cpu')
     shutil.copy(own['classification'].with_suffix('.network.onnx'), tmp_path / 'a.network.onnx')
     with pytest.raises(UserError, match=r'no .*a.network.int8.onnx for these weights; mmext test CONFIG'):
         mmext.load(checkpoint, engine=engine, dtype='int8', device='cpu')
@@ -141,6 +142,32 @@ def test_int8(engine: str, own: dict[str, Path], tmp_path: Path):
     assert again == pytest.approx(found, abs=1e-6) and file.stat().st_mtime_ns == before
     operators = [node.op_type for node in onnx.load(file).graph.node]
     assert operators.count('Conv') == 20 and operators.count('QuantizeLinear') > 20
+
+
+@pytest.mark.parametrize('engine', ['onnxruntime', 'openvino'])
+def test_int8_of_channels_last_weights(engine: str, own: dict[str, Path], tmp_path: Path):
+    """Torch exports their average pool as a Gather, with which OpenVINO computes something else in 8 bits."""
+    if engine == 'openvino':
+        pytest.importorskip('openvino')
+    checkpoint = Path(shutil.copy(own['classification'], tmp_path / 'a.pth'))
+    model = mmext.load(checkpoint, device='cpu')
+    expected = scores(model, 'classification')
+    model.model.to(memory_format=torch.channels_last)
+    item = np.random.default_rng(0).integers(0, 256, ITEMS['classification'], np.uint8)
+    batches = [model.task.collate([model.task.prepare(model.pipeline, item, '')])]
+    engines.use_engine(model.model, str(checkpoint), engine, 'int8', batches)
+    assert np.abs(scores(model, 'classification') - expected).max() < 0.05
+    graph = onnx.load(tmp_path / 'a.network.onnx').graph
+    assert not {node.op_type for node in graph.node} & {'Gather', 'Range'}
+
+
+def test_deviations():
+    """By hand: of the first output 0.1 of 1; the second is as expected."""
+    def expected(x: np.ndarray) -> list[np.ndarray]:
+        return [x, np.zeros(2)]
+
+    samples = [np.array([1.0, 1.0]), np.array([-1.0, 1.0])]
+    assert engines.deviations(lambda x: [1.1 * x, np.zeros(2)], expected, samples) == pytest.approx([0.1, 0])
 
 
 def test_calibration_images(shapes: Path):
