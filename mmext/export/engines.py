@@ -158,8 +158,9 @@ def int8_files(model: nn.Module, parts: Sequence[Part], source: str, engine: str
         plain, path, samples = onnx_file(part, source), paths[part.name], inputs[part.name]
         write_int8(plain, path, samples, notes[part.name])
         found = deviations(RUNTIMES[engine](path, 'int8'), run_onnxruntime(plain), samples[:COMPARED])
-        print_log(f'int8: outputs of the {part.name} deviate from those in fp32 by '
-                  f'{100 * min(found):.2g} to {100 * max(found):.2g} % (root mean square)', 'current')
+        shares = ' to '.join(dict.fromkeys(f'{100 * share:.2g}' for share in (min(found), max(found))))
+        print_log(f'int8: outputs of the {part.name} deviate from those in fp32 by {shares} % (root mean square)',
+                  'current')
     return paths
 
 
