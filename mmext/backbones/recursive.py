@@ -132,7 +132,7 @@ class RecursiveResNeXt(RecursiveResNet):
 
 
 @register_backbone
-class RecursiveRes2NeXt(RecursiveResNeXt):
+class RecursiveRes2NeXt(RecursiveResNet):
     """Res2NeXt-29 (arXiv 1904.01169, section 4.3) with a recursion formula; 3 stages of 3 blocks, 4 scales.
 
     Args:
@@ -146,7 +146,10 @@ class RecursiveRes2NeXt(RecursiveResNeXt):
     scales: ClassVar[int] = 4
 
     def __init__(self, depth: int = 29, cardinality: int = 6, base_width: int = 24, **kwargs) -> None:
-        super().__init__(depth, cardinality, base_width, **kwargs)
+        check_range('cardinality', cardinality, 1, 1000)
+        check_range('base_width', base_width, 1, 1000)
+        self.cardinality, self.base_width = cardinality, base_width
+        super().__init__(depth, **kwargs)
 
     @classmethod
     def names(cls) -> dict[str, dict]:
