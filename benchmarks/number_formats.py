@@ -21,7 +21,7 @@ from rich.console import Console
 from rich.table import Table
 from runs import EVERY_BATCH, ROOT, call, losses_of_epochs
 
-from mmext.analysis.runs import read_metric, unit_of
+from mmext.analysis.runs import read_log, unit_of
 from mmext.engine import cli
 from mmext.errors import UserError
 
@@ -96,7 +96,7 @@ def trained(task: str, seed: int, name: str, folder: Path,
              '--seed', seed, '--overwrite', '--epochs', epochs, *FORMATS[name], '--cfg-options', *recipe.changes,
              EVERY_BATCH, f'train_cfg.val_interval={epochs}')
         done.write_text(f'{(time.time() - began) / 60:.2f}')
-    metric = list(read_metric(run, recipe.metric).values())[-1]
+    metric = list(read_log(run).values(recipe.metric).values())[-1]
     return losses_of_epochs(run), metric * unit_of(recipe.metric)[0], float(done.read_text())
 
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from mmext.analysis.runs import Summary, summarise
+from mmext.analysis.runs import Summary, read_log, summarise
 from mmext.engine.log import config_of, folders_of, require_once
 from mmext.engine.resume.changes import parse_config
 from mmext.errors import UserError
@@ -41,7 +41,7 @@ class Trained:
 def read_trained(work_dirs: Sequence[str | Path], metric: str, last: int = 1) -> list[Trained]:
     """Reads runs; see ``runs.summarise``. Raises a UserError, too, if a run is given twice."""
     require_once(work_dirs)
-    return [trained(str(work_dir), summarise(work_dir, metric, last)) for work_dir in work_dirs]
+    return [trained(str(work_dir), summarise(read_log(work_dir), metric, last)) for work_dir in work_dirs]
 
 
 def trained(work_dir: str, summary: Summary) -> Trained:

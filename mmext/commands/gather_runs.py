@@ -26,6 +26,8 @@ from mmext.engine import cli
 from mmext.errors import UserError
 
 if TYPE_CHECKING:
+    from rich.table import Table
+
     from mmext.analysis.runs import Summary
 
 UNDEFINED = -1  # what COCO's metrics are where there is no object, such as APs without small ones
@@ -46,21 +48,23 @@ def build_parser(prog: str | None = None) -> argparse.ArgumentParser:
 
 
 def main(args: argparse.Namespace) -> None:
-    from mmext.analysis.runs import matching_metrics, summarise
+    from rich.console import Console
+
+    from mmext.analysis.runs import read_log, summarise
     from mmext.engine.log import require_once
     from mmext.files import write_json
 
     require_arguments(args)
     require_once(args.runs)
-    metrics = matching_metrics(args.runs[0], args.metric)
+    logs = list(map(read_log, args.runs))
+    metrics = logs[0].matching(args.metric)
     if args.bars and len(metrics) > 1:
         raise UserError(f'--bars: draws one metric, and {args.metric} matches {", ".join(metrics)}')
-    gathered = {metric: [summarise(run, metric, args.last) for run in args.runs] for metric in metrics}
+    gathered = {metric: [summarise(log, metric, args.last) for log in logs] for metric in metrics}
     recipes = {metric: by_recipe(summaries) for metric, summaries in gathered.items()}
-    if len(metrics) > 1:
-        print_metrics(recipes, args.last)
-    else:
-        print_runs(metrics[0], recipes[metrics[0]], args.last)
+    table = table_of_metrics(recipes, args.last) if len(metrics) > 1 else \
+        table_of_runs(metrics[0], recipes[metrics[0]], args.last)
+    Console(width=max(160, Console().width)).print(table)
     if args.bars:
         draw_bars(args, metrics[0], gathered[metrics[0]])
     if args.out:
@@ -93,15 +97,14 @@ def by_recipe(summaries: Sequence[Summary]) -> dict[str, list[Summary]]:
     return dict(recipes)
 
 
-def print_runs(metric: str, recipes: Mapping[str, Sequence[Summary]], averaged: int) -> None:
-    """Prints a row for each run, and one for the repetitions of each recipe."""
-    from rich.console import Console
+def table_of_runs(metric: str, recipes: Mapping[str, Sequence[Summary]], averaged: int) -> Table:
+    """A row for each run, and one for the repetitions of each recipe."""
     from rich.table import Table
 
     from mmext.analysis.runs import best_of, unit_of
 
-    factor, unit = unit_of(metric)
-    table = Table(title=', '.join(filter(None, [metric, unit])), title_justify='left')
+    factor, _ = unit_of(metric)
+    table = Table(title=named(metric), title_justify='left')
     for column in ('run', 'seed', 'epochs', 'best', 'at epoch', name_of_last(averaged)):
         table.add_column(column, justify='left' if column == 'run' else 'right')
     for recipe, runs in recipes.items():
@@ -109,19 +112,18 @@ def print_runs(metric: str, recipes: Mapping[str, Sequence[Summary]], averaged: 
             table.add_row(run.name, run.seed, str(run.epochs), number(run.best, factor), str(run.best_epoch),
                           number(fmean(run.last), factor))
         if len(runs) > 1:
-            best, last = ([run.best for run in runs], last_values(runs))
+            best, last = [run.best for run in runs], last_values(runs)
             ends = spread(last, factor)
             if averaged == 1:
                 ends = f'{number(best_of(last, metric), factor)} ({ends})'
             table.add_row(f'{recipe}: best (mean +- std) of {len(runs)}', '', '',
                           f'{number(best_of(best, metric), factor)} ({spread(best, factor)})', '', ends, style='bold',
                           end_section=True)
-    Console(width=max(160, Console().width)).print(table)
+    return table
 
 
-def print_metrics(gathered: Mapping[str, Mapping[str, Sequence[Summary]]], averaged: int) -> None:
-    """Prints mean +- std of the last epochs: a row for each metric, a column for each recipe."""
-    from rich.console import Console
+def table_of_metrics(gathered: Mapping[str, Mapping[str, Sequence[Summary]]], averaged: int) -> Table:
+    """Mean +- std of the last epochs: a row for each metric, a column for each recipe."""
     from rich.table import Table
 
     from mmext.analysis.runs import unit_of
@@ -131,10 +133,16 @@ def print_metrics(gathered: Mapping[str, Mapping[str, Sequence[Summary]]], avera
     for recipe, runs in next(iter(gathered.values())).items():
         table.add_column(f'{recipe}, {len(runs)} runs' if len(runs) > 1 else recipe, justify='right')
     for metric, recipes in gathered.items():
-        factor, unit = unit_of(metric)
-        table.add_row(', '.join(filter(None, [metric, unit])),
-                      *(spread(last_values(runs), factor) for runs in recipes.values()))
-    Console(width=max(160, Console().width)).print(table)
+        factor, _ = unit_of(metric)
+        table.add_row(named(metric), *(spread(last_values(runs), factor) for runs in recipes.values()))
+    return table
+
+
+def named(metric: str) -> str:
+    """A metric with its unit, if it has one."""
+    from mmext.analysis.runs import unit_of
+
+    return ', '.join(filter(None, [metric, unit_of(metric)[1]]))
 
 
 def name_of_last(averaged: int) -> str:

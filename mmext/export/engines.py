@@ -129,7 +129,7 @@ def compiled(module: nn.Module) -> nn.Module:
 
 
 def onnx_file(part: Part, source: str) -> Path:
-    """The ONNX file of a part beside the checkpoint, made anew unless it has these layers and weights."""
+    """The ONNX file of a part (``path_of``), made anew unless it has these layers and weights."""
     notes, path = notes_for(part), path_of(part, source)
     if not notes.items() <= notes_of(path).items():
         write_onnx(Graph(part.module, 'input', part.outputs, part.shape, notes, part.free), path)
